@@ -1,0 +1,36 @@
+//! The plan of a connector: its spec, resolved into plain data.
+//!
+//! `connector-codegen` lowers a YAML spec into a [`Plan`] and embeds it in the connector as JSON;
+//! `connector-core` interprets it. This crate is all that the two share, so it depends on serde
+//! alone: a build script that links it stays cheap, and the runtime knows neither YAML nor code
+//! generation.
+//!
+//! A plan is *resolved*: defaults are filled in, aliases are gone, references are checked. Reading
+//! one back (see [`Plan::from_json`]) can fail only when it was written by another version.
+
+mod client;
+mod endpoint;
+mod field;
+mod paginator;
+mod plan;
+mod resource;
+pub mod sandbox;
+mod selector;
+mod setting;
+mod template;
+
+pub use client::{
+    ApiKeyLocation, Auth, Client, ClientAuthentication, Grant, NamedTemplate, OAuth2, RateLimit,
+    Retry, Timeouts,
+};
+pub use endpoint::{Body, Endpoint, Method, Parameter};
+pub use field::{Field, FieldType};
+pub use paginator::{Cursor, CursorSource, Offset, PageNumber, Paginator, Stop, Target};
+pub use plan::{PLAN_VERSION, Plan, PlanError};
+pub use resource::{Resource, WriteDisposition};
+pub use selector::{Path, Selector, Step};
+pub use setting::{Setting, SettingKind, SettingRole};
+pub use template::{Expression, Lookup, Part, Root, Template};
+
+/// The column that holds, as JSON text, what the declared fields could not.
+pub const RESCUED_COLUMN: &str = "_rescued";

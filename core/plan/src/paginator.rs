@@ -1,0 +1,112 @@
+//! How the next page is found.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Path;
+
+/// How the next page is found.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Paginator {
+    /// One request is everything.
+    SinglePage,
+    /// A number of records to skip, advanced by the records received.
+    Offset(Offset),
+    /// A page number, advanced by one.
+    PageNumber(PageNumber),
+    /// A value of the response that asks for the next page.
+    Cursor(Cursor),
+}
+
+/// Paging by a number of records to skip.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Offset {
+    /// The first offset.
+    pub start: u64,
+    /// Where the offset goes.
+    pub offset: Target,
+    /// The page size asked for.
+    pub limit: Option<u64>,
+    /// Where the page size goes.
+    pub limit_target: Option<Target>,
+    /// The offset at which paging stops (exclusive).
+    pub maximum: Option<u64>,
+    /// When paging ends.
+    pub stop: Stop,
+}
+
+/// Paging by a page number.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PageNumber {
+    /// The number of the first page.
+    pub start: u64,
+    /// Where the number goes.
+    pub page: Target,
+    /// The page size asked for.
+    pub limit: Option<u64>,
+    /// Where the page size goes.
+    pub limit_target: Option<Target>,
+    /// The page number at which paging stops (exclusive).
+    pub maximum: Option<u64>,
+    /// When paging ends; its total counts pages.
+    pub stop: Stop,
+}
+
+/// Paging by a value of the response.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cursor {
+    /// Where the response has the value.
+    pub source: CursorSource,
+    /// Where the value goes; nowhere when it is a link to follow.
+    pub cursor: Option<Target>,
+    /// The page size asked for.
+    pub limit: Option<u64>,
+    /// Where the page size goes.
+    pub limit_target: Option<Target>,
+    /// When paging ends, beside a missing, null or empty cursor.
+    pub stop: Stop,
+}
+
+/// Where a response has its cursor.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CursorSource {
+    /// A value of the JSON body.
+    Body(Path),
+    /// A response header.
+    Header(String),
+    /// The target of the `Link` header with this relation (RFC 8288).
+    Link(String),
+}
+
+/// When paging ends.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stop {
+    /// An empty page ends it.
+    pub after_empty_page: bool,
+    /// A page shorter than the limit ends it, without a probing request.
+    pub on_short_page: bool,
+    /// Where the response says how many records (of pages: pages) there are.
+    pub total: Option<Path>,
+    /// Where the response says whether there is more.
+    pub has_more: Option<Path>,
+}
+
+/// Where a paging value goes in a request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Target {
+    /// A query parameter.
+    Query(String),
+    /// A request header.
+    Header(String),
+    /// A member of the JSON body, by its path of keys.
+    Json(Vec<String>),
+    /// A field of the form body.
+    Form(String),
+}

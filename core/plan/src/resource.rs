@@ -1,0 +1,52 @@
+//! A resource: one dataset and the requests that fill it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Endpoint, Field};
+
+/// One dataset and the requests that fill it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Resource {
+    /// The name in snake case: a folder, a function of the client, an argument of `--resource`.
+    pub name: String,
+    /// What its records are, for people.
+    pub description: String,
+    /// Whether a run without `--resource` reads it.
+    pub selected: bool,
+    /// The requests.
+    pub endpoint: Endpoint,
+    /// The fields of a record, in column order.
+    pub fields: Vec<Field>,
+    /// The names of the top-level fields that identify a record; empty when nothing does.
+    pub primary_key: Vec<String>,
+    /// What happens to the records of earlier runs.
+    pub write_disposition: WriteDisposition,
+    /// A hash of what gives the dataset its meaning (path, method, selector, primary key, write
+    /// disposition, types of the key): when it changes, old data and state no longer fit.
+    pub identity: String,
+}
+
+/// What happens to the records of earlier runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WriteDisposition {
+    /// They stay; new records are added.
+    Append,
+    /// They go; the new records are the dataset.
+    Replace,
+    /// A new record replaces the old one that has the same primary key.
+    Merge,
+}
+
+impl WriteDisposition {
+    /// The word that specs, reports and help use.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Append => "append",
+            Self::Replace => "replace",
+            Self::Merge => "merge",
+        }
+    }
+}
