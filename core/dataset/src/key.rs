@@ -1,0 +1,284 @@
+//! Primary keys as 128-bit hashes, and the range of a load's keys.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, BinaryArray, BooleanArray, Decimal128Array, Float32Array,
+    Float64Array, RecordBatch, StringArray,
+};
+use arrow::compute::{cast, max, max_binary, max_string, min, min_binary, min_string};
+use arrow::datatypes::{DataType, Decimal128Type, Int64Type, Schema};
+
+use crate::Error;
+
+/// A 128-bit hash of a primary key.
+///
+/// With 10^9 keys the chance that two different ones share a hash is below 10^-20; the hash is keyed
+/// at random in every run, so nobody can prepare two that do.
+pub(crate) type KeyHash = (u64, u64);
+
+/// Hashes the primary keys of batches.
+#[derive(Debug)]
+pub(crate) struct KeyHasher {
+    names: Vec<String>,
+    states: [RandomState; 2],
+}
+
+impl KeyHasher {
+    /// # Errors
+    /// When a column of the key is missing or its type cannot identify a row.
+    pub(crate) fn new(schema: &Schema, names: &[String]) -> Result<Self, Error> {
+        for name in names {
+            let Some((_, field)) = schema.column_with_name(name) else {
+                return Err(Error::configuration(format!(
+                    "the primary key `{name}` is not a column of the resource"
+                ))
+                .with_hint("declare it as a field in the specification"));
+            };
+            if field.data_type().is_nested() {
+                return Err(Error::configuration(format!(
+                    "the primary key `{name}` is an object or a list, which cannot identify a row"
+                ))
+                .with_hint("name a field that holds a single value"));
+            }
+        }
+        Ok(Self {
+            names: names.to_vec(),
+            states: [RandomState::new(), RandomState::new()],
+        })
+    }
+
+    pub(crate) fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// Calls `visit` with the hash of each row's key, in order.
+    ///
+    /// # Errors
+    /// When a key is null; `first_row` is the number of rows before the batch.
+    pub(crate) fn hash(
+        &self,
+        batch: &RecordBatch,
+        first_row: u64,
+        mut visit: impl FnMut(KeyHash) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let mut columns = Vec::with_capacity(self.names.len());
+        for name in &self.names {
+            let array = column(batch, name)?;
+            if let Some(row) = array
+                .nulls()
+                .and_then(|nulls| (0..nulls.len()).find(|row| nulls.is_null(*row)))
+            {
+                return Err(Error::schema(format!(
+                    "record {} has no value for the primary key `{name}`",
+                    first_row + row as u64 + 1
+                ))
+                .with_hint(
+                    "every record needs its key: name another `primary_key`, or use the write \
+                     disposition `append` or `replace`",
+                ));
+            }
+            columns.push(KeyColumn::new(array)?);
+        }
+        let mut bytes = Vec::new();
+        for row in 0..batch.num_rows() {
+            bytes.clear();
+            for column in &columns {
+                column.append(row, &mut bytes);
+            }
+            let [one, two] = self.states.each_ref().map(|state| {
+                let mut hasher = state.build_hasher();
+                hasher.write(&bytes);
+                hasher.finish()
+            });
+            visit((one, two))?;
+        }
+        Ok(())
+    }
+}
+
+fn column<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a ArrayRef, Error> {
+    batch.column_by_name(name).ok_or_else(|| {
+        Error::schema(format!(
+            "the data has no column `{name}`, which is part of the primary key"
+        ))
+    })
+}
+
+/// A column of a key. Equal values of any width have equal bytes, different ones never: each value
+/// carries its kind, and text its length.
+enum KeyColumn {
+    Integer(arrow::array::Int64Array),
+    Wide(Decimal128Array),
+    Boolean(BooleanArray),
+    Float32(Float32Array),
+    Float64(Float64Array),
+    Text(StringArray),
+    Binary(BinaryArray),
+}
+
+impl KeyColumn {
+    fn new(array: &ArrayRef) -> Result<Self, Error> {
+        Ok(match array.data_type() {
+            DataType::Boolean => Self::Boolean(array.as_boolean().clone()),
+            DataType::Float32 => Self::Float32(array.as_primitive().clone()),
+            DataType::Float64 => Self::Float64(array.as_primitive().clone()),
+            DataType::Utf8 => Self::Text(array.as_string().clone()),
+            DataType::Binary => Self::Binary(array.as_binary().clone()),
+            DataType::Decimal128(..) => Self::Wide(array.as_primitive().clone()),
+            DataType::UInt64 => {
+                let wide = cast(array, &DataType::Decimal128(20, 0)).map_err(Error::arrow)?;
+                Self::Wide(wide.as_primitive().clone())
+            }
+            DataType::Date32 => {
+                let days = cast(array, &DataType::Int32).map_err(Error::arrow)?;
+                Self::integer(&days)?
+            }
+            _ => Self::integer(array)?,
+        })
+    }
+
+    fn integer(array: &ArrayRef) -> Result<Self, Error> {
+        let array = cast(array, &DataType::Int64).map_err(Error::arrow)?;
+        Ok(Self::Integer(array.as_primitive::<Int64Type>().clone()))
+    }
+
+    fn append(&self, row: usize, bytes: &mut Vec<u8>) {
+        let mut sized = |tag: u8, value: &[u8]| {
+            bytes.push(tag);
+            bytes.extend_from_slice(&(value.len() as u64).to_le_bytes());
+            bytes.extend_from_slice(value);
+        };
+        match self {
+            Self::Text(array) => sized(1, array.value(row).as_bytes()),
+            Self::Binary(array) => sized(2, array.value(row)),
+            Self::Integer(array) => {
+                bytes.push(3);
+                bytes.extend_from_slice(&array.value(row).to_le_bytes());
+            }
+            Self::Wide(array) => {
+                bytes.push(4);
+                bytes.extend_from_slice(&array.value(row).to_le_bytes());
+            }
+            Self::Boolean(array) => bytes.extend_from_slice(&[5, u8::from(array.value(row))]),
+            Self::Float32(array) => float(f64::from(array.value(row)), bytes),
+            Self::Float64(array) => float(array.value(row), bytes),
+        }
+    }
+}
+
+/// Both zeros are one key, and so are all that is not a number.
+fn float(value: f64, bytes: &mut Vec<u8>) {
+    let value = if value.is_nan() {
+        f64::NAN
+    } else {
+        value + 0.0
+    };
+    bytes.push(6);
+    bytes.extend_from_slice(&value.to_bits().to_le_bytes());
+}
+
+/// A value that orders as the statistics of Parquet files do.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Bound {
+    Integer(i128),
+    Bytes(Vec<u8>),
+}
+
+/// The smallest and largest value of an array; `None` when it has no values or its type has no
+/// order that statistics keep.
+pub(crate) fn extremes(array: &ArrayRef) -> Option<(Bound, Bound)> {
+    let integer = |array: &ArrayRef| -> Option<(Bound, Bound)> {
+        let array = array.as_primitive::<Int64Type>();
+        Some((
+            Bound::Integer(min(array)?.into()),
+            Bound::Integer(max(array)?.into()),
+        ))
+    };
+    let bytes = |bytes: &[u8]| Bound::Bytes(bytes.to_vec());
+    match array.data_type() {
+        DataType::Utf8 => {
+            let array = array.as_string::<i32>();
+            Some((
+                bytes(min_string(array)?.as_bytes()),
+                bytes(max_string(array)?.as_bytes()),
+            ))
+        }
+        DataType::Binary => {
+            let array = array.as_binary::<i32>();
+            Some((bytes(min_binary(array)?), bytes(max_binary(array)?)))
+        }
+        DataType::Decimal128(..) => {
+            let array = array.as_primitive::<Decimal128Type>();
+            Some((Bound::Integer(min(array)?), Bound::Integer(max(array)?)))
+        }
+        DataType::Date32 => {
+            let days = cast(array, &DataType::Int32).ok()?;
+            integer(&cast(&days, &DataType::Int64).ok()?)
+        }
+        DataType::UInt64 => extremes(&cast(array, &DataType::Decimal128(20, 0)).ok()?),
+        DataType::Int8
+        | DataType::Int16
+        | DataType::Int32
+        | DataType::Int64
+        | DataType::UInt8
+        | DataType::UInt16
+        | DataType::UInt32
+        | DataType::Timestamp(..) => integer(&cast(array, &DataType::Int64).ok()?),
+        _ => None,
+    }
+}
+
+/// The range of each column of a load's keys.
+#[derive(Debug, Default)]
+pub(crate) struct KeyRange {
+    columns: Vec<ColumnRange>,
+}
+
+#[derive(Debug)]
+enum ColumnRange {
+    Known(Bound, Bound),
+    /// Values without an order.
+    Anything,
+}
+
+impl KeyRange {
+    /// Takes in the keys of a batch.
+    pub(crate) fn extend(&mut self, batch: &RecordBatch, names: &[String]) -> Result<(), Error> {
+        if batch.num_rows() == 0 {
+            return Ok(());
+        }
+        for (index, name) in names.iter().enumerate() {
+            let found = match extremes(column(batch, name)?) {
+                Some((low, high)) => ColumnRange::Known(low, high),
+                None => ColumnRange::Anything,
+            };
+            match (self.columns.get_mut(index), found) {
+                (None, found) => self.columns.push(found),
+                (
+                    Some(ColumnRange::Known(low, high)),
+                    ColumnRange::Known(found_low, found_high),
+                ) => {
+                    if found_low < *low {
+                        *low = found_low;
+                    }
+                    if found_high > *high {
+                        *high = found_high;
+                    }
+                }
+                (Some(range), _) => *range = ColumnRange::Anything,
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether rows whose column at `index` of the key lies in `other` may have keys of the load.
+    pub(crate) fn may_meet(&self, index: usize, other: Option<&(Bound, Bound)>) -> bool {
+        match (self.columns.get(index), other) {
+            (Some(ColumnRange::Known(low, high)), Some((other_low, other_high))) => {
+                other_low <= high && low <= other_high
+            }
+            _ => true,
+        }
+    }
+}

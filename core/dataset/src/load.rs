@@ -1,0 +1,486 @@
+//! One load of one resource: batches in, a published dataset out.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::{Fields, Schema, SchemaRef};
+use connector_plan::WriteDisposition;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::journal::Journal;
+use crate::key::KeyHasher;
+use crate::layout::check_name;
+use crate::merge::{self, LoadKeys, RowSet};
+use crate::publish::Origin;
+use crate::schema::{self, SchemaChange};
+use crate::standing::Standing;
+use crate::state::{DataFile, ResourceState};
+use crate::store::Shared;
+use crate::writer::{Format, PartWriter, WriterOptions};
+use crate::{Error, ErrorKind};
+
+/// What is loaded and what happens to the rows of earlier loads.
+#[derive(Clone, Debug)]
+pub struct LoadOptions {
+    /// The resource's name: a folder below the connector's.
+    pub resource: String,
+    /// The columns of the batches.
+    pub schema: SchemaRef,
+    /// The columns that identify a row; `Merge` needs them.
+    pub primary_key: Vec<String>,
+    /// What happens to earlier rows.
+    pub disposition: WriteDisposition,
+    /// The hash of what gives the dataset its meaning, as the plan has it.
+    pub identity: String,
+    /// Whether the dataset begins anew, whatever its disposition.
+    pub full_refresh: bool,
+    /// The shape of the data files.
+    pub writer: WriterOptions,
+    /// Further key-value metadata of each file; nothing secret.
+    pub metadata: Vec<(String, String)>,
+}
+
+/// What a load did.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct LoadReport {
+    /// The resource's name.
+    pub resource: String,
+    /// The rows written to the load.
+    pub rows_read: u64,
+    /// The rows of the dataset afterwards.
+    pub rows_written: u64,
+    /// Rows that the dataset did not have before.
+    pub inserted: u64,
+    /// Rows that replaced one with the same primary key.
+    pub updated: u64,
+    /// Rows of the load that a later row of it with the same primary key replaced.
+    pub duplicates_in_load: u64,
+    /// Earlier rows that are gone without a successor; those of a replaced dataset.
+    pub deleted: u64,
+    /// The files that became part of the dataset.
+    pub files_added: Vec<DataFile>,
+    /// The files that left it.
+    pub files_removed: Vec<DataFile>,
+    /// The length in bytes of all files added.
+    pub bytes_added: u64,
+    /// The length in bytes of the dataset afterwards.
+    pub bytes: u64,
+    /// Whether sample data of the sandbox was replaced by data of a server.
+    pub replaced_sample_data: bool,
+    /// How the columns differ from those of the dataset before.
+    pub schema_changes: Vec<SchemaChange>,
+}
+
+/// One load of one resource; what is written to it becomes part of the dataset by
+/// [`commit`](Self::commit), and is gone otherwise.
+#[derive(Debug)]
+pub struct Load {
+    shared: Arc<Shared>,
+    options: LoadOptions,
+    /// The files that the load adds to; empty when it replaces the dataset.
+    base: Vec<DataFile>,
+    /// The files that leave whatever the load holds.
+    removes: Vec<DataFile>,
+    format: Arc<Format>,
+    /// Taken when the load ends or has failed.
+    writer: Option<PartWriter>,
+    keys: Option<LoadKeys>,
+    cursor: Option<Value>,
+    rows_read: u64,
+    replaced_sample_data: bool,
+    schema_changes: Vec<SchemaChange>,
+    /// Whether the staged files belong to a journal.
+    is_committed: bool,
+}
+
+impl Load {
+    pub(crate) fn begin(shared: Arc<Shared>, options: LoadOptions) -> Result<Self, Error> {
+        check_name("resource", &options.resource)?;
+        let is_merge = options.disposition == WriteDisposition::Merge;
+        if is_merge && options.primary_key.is_empty() {
+            return Err(Error::configuration(format!(
+                "the resource `{}` has the write disposition `merge` but no primary key",
+                options.resource
+            ))
+            .with_hint("declare `primary_key`, or use `append` or `replace`"));
+        }
+        let prior = shared.register(&options.resource)?;
+        let registration = Registration {
+            shared: &shared,
+            resource: &options.resource,
+        };
+        let standing = Standing::new(&shared, &options, prior.as_ref())?;
+        let base_fields = match &standing.base {
+            Some(base) => base_fields(&shared, &options.resource, base)?,
+            None => None,
+        };
+        let load_fields = schema::normalise(&options.schema)?;
+        let hasher = KeyHasher::new(&Schema::new(load_fields.clone()), &options.primary_key)?;
+        let mut schema_changes = Vec::new();
+        let fields = match &base_fields {
+            Some(base) => schema::unify(base, &load_fields, &mut schema_changes)
+                .map_err(|error| error.in_resource(&options.resource))?,
+            None => load_fields,
+        };
+        let run = shared.options.run;
+        let format = Arc::new(Format {
+            schema: Arc::new(Schema::new(schema::with_ids(&fields))),
+            options: options.writer.clone(),
+            key: options.primary_key.clone(),
+            metadata: file_metadata(&shared, &options),
+        });
+        let staged = shared.layout.staged(run, &options.resource);
+        let spill = shared.layout.spill(run, &options.resource);
+        // Left by an earlier load of this run that could not clean up.
+        shared.disk.remove_directory(&staged)?;
+        shared.disk.remove_directory(&spill)?;
+        shared.disk.create_directory(&staged)?;
+        let writer = PartWriter::new(
+            shared.disk.clone(),
+            staged,
+            run,
+            standing.first_number,
+            Arc::clone(&format),
+        );
+        let keys = is_merge.then(|| LoadKeys::new(hasher, &shared.disk, &spill));
+        registration.keep();
+        Ok(Self {
+            shared,
+            options,
+            base: standing.base.unwrap_or_default(),
+            removes: standing.removes,
+            format,
+            writer: Some(writer),
+            keys,
+            cursor: standing.cursor,
+            rows_read: 0,
+            replaced_sample_data: standing.replaced_sample_data,
+            schema_changes,
+            is_committed: false,
+        })
+    }
+
+    /// Where the last run of this resource left off; `None` when this one reads from the beginning.
+    #[must_use]
+    pub fn cursor(&self) -> Option<&Value> {
+        self.cursor.as_ref()
+    }
+
+    /// Whether the dataset is sample data of the sandbox, which this load will replace.
+    #[must_use]
+    pub fn replaces_sample_data(&self) -> bool {
+        self.replaced_sample_data
+    }
+
+    /// Adds rows. Memory is bounded by [`WriterOptions`], not by the number of rows.
+    ///
+    /// After an error the load cannot be committed any more.
+    ///
+    /// # Errors
+    /// `SchemaContract` for a null in a key or in a column that is never null; `Destination` when
+    /// the disk fails.
+    pub fn write(&mut self, batch: &RecordBatch) -> Result<(), Error> {
+        let mut writer = self.writer.take().ok_or_else(|| self.has_failed())?;
+        let adapted = schema::adapt(batch, &self.format.schema)
+            .map_err(|error| error.in_resource(&self.options.resource))?;
+        let position = writer.write(adapted)?;
+        if let Some(keys) = &mut self.keys {
+            keys.extend(batch, self.rows_read, position)
+                .map_err(|error| error.in_resource(&self.options.resource))?;
+        }
+        self.rows_read += batch.num_rows() as u64;
+        self.writer = Some(writer);
+        Ok(())
+    }
+
+    /// Makes the load part of the dataset, all of it or, on an error, nothing; `cursor` is where the
+    /// next run goes on.
+    ///
+    /// # Errors
+    /// `Destination` when the disk fails. When that happens after the commit was recorded, the error
+    /// says so and the next run finishes the publication.
+    pub fn commit(mut self, cursor: Option<Value>) -> Result<LoadReport, Error> {
+        let writer = self.writer.take().ok_or_else(|| self.has_failed())?;
+        let (staged, next_number) = writer.finish()?;
+        let change = self.resolve(staged, next_number)?;
+        let rows = total(&change.after, |file| file.rows);
+        let state = ResourceState {
+            source: self.shared.options.source.clone(),
+            identity: self.options.identity.clone(),
+            spec_hash: self.shared.options.spec_hash.clone(),
+            run: self.shared.options.run,
+            write_disposition: self.options.disposition,
+            primary_key: self.options.primary_key.clone(),
+            cursor,
+            rows,
+            files: change.after.clone(),
+        };
+        let journal = Journal::new(
+            &self.options.resource,
+            self.shared.options.run,
+            change.added.clone(),
+            change
+                .removed
+                .iter()
+                .map(|file| file.name.clone())
+                .collect(),
+            state,
+        );
+        let report = LoadReport {
+            resource: self.options.resource.clone(),
+            rows_read: self.rows_read,
+            rows_written: rows,
+            inserted: change.inserted,
+            updated: change.updated,
+            duplicates_in_load: change.duplicates,
+            deleted: total(&self.removes, |file| file.rows),
+            bytes_added: total(&change.added, |file| file.bytes),
+            bytes: total(&change.after, |file| file.bytes),
+            files_added: change.added,
+            files_removed: change.removed,
+            replaced_sample_data: self.replaced_sample_data,
+            schema_changes: std::mem::take(&mut self.schema_changes),
+        };
+        self.publish(&journal)?;
+        Ok(report)
+    }
+
+    /// Gives the load up; the dataset stays as it was. Dropping it does the same.
+    pub fn discard(self) {}
+
+    fn publish(&mut self, journal: &Journal) -> Result<(), Error> {
+        let shared = Arc::clone(&self.shared);
+        let mut inner = shared.inner();
+        shared.disk.sync_directory(&self.staged())?;
+        if let Err(error) = journal.write(&shared.disk, &shared.layout) {
+            // The rename may have happened even so: then the load is committed.
+            self.is_committed = shared.layout.journal(&self.options.resource).exists();
+            if self.is_committed {
+                inner.unfinished.insert(self.options.resource.clone());
+                return Err(unfinished(error));
+            }
+            return Err(error);
+        }
+        self.is_committed = true;
+        inner.unfinished.insert(self.options.resource.clone());
+        shared
+            .finish(&mut inner, journal, Origin::Fresh)
+            .map_err(unfinished)
+    }
+
+    /// Decides which files the dataset consists of afterwards, and writes those that change.
+    fn resolve(&mut self, staged: Vec<DataFile>, next_number: u32) -> Result<Change, Error> {
+        let Some(keys) = self.keys.take() else {
+            let inserted = total(&staged, |file| file.rows);
+            return self.settle(
+                Change {
+                    inserted,
+                    ..Change::default()
+                },
+                staged,
+                next_number,
+            );
+        };
+        let live = self.shared.layout.live(&self.options.resource);
+        let spill = self
+            .shared
+            .layout
+            .spill(self.shared.options.run, &self.options.resource);
+        let paths: Vec<PathBuf> = self.base.iter().map(|file| live.join(&file.name)).collect();
+        let replaced = keys.resolve(&self.shared.disk, &spill, &paths)?;
+        let mut change = Change {
+            inserted: replaced.inserted,
+            updated: replaced.updated,
+            duplicates: replaced.duplicates,
+            ..Change::default()
+        };
+        let mut writer = PartWriter::new(
+            self.shared.disk.clone(),
+            self.staged(),
+            self.shared.options.run,
+            next_number,
+            Arc::clone(&self.format),
+        );
+        // Earlier rows first, so that the newest rows are the last ones of the dataset.
+        let mut kept = Vec::new();
+        for ((file, path), gone) in self.base.drain(..).zip(&paths).zip(&replaced.existing) {
+            if gone.len() == 0 {
+                kept.push(file);
+                continue;
+            }
+            if gone.len() < file.rows {
+                merge::copy_rows(path, gone, &self.format.schema, &mut writer)?;
+            }
+            change.removed.push(file);
+        }
+        self.base = kept;
+        let none = RowSet::default();
+        let mut added = Vec::new();
+        for (index, file) in staged.into_iter().enumerate() {
+            let gone = replaced.staged.get(index).unwrap_or(&none);
+            if gone.len() == 0 {
+                added.push(file);
+                continue;
+            }
+            let path = self.staged().join(&file.name);
+            if gone.len() < file.rows {
+                merge::copy_rows(&path, gone, &self.format.schema, &mut writer)?;
+            }
+            self.shared.disk.remove_file(&path)?;
+        }
+        let (mut rewritten, next_number) = writer.finish()?;
+        added.append(&mut rewritten);
+        self.settle(change, added, next_number)
+    }
+
+    /// A dataset has files without rows only when it has no rows at all; then it has one.
+    fn settle(
+        &mut self,
+        mut change: Change,
+        mut added: Vec<DataFile>,
+        next_number: u32,
+    ) -> Result<Change, Error> {
+        let rows = total(&self.base, |file| file.rows) + total(&added, |file| file.rows);
+        if rows == 0 {
+            let mut writer = PartWriter::new(
+                self.shared.disk.clone(),
+                self.staged(),
+                self.shared.options.run,
+                next_number,
+                Arc::clone(&self.format),
+            );
+            writer.write_empty()?;
+            added = writer.finish()?.0;
+        }
+        let (kept, mut empty): (Vec<_>, Vec<_>) =
+            self.base.drain(..).partition(|file| file.rows > 0);
+        change.removed.append(&mut empty);
+        change.removed.extend(self.removes.iter().cloned());
+        change.after = kept;
+        change.after.extend(added.iter().cloned());
+        change.added = added;
+        Ok(change)
+    }
+
+    fn staged(&self) -> PathBuf {
+        self.shared
+            .layout
+            .staged(self.shared.options.run, &self.options.resource)
+    }
+
+    fn has_failed(&self) -> Error {
+        Error::new(
+            ErrorKind::Internal,
+            format!(
+                "the load of `{}` has failed before and cannot go on",
+                self.options.resource
+            ),
+        )
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        // Open files first: not every system deletes them.
+        self.writer = None;
+        self.keys = None;
+        let (disk, layout) = (&self.shared.disk, &self.shared.layout);
+        let run = self.shared.options.run;
+        // What cannot be deleted now, the next run deletes.
+        let _ = disk.remove_directory(&layout.spill(run, &self.options.resource));
+        if !self.is_committed {
+            let _ = disk.remove_directory(&self.staged());
+        }
+        self.shared.inner().loading.remove(&self.options.resource);
+    }
+}
+
+/// A failure behind the commit point.
+fn unfinished(error: Error) -> Error {
+    error.with_hint("the load is complete and safe: the next run finishes publishing it")
+}
+
+/// The files of a dataset before and after.
+#[derive(Debug, Default)]
+struct Change {
+    added: Vec<DataFile>,
+    removed: Vec<DataFile>,
+    after: Vec<DataFile>,
+    inserted: u64,
+    updated: u64,
+    duplicates: u64,
+}
+
+fn total(files: &[DataFile], of: impl Fn(&DataFile) -> u64) -> u64 {
+    files.iter().map(of).sum()
+}
+
+/// Undoes [`Shared::register`] when a load cannot begin.
+struct Registration<'a> {
+    shared: &'a Shared,
+    resource: &'a str,
+}
+
+impl Registration<'_> {
+    fn keep(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Registration<'_> {
+    fn drop(&mut self) {
+        self.shared.inner().loading.remove(self.resource);
+    }
+}
+
+impl Shared {
+    /// Notes that a resource is being loaded, and finishes what an earlier load of it left.
+    fn register(&self, resource: &str) -> Result<Option<ResourceState>, Error> {
+        let mut inner = self.inner();
+        if inner.loading.contains(resource) {
+            return Err(Error::conflict(format!(
+                "`{resource}` is being loaded already"
+            )));
+        }
+        if inner.unfinished.contains(resource) {
+            let journal = Journal::read(&self.layout.journal(resource))?;
+            self.finish(&mut inner, &journal, Origin::Found)?;
+        }
+        inner.loading.insert(resource.to_owned());
+        Ok(inner.state.resource(resource).cloned())
+    }
+}
+
+/// The columns of the existing files; `None` when there are none.
+fn base_fields(
+    shared: &Shared,
+    resource: &str,
+    files: &[DataFile],
+) -> Result<Option<Fields>, Error> {
+    let live = shared.layout.live(resource);
+    let mut fields: Option<Fields> = None;
+    for file in files {
+        let found = merge::read_schema(&live.join(&file.name))?.fields().clone();
+        fields = Some(match fields {
+            None => found,
+            Some(fields) if fields == found => fields,
+            Some(fields) => schema::unify(&fields, &found, &mut Vec::new())?,
+        });
+    }
+    Ok(fields)
+}
+
+fn file_metadata(shared: &Shared, options: &LoadOptions) -> Vec<(String, String)> {
+    let own = [
+        ("connector", &shared.options.connector),
+        ("resource", &options.resource),
+        ("run", &shared.options.run.to_string()),
+        ("spec_hash", &shared.options.spec_hash),
+    ];
+    own.into_iter()
+        .map(|(key, value)| (key.to_owned(), value.clone()))
+        .chain(options.metadata.iter().cloned())
+        .collect()
+}

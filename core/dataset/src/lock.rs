@@ -1,0 +1,57 @@
+//! One run at a time per connector and output folder.
+
+use std::fs::{File, TryLockError};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::Path;
+
+use chrono::{SecondsFormat, Utc};
+
+use crate::Error;
+
+/// Holds the folder until it is dropped, or the process ends in whatever way.
+#[derive(Debug)]
+pub(crate) struct Lock {
+    _file: File,
+}
+
+impl Lock {
+    pub(crate) fn take(path: &Path) -> Result<Self, Error> {
+        let mut file = File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)
+            .map_err(|source| Error::io("open the lock file", path, source))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(held(&mut file, path)),
+            Err(TryLockError::Error(source)) => return Err(Error::io("lock", path, source)),
+        }
+        let started = Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true);
+        let holder = format!("process {} since {started}\n", std::process::id());
+        file.set_len(0)
+            .and_then(|()| file.seek(SeekFrom::Start(0)))
+            .and_then(|_| file.write_all(holder.as_bytes()))
+            .map_err(|source| Error::io("write the lock file", path, source))?;
+        Ok(Self { _file: file })
+    }
+}
+
+fn held(file: &mut File, path: &Path) -> Error {
+    let mut holder = String::new();
+    // The holder may be writing its name just now, and not every system lets others read it.
+    let _ = file.take(200).read_to_string(&mut holder);
+    let holder = match holder.trim() {
+        "" => "another process",
+        holder => holder,
+    };
+    Error::conflict(format!(
+        "another run is writing to `{}` ({holder})",
+        path.parent()
+            .and_then(Path::parent)
+            .unwrap_or(path)
+            .display()
+    ))
+    .with_hint("wait until it has ended, or choose another folder with `--out`")
+}

@@ -1,0 +1,147 @@
+//! Decides whether a load may touch the dataset that is there, and whether it adds or replaces.
+
+use std::collections::HashSet;
+
+use connector_plan::WriteDisposition;
+use serde_json::Value;
+
+use crate::disk;
+use crate::layout::parse_part_name;
+use crate::load::LoadOptions;
+use crate::publish::length;
+use crate::state::{DataFile, ResourceState};
+use crate::store::Shared;
+use crate::{Error, SourceId};
+
+/// How a load stands to what is there.
+#[derive(Debug)]
+pub(crate) struct Standing {
+    /// The files it adds to; `None` when it replaces the dataset.
+    pub(crate) base: Option<Vec<DataFile>>,
+    /// The files that leave whatever the load holds.
+    pub(crate) removes: Vec<DataFile>,
+    /// Where the last run left off.
+    pub(crate) cursor: Option<Value>,
+    pub(crate) replaced_sample_data: bool,
+    /// The number of the load's first file.
+    pub(crate) first_number: u32,
+}
+
+impl Standing {
+    /// # Errors
+    /// When the load may neither add to what is there nor replace it.
+    pub(crate) fn new(
+        shared: &Shared,
+        options: &LoadOptions,
+        prior: Option<&ResourceState>,
+    ) -> Result<Self, Error> {
+        let resource = &options.resource;
+        let source = &shared.options.source;
+        let live = shared.layout.live(resource);
+        let replaced_sample_data = prior
+            .is_some_and(|prior| prior.source == SourceId::Sandbox && *source != SourceId::Sandbox);
+        let begins_anew = options.full_refresh || replaced_sample_data;
+        let replaces = begins_anew || options.disposition == WriteDisposition::Replace;
+        if let Some(prior) = prior
+            && !begins_anew
+            && !prior.source.is_same(source)
+        {
+            return Err(Error::conflict(format!(
+                "`{resource}` holds data of {}, this run reads from {source}",
+                prior.source
+            ))
+            .with_hint(
+                "choose another folder with `--out`, or replace the data with `--full-refresh`",
+            ));
+        }
+        let is_other = prior.is_some_and(|prior| prior.identity != options.identity);
+        if is_other && !replaces {
+            return Err(Error::conflict(format!(
+                "`{resource}` was written by another specification: its request, primary key or \
+                 write disposition has changed since"
+            ))
+            .with_hint(
+                "read it again with `--full-refresh`, or choose another folder with `--out`",
+            ));
+        }
+        let known = prior.map_or(&[][..], |prior| &prior.files);
+        let mut parts = Vec::new();
+        let mut first_number = 0;
+        for name in disk::list(&live)? {
+            let Some(name) = name.to_str() else { continue };
+            let Some((number, run)) = parse_part_name(name) else {
+                continue;
+            };
+            if run == shared.options.run {
+                first_number = first_number.max(number + 1);
+            }
+            parts.push(name.to_owned());
+        }
+        let names: HashSet<&str> = known.iter().map(|file| file.name.as_str()).collect();
+        let strangers: Vec<&String> = parts
+            .iter()
+            .filter(|name| !names.contains(name.as_str()))
+            .collect();
+        if replaces {
+            let mut removes = Vec::new();
+            for file in known {
+                if length(&live.join(&file.name))?.is_some() {
+                    removes.push(file.clone());
+                }
+            }
+            for name in strangers {
+                let bytes = length(&live.join(name))?.unwrap_or(0);
+                let (name, sha256) = (name.clone(), String::new());
+                removes.push(DataFile {
+                    name,
+                    rows: 0,
+                    bytes,
+                    sha256,
+                });
+            }
+            let keeps_cursor = !begins_anew && !is_other;
+            return Ok(Self {
+                base: None,
+                removes,
+                cursor: prior
+                    .filter(|_| keeps_cursor)
+                    .and_then(|prior| prior.cursor.clone()),
+                replaced_sample_data,
+                first_number,
+            });
+        }
+        if let Some(stranger) = strangers.first() {
+            return Err(Error::conflict(format!(
+                "`{}` holds the data file `{stranger}`, which the state does not know",
+                live.display()
+            ))
+            .with_hint(
+                "restore the folder `_connector` beside it, or replace the data with \
+                 `--full-refresh`, or choose another folder with `--out`",
+            ));
+        }
+        for file in known {
+            let found = length(&live.join(&file.name))?;
+            if found != Some(file.bytes) {
+                let what = if found.is_some() {
+                    "has changed"
+                } else {
+                    "is missing"
+                };
+                return Err(Error::conflict(format!(
+                    "the data file `{}` of `{}` {what}",
+                    file.name,
+                    live.display()
+                ))
+                .with_hint("restore the file, or read the resource again with `--full-refresh`"));
+            }
+        }
+        Ok(Self {
+            base: Some(known.to_vec()),
+            removes: Vec::new(),
+            cursor: prior.and_then(|prior| prior.cursor.clone()),
+            replaced_sample_data,
+            first_number,
+        })
+    }
+}
