@@ -1,1 +1,21 @@
-//! placeholder
+//! YAML source specs to strongly typed Rust.
+//!
+//! The way of a spec: the YAML text becomes a tree with positions, the tree becomes the
+//! spec as it is written, and [`lower()`] resolves that into an [`Ir`]: defaults, aliases,
+//! references and names. Everything wrong with a spec is found on the way, all at once, and
+//! reported as [`Diagnostics`] that underline the place; what comes behind the [`Ir`] cannot fail.
+
+mod diagnostic;
+mod expression;
+mod ir;
+mod lower;
+mod source;
+mod spec;
+mod words;
+mod yaml;
+
+pub use diagnostic::{Diagnostic, Diagnostics, Label, Severity};
+pub use ir::{Ir, RecordIr};
+pub use lower::{LowerOptions, lower};
+pub use source::{Source, Span};
+pub use spec::schema::json_schema;

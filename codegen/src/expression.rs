@@ -1,0 +1,331 @@
+//! Text with expressions: `{{ … }}`, dlt's `dlt.secrets["x"]`, and its `{placeholders}`.
+//!
+//! Only plain lookups are expressions so far; whatever else stands between the braces is a
+//! [`Problem`] that knows the offending token.
+
+mod lookup;
+mod token;
+
+use std::ops::Range;
+
+use connector_plan::{Path, Root};
+
+use crate::diagnostic::code;
+use crate::words::quote;
+
+/// A piece of a text.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Piece {
+    Text(String),
+    Lookup(Found),
+}
+
+/// A lookup, and where it stands in the text.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Found {
+    pub root: Root,
+    /// The root as written: two words mean the partition, and dlt has its own.
+    pub word: String,
+    pub path: Path,
+    pub default: Option<serde_json::Value>,
+    /// The bytes of the expression, without braces.
+    pub range: Range<usize>,
+}
+
+/// What is wrong with a text, and where in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Problem {
+    pub code: &'static str,
+    pub message: String,
+    pub range: Range<usize>,
+    pub label: String,
+    pub note: Option<&'static str>,
+    pub help: Option<String>,
+}
+
+/// What expressions can be, for messages.
+pub(crate) const SUPPORTED: &str = "an expression is a plain lookup: `config.name`, \
+    `secrets.name`, `response.a.b`, `response['a']`, `response.get('a', {}).get('b')`, \
+    `headers['name']`, or a text in quotes";
+
+/// Splits a text; every problem in it is reported, not only the first.
+pub(crate) fn parse(text: &str) -> Result<Vec<Piece>, Vec<Problem>> {
+    let blanks = text.len() - text.trim_start().len();
+    if text.trim_start().starts_with("dlt.") {
+        let (piece, _) = lookup::parse(text, blanks, true).map_err(|problem| vec![problem])?;
+        return Ok(vec![piece]);
+    }
+    let mut pieces = Vec::new();
+    let mut problems = Vec::new();
+    let mut plain = String::new();
+    let mut at = 0;
+    while let Some(offset) = text[at..].find(['{', '}']) {
+        plain.push_str(&text[at..at + offset]);
+        at += offset;
+        if text[at..].starts_with("{{") {
+            match lookup::parse(text, at + 2, false) {
+                Ok((Piece::Text(literal), end)) => {
+                    plain.push_str(&literal);
+                    at = end;
+                }
+                Ok((piece, end)) => {
+                    push(&mut pieces, &mut plain);
+                    pieces.push(piece);
+                    at = end;
+                }
+                Err(problem) => {
+                    // Reading goes on behind the braces, wherever they close.
+                    let rest = problem.range.end.max(at + 2);
+                    at = text[rest..]
+                        .find("}}")
+                        .map_or(text.len(), |end| rest + end + 2);
+                    problems.push(problem);
+                }
+            }
+        } else {
+            let (problem, end) = brace(text, at);
+            problems.push(problem);
+            at = end;
+        }
+    }
+    plain.push_str(&text[at..]);
+    push(&mut pieces, &mut plain);
+    if problems.is_empty() {
+        Ok(pieces)
+    } else {
+        Err(problems)
+    }
+}
+
+fn push(pieces: &mut Vec<Piece>, plain: &mut String) {
+    if !plain.is_empty() {
+        pieces.push(Piece::Text(std::mem::take(plain)));
+    }
+}
+
+/// What a single brace at `at` means: nothing that this version has. Returns where to go on.
+fn brace(text: &str, at: usize) -> (Problem, usize) {
+    let problem = |code, message: String, end, label: &str, help: String| Problem {
+        code,
+        message,
+        range: at..end,
+        label: label.to_owned(),
+        note: None,
+        help: Some(help),
+    };
+    let opening = text[at..].starts_with('{');
+    if opening && text[at..].starts_with("{%") || text[at..].starts_with("{#") {
+        let end = text[at..].find('}').map_or(text.len(), |end| at + end + 1);
+        let mut found = problem(
+            code::EXPRESSION,
+            "statements and comments are not supported in expressions".to_owned(),
+            end,
+            "not an expression",
+            "remove it".to_owned(),
+        );
+        found.note = Some(SUPPORTED);
+        return (found, end);
+    }
+    let name = text[at + 1..]
+        .find(['{', '}'])
+        .filter(|end| opening && text[at + 1 + end..].starts_with('}'))
+        .map(|end| &text[at + 1..at + 1 + end]);
+    if let Some(name) = name.filter(|name| is_placeholder(name)) {
+        let end = at + name.len() + 2;
+        let found = match name.split_once('.') {
+            Some(("resources", _)) => problem(
+                code::NOT_SUPPORTED,
+                "a value of a parent resource is not supported yet".to_owned(),
+                end,
+                "this needs a later version",
+                "write the value itself, one resource per value".to_owned(),
+            ),
+            Some(("incremental", _)) => problem(
+                code::NOT_SUPPORTED,
+                "incremental reading is not supported yet".to_owned(),
+                end,
+                "this needs a later version",
+                "remove the parameter: every run reads the resource in full".to_owned(),
+            ),
+            _ => problem(
+                code::UNBOUND,
+                format!("no parent binds {}", quote(name)),
+                end,
+                "nothing gives this placeholder a value",
+                format!(
+                    "an input is written `{{{{ config.{name} }}}}`, a literal brace `{{{{ '{{' }}}}`"
+                ),
+            ),
+        };
+        return (found, end);
+    }
+    let (sign, word) = if opening {
+        ('{', "opening")
+    } else {
+        ('}', "closing")
+    };
+    let found = problem(
+        code::EXPRESSION,
+        format!("a single {word} brace"),
+        at + 1,
+        "braces enclose expressions",
+        format!("write a literal brace as `{{{{ '{sign}' }}}}`"),
+    );
+    (found, at + 1)
+}
+
+/// Whether text between single braces is a placeholder of dlt rather than, say, JSON.
+fn is_placeholder(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && name.chars().all(|c| {
+            c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-' | '[' | ']' | '*' | '$')
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Pieces as text: lookups as `<root/path|default>`.
+    fn show(text: &str) -> String {
+        let problem =
+            |problem: &Problem| format!("{}@{}", problem.message, &text[problem.range.clone()]);
+        match parse(text) {
+            Err(problems) => problems.iter().map(problem).collect::<Vec<_>>().join("; "),
+            Ok(pieces) => pieces
+                .iter()
+                .map(|piece| match piece {
+                    Piece::Text(text) => text.clone(),
+                    Piece::Lookup(found) => {
+                        let path: String = found
+                            .path
+                            .iter()
+                            .map(|step| match step {
+                                connector_plan::Step::Key(key) => format!("/{key}"),
+                                connector_plan::Step::Index(index) => format!("#{index}"),
+                                connector_plan::Step::Wildcard => "*".to_owned(),
+                            })
+                            .collect();
+                        let default = found
+                            .default
+                            .as_ref()
+                            .map(|default| format!("|{default}"))
+                            .unwrap_or_default();
+                        format!("<{:?}{path}{default}>", found.root)
+                    }
+                })
+                .collect(),
+        }
+    }
+
+    #[test]
+    fn expressions_are_plain_lookups() {
+        #[track_caller]
+        fn check(text: &str, expect: &str) {
+            assert_eq!(show(text), expect, "{text}");
+        }
+        check("", "");
+        check("plain", "plain");
+        check("{{ config.start }}", "<Config/start>");
+        check("{{config.start}}", "<Config/start>");
+        check("{{ config['start'] }}", "<Config/start>");
+        check("{{ config.get('start') }}", "<Config/start>");
+        check("{{ config.get(\"start\", 'x') }}", "<Config/start|\"x\">");
+        check("a {{ secrets.x }} b", "a <Secrets/x> b");
+        check("dlt.secrets[\"x\"]", "<Secrets/x>");
+        check("  dlt.secrets['x'] ", "<Secrets/x>");
+        check("dlt.config[\"x\"]", "<Config/x>");
+        check("{{ dlt.secrets['x'] }}", "<Secrets/x>");
+        check(
+            "{{ response.get('next_marker') }}",
+            "<Response/next_marker>",
+        );
+        check("{{ response.get('next', '') }}", "<Response/next|\"\">");
+        check(
+            "{{ response.get('paging', {}).get('next_link', {}) }}",
+            "<Response/paging/next_link|{}>",
+        );
+        check("{{ response['a'][0]['b'] }}", "<Response/a#0/b>");
+        check("{{ response.a[-1].b }}", "<Response/a#-1/b>");
+        check("{{ response.get('n', 12) }}", "<Response/n|12>");
+        check("{{ response.get('n', -1.5) }}", "<Response/n|-1.5>");
+        check("{{ response.get('n', none) }}", "<Response/n|null>");
+        check("{{ response.get('n', []) }}", "<Response/n|[]>");
+        check("{{ response.get('n', True) }}", "<Response/n|true>");
+        check("{{ headers['X-Next'] }}", "<Headers/X-Next>");
+        check("{{ stream_slice['file_id'] }}", "<Partition/file_id>");
+        check("{{ stream_partition.file_id }}", "<Partition/file_id>");
+        check("{{ last_record['id'] }}", "<LastRecord/id>");
+        check("{{ '{' }}x{{ '}' }}", "{x}");
+        check("{{ \"it's\" }}", "it's");
+        check("{{ 'a\\'b\\n' }}", "a'b\n");
+        check("{{ '}}' }}", "}}");
+    }
+
+    #[test]
+    fn everything_else_is_pointed_at() {
+        #[track_caller]
+        fn check(text: &str, expect: &str) {
+            assert_eq!(show(text), expect, "{text}");
+        }
+        check(
+            "{{ config.a | upper }}",
+            "unexpected `|` in an expression@|",
+        );
+        check("{{ config.a + 1 }}", "unexpected `+` in an expression@+");
+        check(
+            "{{ config.a == 'b' }}",
+            "unexpected `==` in an expression@==",
+        );
+        check(
+            "{{ not config.a }}",
+            "unexpected `config` in an expression@config",
+        );
+        check("{{ cfg.a }}", "unknown variable `cfg`@cfg");
+        check("{{ now_utc() }}", "unknown variable `now_utc`@now_utc");
+        check(
+            "{{ response.items() }}",
+            "unexpected `(` in an expression@(",
+        );
+        check("{{ response.get(x) }}", "unexpected `x` in an expression@x");
+        check(
+            "{{ response.get('a', 'x').get('b') }}",
+            "a default that is looked into@'x'",
+        );
+        check("{{ }}", "an empty expression@ ");
+        check("{{ config.a", "an expression without `}}`@{{ config.a");
+        check("{{ 'abc }}", "a text without closing quote@'abc }}");
+        check("{{ config. }}", "unexpected `}}` in an expression@}}");
+        check("{{ config[1.5] }}", "unexpected `1.5` in an expression@1.5");
+        check("{{ config.ä }}", "unexpected `ä` in an expression@ä");
+        check(
+            "{% if x %}",
+            "statements and comments are not supported in expressions@{% if x %}",
+        );
+        check("/a/{id}/b", "no parent binds `id`@{id}");
+        check(
+            "{resources.a.id}",
+            "a value of a parent resource is not supported yet@{resources.a.id}",
+        );
+        check(
+            "{incremental.start_value}",
+            "incremental reading is not supported yet@{incremental.start_value}",
+        );
+        check(
+            "{\"a\": 1}",
+            "a single opening brace@{; a single closing brace@}",
+        );
+        check("a}", "a single closing brace@}");
+        check("dlt.secrets[\"x\"] y", "unexpected `y` in an expression@y");
+        check("dlt.foo", "unknown variable `dlt.foo`@foo");
+        check(
+            "{{ a }} and {{ b }}",
+            "unknown variable `a`@a; unknown variable `b`@b",
+        );
+        check("{{ '{' ", "an expression without `}}`@{{ '{' ");
+        check(
+            "{{ 99999999999999999999 }}",
+            "unexpected `99999999999999999999` in an expression@99999999999999999999",
+        );
+    }
+}

@@ -1,0 +1,45 @@
+//! Hashes that tell whether old data still fits.
+
+use std::fmt::Write as _;
+
+use connector_plan::{Endpoint, Field, WriteDisposition};
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+
+/// SHA-256 in lower-case hexadecimal.
+pub(super) fn sha256(bytes: &[u8]) -> String {
+    let mut text = String::new();
+    for byte in Sha256::digest(bytes) {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}
+
+/// The hash of what gives a dataset its meaning.
+///
+/// It is taken over a JSON list, whose text is the same for the same values; the version in front
+/// changes when the list does.
+pub(super) fn of_resource(
+    endpoint: &Endpoint,
+    fields: &[Field],
+    primary_key: &[String],
+    write_disposition: WriteDisposition,
+) -> String {
+    let key_types: Vec<_> = primary_key
+        .iter()
+        .map(|name| {
+            let field = fields.iter().find(|field| field.name == *name);
+            (name, field.map(|field| &field.field_type))
+        })
+        .collect();
+    let canonical = json!([
+        "resource/1",
+        endpoint.path,
+        endpoint.method,
+        endpoint.data_selector.steps,
+        key_types,
+        write_disposition,
+    ]);
+    sha256(canonical.to_string().as_bytes())
+}

@@ -1,0 +1,461 @@
+//! A request while it is put together: parts that the paginator takes over can still be removed.
+
+use connector_plan::{Body, Method, NamedTemplate, Parameter, Part, Template};
+use serde_json::Value;
+
+use super::Lowering;
+use super::template::{Purpose, ScalarText, text_of};
+use crate::diagnostic::{Diagnostic, code};
+use crate::expression::Piece;
+use crate::source::Span;
+use crate::spec::{Key, MethodSpec, Text};
+use crate::words::quote;
+
+/// Parameters that carry credentials.
+const CREDENTIALS: [&str; 8] = [
+    "access_token",
+    "api-key",
+    "api_key",
+    "apikey",
+    "auth_token",
+    "client_secret",
+    "password",
+    "secret",
+];
+
+/// A request while it is put together.
+#[derive(Debug)]
+pub(super) struct Request {
+    pub method: Method,
+    pub path: Template,
+    pub params: Vec<(Parameter, Span)>,
+    pub body: Option<Form>,
+    pub blame: Span,
+}
+
+/// The body of a request, each member with the place of its key.
+#[derive(Debug)]
+pub(super) struct Form {
+    pub json: bool,
+    pub members: Vec<(NamedTemplate, Span)>,
+}
+
+impl Request {
+    /// The parameters and the body, without places.
+    pub(super) fn finish(self) -> (Vec<Parameter>, Option<Body>) {
+        let params = self.params.into_iter().map(|(param, _)| param).collect();
+        let body = self.body.map(|form| {
+            let members = form.members.into_iter().map(|(member, _)| member).collect();
+            if form.json {
+                Body::Json(members)
+            } else {
+                Body::Form(members)
+            }
+        });
+        (params, body)
+    }
+}
+
+/// What a request is made from.
+pub(super) type EndpointKeys = crate::spec::EndpointMapping;
+
+impl Lowering<'_, '_> {
+    /// Method, path, parameters and body of an endpoint; without a path it is `name`.
+    pub(super) fn request(&mut self, endpoint: &EndpointKeys, name: &str, blame: Span) -> Request {
+        let method = match endpoint.method.get() {
+            None | Some(MethodSpec::Get) => Method::Get,
+            Some(MethodSpec::Post) => Method::Post,
+        };
+        let (path, query) = match endpoint.path.get() {
+            Some(text) => self.path(text),
+            None => (Template::text(format!("/{name}")), Vec::new()),
+        };
+        let body = self.body(endpoint, method);
+        Request {
+            method,
+            path,
+            params: self.params(endpoint, query),
+            body,
+            blame,
+        }
+    }
+
+    /// The parameters: those of the path's query, then those of `params`.
+    fn params(
+        &mut self,
+        endpoint: &EndpointKeys,
+        query: Vec<(Parameter, Span)>,
+    ) -> Vec<(Parameter, Span)> {
+        let mut params = query;
+        let from_path = params.len();
+        let Some(written) = endpoint.params.get() else {
+            return params;
+        };
+        for (name, key) in &written.0 {
+            let clash = params[..from_path]
+                .iter()
+                .find(|(known, _)| known.name == name.text)
+                .map(|(_, span)| *span);
+            if let Some(first) = clash {
+                self.reporter.conflict(
+                    format!(
+                        "the parameter {} stands in the path and in `params`",
+                        quote(&name.text)
+                    ),
+                    name.span,
+                    first,
+                );
+            }
+            if name.text.is_empty() {
+                self.invalid("the name of a parameter is empty", name.span, "");
+            }
+            let Key::Given(given) = key else { continue };
+            let secret = CREDENTIALS.contains(&name.text.to_ascii_lowercase().as_str());
+            let values = given
+                .value
+                .0
+                .iter()
+                .map(|scalar| {
+                    let text = text_of(scalar);
+                    if secret {
+                        self.credential(&text, "a parameter with credentials", Purpose::Other)
+                    } else {
+                        self.template(&text, Purpose::Other)
+                    }
+                })
+                .collect();
+            let parameter = Parameter {
+                name: name.text.clone(),
+                values,
+            };
+            params.push((parameter, name.span));
+        }
+        params
+    }
+
+    fn body(&mut self, endpoint: &EndpointKeys, method: Method) -> Option<Form> {
+        if let (Some(json), Some(data)) = (endpoint.json.given(), endpoint.data.given()) {
+            self.reporter.conflict(
+                "a request has one body, `json` or `data`",
+                json.key.span.max(data.key.span),
+                json.key.span.min(data.key.span),
+            );
+        }
+        let key = endpoint.json.key_span().or(endpoint.data.key_span());
+        let form = if let Some(json) = endpoint.json.get() {
+            let mut members = Vec::new();
+            for (name, key) in &json.0 {
+                let value = match key {
+                    Key::Given(given) => {
+                        self.json_member(&given.value.value, given.span, name.span)
+                    }
+                    Key::Null(_) => Template::Literal(Value::Null),
+                    Key::Absent | Key::Invalid(_) => continue,
+                };
+                members.push((named(&name.text, value), name.span));
+            }
+            Form {
+                json: true,
+                members,
+            }
+        } else {
+            let data = endpoint.data.get()?;
+            let mut members = Vec::new();
+            for (name, given) in data.given() {
+                let value = self.template(&text_of(&given.value), Purpose::Other);
+                members.push((named(&name.text, value), name.span));
+            }
+            Form {
+                json: false,
+                members,
+            }
+        };
+        if method == Method::Get {
+            self.report(
+                Diagnostic::error(code::CONFLICT, "a `GET` request has no body")
+                    .label(key.unwrap_or(endpoint.blame), "this is a body")
+                    .help("write `method: POST`, or move this to `params`"),
+            );
+        }
+        Some(form)
+    }
+
+    /// A member of a JSON body. Expressions may be the member, or stand in its text, but not
+    /// deeper.
+    fn json_member(&mut self, value: &Value, span: Span, key: Span) -> Template {
+        if let Value::String(_) = value {
+            let text = ScalarText {
+                value: value.clone(),
+                span,
+            };
+            return self.template(&text, Purpose::Other);
+        }
+        if has_expression(value) {
+            self.reporter.not_supported(
+                "an expression below the first level of `json`",
+                key,
+                "expressions may stand in the members of the body itself",
+            );
+        }
+        Template::Literal(value.clone())
+    }
+
+    /// The path, and the parameters of its query.
+    fn path(&mut self, text: &Text) -> (Template, Vec<(Parameter, Span)>) {
+        let pieces = self.pieces(&text.value, text.span);
+        let (path, query) = split_query(pieces);
+        let path = self.assemble(path, text.span, &text.value, Purpose::Other);
+        self.check_path(&path, text);
+        let params = query
+            .into_iter()
+            .map(|(name, value)| {
+                let secret = CREDENTIALS.contains(&name.to_ascii_lowercase().as_str())
+                    && value.iter().all(|piece| matches!(piece, Piece::Text(_)))
+                    && !value.is_empty();
+                let value = if secret {
+                    let text = ScalarText {
+                        value: Value::from(text.value.clone()),
+                        span: text.span,
+                    };
+                    self.reporter.secrets.push(text.span);
+                    self.report(
+                        Diagnostic::error(
+                            code::LITERAL_SECRET,
+                            "a parameter with credentials must not stand in the spec",
+                        )
+                        .label(text.span, "hidden here")
+                        .help("write it in `params`, as `\"{{ secrets.name }}\"`"),
+                    );
+                    Template::text("")
+                } else {
+                    self.assemble(value, text.span, &text.value, Purpose::Other)
+                };
+                let parameter = Parameter {
+                    name,
+                    values: vec![value],
+                };
+                (parameter, text.span)
+            })
+            .collect();
+        (with_slash(path), params)
+    }
+
+    fn check_path(&mut self, path: &Template, text: &Text) {
+        let constants: Vec<&str> = match path {
+            Template::Literal(Value::String(text)) => vec![text],
+            Template::Parts(parts) => parts
+                .iter()
+                .filter_map(|part| match part {
+                    Part::Text(text) => Some(text.as_str()),
+                    Part::Expression(_) => None,
+                })
+                .collect(),
+            Template::Literal(_) | Template::Expression(_) => Vec::new(),
+        };
+        let problem = if constants.iter().any(|part| part.contains('#')) {
+            Some("a path has no fragment (`#`)")
+        } else if constants.iter().any(|part| {
+            part.contains(|c: char| {
+                !c.is_ascii_graphic() || matches!(c, '\\' | '"' | '<' | '>' | '^' | '`' | '|')
+            })
+        }) {
+            Some("a path has visible ASCII only; others are written as `%20` and the like")
+        } else if constants
+            .first()
+            .is_some_and(|first| first.starts_with("//"))
+        {
+            Some("a path begins with one slash; another host needs its scheme")
+        } else if constants
+            .iter()
+            .any(|part| part.split('/').any(|segment| matches!(segment, "." | "..")))
+        {
+            Some("a path has no segments `.` and `..`")
+        } else {
+            None
+        };
+        if let Some(problem) = problem {
+            self.invalid(
+                format!("{} is not a path", quote(&text.value)),
+                text.span,
+                problem,
+            );
+        }
+    }
+}
+
+fn named(name: &str, value: Template) -> NamedTemplate {
+    NamedTemplate {
+        name: name.to_owned(),
+        value,
+    }
+}
+
+fn has_expression(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains("{{") || text.trim_start().starts_with("dlt."),
+        Value::Array(items) => items.iter().any(has_expression),
+        Value::Object(members) => members.values().any(has_expression),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
+/// A path below the base URL begins with a slash.
+fn with_slash(path: Template) -> Template {
+    let needs = |text: &str| !text.starts_with('/') && !is_absolute(text);
+    match path {
+        Template::Literal(Value::String(text)) if !text.is_empty() && needs(&text) => {
+            Template::text(format!("/{text}"))
+        }
+        Template::Expression(expression) => Template::Parts(vec![
+            Part::Text("/".to_owned()),
+            Part::Expression(expression),
+        ]),
+        Template::Parts(mut parts) => {
+            match parts.first_mut() {
+                Some(Part::Text(text)) if needs(text) => text.insert(0, '/'),
+                Some(Part::Expression(_)) => parts.insert(0, Part::Text("/".to_owned())),
+                _ => {}
+            }
+            Template::Parts(parts)
+        }
+        Template::Literal(_) => path,
+    }
+}
+
+/// Whether a path is a URL of its own.
+pub(super) fn is_absolute(path: &str) -> bool {
+    let scheme = path.split_once("://").map(|(scheme, _)| scheme);
+    scheme.is_some_and(|scheme| scheme.chars().all(|c| c.is_ascii_alphanumeric()))
+}
+
+/// Splits pieces at the first `?`, and what follows into names and values, decoded.
+fn split_query(pieces: Vec<Piece>) -> (Vec<Piece>, Vec<(String, Vec<Piece>)>) {
+    let mut path = Vec::new();
+    let mut query: Option<Vec<(String, Vec<Piece>)>> = None;
+    // Whether the `=` of the parameter at hand has been seen.
+    let mut in_value = false;
+    for piece in pieces {
+        let text = match (piece, &mut query) {
+            (Piece::Text(text), _) => text,
+            (lookup, None) => {
+                path.push(lookup);
+                continue;
+            }
+            (lookup, Some(query)) => {
+                if let Some((_, value)) = query.last_mut() {
+                    value.push(lookup);
+                    in_value = true;
+                }
+                continue;
+            }
+        };
+        let mut rest = text.as_str();
+        if query.is_none() {
+            match rest.split_once('?') {
+                None => {
+                    path.push(Piece::Text(text));
+                    continue;
+                }
+                Some((before, after)) => {
+                    if !before.is_empty() {
+                        path.push(Piece::Text(before.to_owned()));
+                    }
+                    query = Some(vec![(String::new(), Vec::new())]);
+                    in_value = false;
+                    rest = after;
+                }
+            }
+        }
+        let Some(query) = &mut query else { continue };
+        for (position, segment) in rest.split('&').enumerate() {
+            if position > 0 {
+                query.push((String::new(), Vec::new()));
+                in_value = false;
+            }
+            let Some((name, value)) = query.last_mut() else {
+                continue;
+            };
+            let text = if in_value {
+                segment
+            } else {
+                let (first, rest) = segment.split_once('=').unwrap_or((segment, ""));
+                name.push_str(&decode(first));
+                in_value = segment.contains('=');
+                rest
+            };
+            if !text.is_empty() {
+                value.push(Piece::Text(decode(text)));
+            }
+        }
+    }
+    let mut query = query.unwrap_or_default();
+    query.retain(|(name, value)| !name.is_empty() || !value.is_empty());
+    (path, query)
+}
+
+/// Decodes a part of a query: `+` is a space, `%41` is `A`.
+fn decode(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, tail)) = rest.split_first() {
+        let hex = |at: usize| tail.get(at).and_then(|c| char::from(*c).to_digit(16));
+        match (first, hex(0), hex(1)) {
+            (b'%', Some(high), Some(low)) => {
+                bytes.push(u8::try_from(high * 16 + low).unwrap_or(b'%'));
+                rest = &tail[2..];
+                continue;
+            }
+            (b'+', ..) => bytes.push(b' '),
+            (other, ..) => bytes.push(*other),
+        }
+        rest = tail;
+    }
+    String::from_utf8(bytes).unwrap_or_else(|_| text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::expression;
+
+    #[test]
+    fn queries_are_split_off() {
+        #[track_caller]
+        fn check(text: &str, expect: &str) {
+            let show = |pieces: &[Piece]| -> String {
+                pieces
+                    .iter()
+                    .map(|piece| match piece {
+                        Piece::Text(text) => text.clone(),
+                        Piece::Lookup(_) => "<>".to_owned(),
+                    })
+                    .collect()
+            };
+            let (path, query) = split_query(expression::parse(text).unwrap());
+            let query: Vec<String> = query
+                .iter()
+                .map(|(name, value)| format!("{name}={}", show(value)))
+                .collect();
+            assert_eq!(format!("{} {}", show(&path), query.join(" ")), expect);
+        }
+        check("/v1/events", "/v1/events ");
+        check("/v1/events?a=b", "/v1/events a=b");
+        check("/e?a=b&c=d=e&f", "/e a=b c=d=e f=");
+        check("/e?", "/e ");
+        check("/e?a=%C3%A4+b%2", "/e a=ä b%2");
+        check("/{{ config.x }}/e?a={{ config.y }}&b=2", "/<>/e a=<> b=2");
+        check("/e?a=x{{ config['?&='] }}y&b", "/e a=x<>y b=");
+    }
+
+    #[test]
+    fn paths_begin_with_a_slash() {
+        #[track_caller]
+        fn check(text: &str, expect: &str) {
+            assert_eq!(with_slash(Template::text(text)), Template::text(expect));
+        }
+        check("files", "/files");
+        check("/files", "/files");
+        check("", "");
+        check("https://a/b", "https://a/b");
+    }
+}

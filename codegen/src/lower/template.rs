@@ -1,0 +1,232 @@
+//! Resolves text with expressions against what the spec declares.
+
+use connector_plan::{Expression, Lookup, Part, Root, Step, Template};
+use serde_json::Value;
+
+use super::Lowering;
+use crate::diagnostic::{Diagnostic, code};
+use crate::expression::{self, Found, Piece, Problem};
+use crate::source::Span;
+use crate::spec::{Scalar, Text};
+use crate::words::quote;
+use crate::yaml;
+
+/// What a value is for, which describes the secrets that it names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    ClientId,
+    ClientSecret,
+    RefreshToken,
+    Token,
+    ApiKey,
+    Username,
+    Password,
+    Other,
+}
+
+impl Purpose {
+    /// The description of a secret that the spec does not declare.
+    pub(super) fn describe(self) -> &'static str {
+        match self {
+            Self::ClientId => "The client ID for OAuth2 authentication.",
+            Self::ClientSecret => "The client secret for OAuth2 authentication.",
+            Self::RefreshToken => "The refresh token for OAuth2 authentication.",
+            Self::Token => "The access token.",
+            Self::ApiKey => "The API key.",
+            Self::Username => "The user name.",
+            Self::Password => "The password.",
+            Self::Other => "A secret of the API.",
+        }
+    }
+}
+
+/// A scalar as text with its place; what is no text stays what it is.
+pub(super) fn text_of(scalar: &Scalar) -> ScalarText {
+    ScalarText {
+        value: scalar.value.clone(),
+        span: scalar.span,
+    }
+}
+
+/// A constant or a text that may have expressions.
+#[derive(Clone, Debug)]
+pub(super) struct ScalarText {
+    pub value: Value,
+    pub span: Span,
+}
+
+impl From<&Text> for ScalarText {
+    fn from(text: &Text) -> Self {
+        Self {
+            value: Value::String(text.value.clone()),
+            span: text.span,
+        }
+    }
+}
+
+impl Lowering<'_, '_> {
+    /// A value that may have expressions.
+    pub(super) fn template(&mut self, scalar: &ScalarText, purpose: Purpose) -> Template {
+        let Value::String(text) = &scalar.value else {
+            return Template::Literal(scalar.value.clone());
+        };
+        let pieces = self.pieces(text, scalar.span);
+        self.assemble(pieces, scalar.span, text, purpose)
+    }
+
+    /// A value that must not stand in the spec itself.
+    pub(super) fn credential(
+        &mut self,
+        scalar: &ScalarText,
+        what: &str,
+        purpose: Purpose,
+    ) -> Template {
+        let literal = match &scalar.value {
+            Value::String(text) => {
+                !text.is_empty() && !text.contains("{{") && !text.trim_start().starts_with("dlt.")
+            }
+            _ => true,
+        };
+        if !literal {
+            return self.template(scalar, purpose);
+        }
+        self.reporter.secrets.push(scalar.span);
+        self.report(
+            Diagnostic::error(
+                code::LITERAL_SECRET,
+                format!("{what} must not stand in the spec"),
+            )
+            .label(scalar.span, "hidden here")
+            .note("specs are committed, and embedded in the connector")
+            .help("write `\"{{ secrets.name }}\"`: `name` becomes a setting of the connector"),
+        );
+        Template::text("")
+    }
+
+    /// Splits a text; problems are reported.
+    pub(super) fn pieces(&mut self, text: &str, span: Span) -> Vec<Piece> {
+        match expression::parse(text) {
+            Ok(pieces) => pieces,
+            Err(problems) => {
+                for problem in problems {
+                    self.problem(&problem, text, span);
+                }
+                Vec::new()
+            }
+        }
+    }
+
+    fn problem(&mut self, problem: &Problem, text: &str, span: Span) {
+        let range = &problem.range;
+        let span = yaml::locate(self.reporter.text, span, text, range.start, range.end);
+        let mut diagnostic = Diagnostic::error(problem.code, &problem.message)
+            .label(span, &problem.label)
+            .help_if(problem.help.clone());
+        if let Some(note) = problem.note {
+            diagnostic = diagnostic.note(note);
+        }
+        self.report(diagnostic);
+    }
+
+    /// Joins pieces, resolving their lookups.
+    pub(super) fn assemble(
+        &mut self,
+        pieces: Vec<Piece>,
+        span: Span,
+        text: &str,
+        purpose: Purpose,
+    ) -> Template {
+        let mut parts: Vec<Part> = Vec::new();
+        for piece in pieces {
+            match piece {
+                Piece::Text(text) => parts.push(Part::Text(text)),
+                Piece::Lookup(found) => {
+                    let lookup = self.resolve(found, span, text, purpose);
+                    parts.push(Part::Expression(Expression::Lookup(lookup)));
+                }
+            }
+        }
+        join(parts)
+    }
+
+    /// Resolves a lookup of a request: only what is known before it can stand there.
+    fn resolve(&mut self, found: Found, span: Span, text: &str, purpose: Purpose) -> Lookup {
+        let span = yaml::locate(
+            self.reporter.text,
+            span,
+            text,
+            found.range.start,
+            found.range.end,
+        );
+        match found.root {
+            Root::Config | Root::Secrets => self.resolve_input(&found, span, purpose),
+            Root::Partition => {
+                let name = match found.path.first() {
+                    Some(Step::Key(name)) => quote(name),
+                    _ => quote(&found.word),
+                };
+                self.report(
+                    Diagnostic::error(code::UNBOUND, format!("no parent binds {name}"))
+                        .label(span, "nothing gives this a value")
+                        .note("resources with parents or partitions are not supported yet"),
+                );
+            }
+            Root::Interval => {
+                self.reporter.not_supported(
+                    "incremental reading",
+                    span,
+                    "remove it: every run reads the resource in full",
+                );
+            }
+            Root::Response | Root::Headers | Root::Record | Root::LastRecord => {
+                self.report(
+                    Diagnostic::error(
+                        code::EXPRESSION,
+                        format!("{} is not known here", quote(&found.word)),
+                    )
+                    .label(span, "a request is made before its response is there")
+                    .note("`config` and `secrets` are known here"),
+                );
+            }
+        }
+        Lookup {
+            root: found.root,
+            path: found.path,
+            default: found.default,
+        }
+    }
+
+    fn resolve_input(&mut self, found: &Found, span: Span, purpose: Purpose) {
+        let [Step::Key(name)] = found.path.as_slice() else {
+            self.report(
+                Diagnostic::error(
+                    code::EXPRESSION,
+                    format!(
+                        "{} has inputs, and inputs have no parts",
+                        quote(&found.word)
+                    ),
+                )
+                .label(span, format!("expected `{}.name`", found.word)),
+            );
+            return;
+        };
+        let diagnostic = self
+            .inputs
+            .refer(name, found.root == Root::Secrets, span, purpose);
+        if let Some(diagnostic) = diagnostic {
+            self.report(diagnostic);
+        }
+    }
+}
+
+/// The template of these parts.
+pub(super) fn join(mut parts: Vec<Part>) -> Template {
+    match parts.as_slice() {
+        [] => Template::text(""),
+        [_] => match parts.remove(0) {
+            Part::Text(text) => Template::text(text),
+            Part::Expression(expression) => Template::Expression(expression),
+        },
+        _ => Template::Parts(parts),
+    }
+}

@@ -1,0 +1,95 @@
+//! Authentication, as it is written.
+
+use super::read::{Bare, OneOrMany};
+use super::scalars::{EXACT, Whole};
+use super::{Named, Scalar, Text};
+
+tagged! {
+    /// How requests are authenticated. A mapping without a `type` is `bearer`.
+    AuthSpec, "auth type", default "bearer";
+    Oauth2(OAuth2Spec) = "oauth2" | "oauth2_client_credentials";
+    Bearer(BearerSpec) = "bearer";
+    ApiKey(ApiKeySpec) = "api_key";
+    HttpBasic(HttpBasicSpec) = "http_basic";
+    None(Bare) = "none";
+    => later {
+        "session_token" => "",
+        "jwt" => "",
+    }
+}
+
+mapping! {
+    /// An access token from a token endpoint (RFC 6749): by the refresh token when there is one,
+    /// by the client's own credentials otherwise.
+    OAuth2Spec, "oauth2";
+    /// The token endpoint, an absolute URL. On the origin of `base_url` it moves with it.
+    token_url: Text = "token_url" | "access_token_url" => required;
+    /// The client identifier.
+    client_id: Text = "client_id" => required;
+    /// The client secret; null for a public client.
+    client_secret: Text = "client_secret";
+    /// The refresh token; the grant is `refresh_token` then.
+    refresh_token: Text = "refresh_token";
+    /// The scopes to ask for: a list, or a text with spaces between them.
+    scopes: OneOrMany<Text> = "scopes" | "scope";
+    /// The audience to ask for.
+    audience: Text = "audience";
+    /// How the client authenticates to the token endpoint.
+    client_authentication: ClientAuthenticationSpec = "client_authentication", default "body";
+    /// Further fields of the token request.
+    extra: Named<Scalar> = "extra" | "access_token_request_data";
+    /// The lifetime of a token whose response does not tell one, in seconds.
+    default_expires_in: Whole<1, EXACT> = "default_expires_in" | "default_token_expiration",
+        default 3600;
+    later {
+        "access_token" => "use `type: bearer` for a fixed token",
+        "session" => "",
+    }
+}
+
+choice! {
+    /// How the client authenticates to the token endpoint (RFC 6749, section 2.3.1).
+    ClientAuthenticationSpec, "client authentication";
+    Body = "body";
+    Basic = "basic";
+    => later {}
+}
+
+mapping! {
+    /// A fixed token in the `Authorization` header (RFC 6750).
+    BearerSpec, "bearer";
+    /// The token.
+    token: Text = "token", default "{{ secrets.token }}";
+    later {}
+}
+
+mapping! {
+    /// A fixed key.
+    ApiKeySpec, "api_key";
+    /// The name of the header, parameter or cookie.
+    name: Text = "name", default "Authorization";
+    /// The key.
+    api_key: Text = "api_key", default "{{ secrets.api_key }}";
+    /// Where the key goes.
+    location: LocationSpec = "location", default "header";
+    later {}
+}
+
+choice! {
+    /// Where an API key goes.
+    LocationSpec, "location";
+    Header = "header";
+    Query = "query" | "param";
+    Cookie = "cookie";
+    => later {}
+}
+
+mapping! {
+    /// User name and password (RFC 7617).
+    HttpBasicSpec, "http_basic";
+    /// The user name.
+    username: Text = "username", default "{{ secrets.username }}";
+    /// The password.
+    password: Text = "password", default "{{ secrets.password }}";
+    later {}
+}

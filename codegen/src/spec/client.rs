@@ -1,0 +1,75 @@
+//! How every request is made, as it is written.
+
+use super::read::OneOrMany;
+use super::scalars::{Amount, Whole};
+use super::{AuthSpec, Named, PaginatorSpec, Scalar, Text};
+
+mapping! {
+    /// How every request is made.
+    ClientSpec, "client";
+    /// The URL that paths are appended to: absolute, `http` or `https`. Credentials go to its
+    /// origin only.
+    base_url: Text = "base_url" => required;
+    /// Headers of every request.
+    headers: Named<Scalar> = "headers";
+    /// How requests are authenticated.
+    auth: AuthSpec = "auth", default "none";
+    /// How the next page is found, for resources that do not say it themselves.
+    paginator: PaginatorSpec = "paginator", default "single_page";
+    /// Which failures are tried again.
+    retry: RetrySpec = "retry";
+    /// A limit that the API states.
+    rate_limit: RateLimitSpec = "rate_limit";
+    /// How long to wait for the API.
+    timeout: TimeoutSpec = "timeout";
+    /// The most requests under way at once.
+    concurrency: Whole<1, 256> = "concurrency", default 4;
+    /// Hosts beside that of `base_url` which links, redirects and absolute paths may lead to:
+    /// `host` or `host:port`. They get no credentials.
+    allowed_hosts: OneOrMany<Text> = "allowed_hosts";
+    later {
+        "session" => "write what the session does as `headers`, `auth` and `retry`",
+    }
+}
+
+mapping! {
+    /// Which failures are tried again, and after how long. The n-th wait is drawn from 0 to
+    /// `backoff_factor × 2^(n-1)` seconds; a `Retry-After` header replaces it.
+    RetrySpec, "retry";
+    /// The statuses that are tried again. Transport errors and cut bodies always are.
+    statuses: Vec<Whole<400, 599>> = "statuses" | "status_codes",
+        default [429, 500, 502, 503, 504];
+    /// The attempts after the first.
+    max_retries: Whole<0, 100> = "max_retries", default 3;
+    /// The first wait, in seconds.
+    backoff_factor: Amount = "backoff_factor", default 1;
+    /// The longest wait, in seconds.
+    max_delay: Amount = "max_delay", default 300;
+    /// Whether waits are drawn at random rather than taken in full.
+    jitter: bool = "jitter", default true;
+    later {
+        "respect_retry_after" => "it is always respected",
+    }
+}
+
+mapping! {
+    /// A limit that the API states: so many requests in so many seconds.
+    RateLimitSpec, "rate_limit";
+    /// The requests allowed.
+    requests: Whole<1, 1_000_000> = "requests" => required;
+    /// In this many seconds.
+    seconds: Whole<1, 86_400> = "seconds", default 1;
+    later {}
+}
+
+mapping! {
+    /// How long to wait for the API, in seconds.
+    TimeoutSpec, "timeout";
+    /// For a connection.
+    connect: Amount = "connect", default 10;
+    /// Between two reads of a body.
+    read: Amount = "read", default 60;
+    /// For a whole request.
+    total: Amount = "total", default 300;
+    later {}
+}

@@ -1,0 +1,151 @@
+//! Paging, as it is written.
+
+use super::Text;
+use super::read::Bare;
+use super::scalars::{EXACT, Whole};
+
+tagged! {
+    /// How the next page is found.
+    PaginatorSpec, "paginator type";
+    Offset(OffsetSpec) = "offset";
+    PageNumber(PageNumberSpec) = "page_number";
+    Cursor(CursorSpec) = "cursor";
+    JsonLink(JsonLinkSpec) = "json_link" | "json_response";
+    HeaderLink(HeaderLinkSpec) = "header_link";
+    HeaderCursor(HeaderCursorSpec) = "header_cursor";
+    SinglePage(Bare) = "single_page";
+    => later {
+        "auto" => "write the paginator that the API has: `offset`, `page_number`, `cursor`, `json_link`, `header_link`, `header_cursor` or `single_page`",
+    }
+}
+
+mapping! {
+    /// A number of records to skip, advanced by the records received.
+    OffsetSpec, "the offset paginator";
+    /// The first offset.
+    offset: Whole<0, EXACT> = "offset", default 0;
+    /// The query parameter of the offset.
+    offset_param: Text = "offset_param", default "offset";
+    /// The member of the body that takes the offset, a dotted path.
+    offset_body_path: Text = "offset_body_path";
+    /// The header that takes the offset.
+    offset_header: Text = "offset_header";
+    /// The page size to ask for; without one the parameter named by `limit_param`.
+    limit: Whole<1, EXACT> = "limit";
+    /// The query parameter of the page size.
+    limit_param: Text = "limit_param", default "limit";
+    /// The member of the body that takes the page size, a dotted path.
+    limit_body_path: Text = "limit_body_path";
+    /// The header that takes the page size.
+    limit_header: Text = "limit_header";
+    /// Where the response has the number of all records.
+    total_path: Text = "total_path";
+    /// The offset at which paging stops, itself not included.
+    maximum_offset: Whole<1, EXACT> = "maximum_offset";
+    /// Where the response says whether there is more.
+    has_more_path: Text = "has_more_path";
+    /// An empty page ends paging.
+    stop_after_empty_page: bool = "stop_after_empty_page", default true;
+    /// A page shorter than the limit ends paging, without a probing request.
+    stop_on_short_page: bool = "stop_on_short_page", default false;
+    later {
+        "stop_condition" => "use `has_more_path` or `total_path`",
+    }
+}
+
+mapping! {
+    /// A page number, advanced by one.
+    PageNumberSpec, "the page_number paginator";
+    /// The number of the first page.
+    base_page: Whole<0, EXACT> = "base_page" | "start_from_page" | "page", default 0;
+    /// The query parameter of the page number.
+    page_param: Text = "page_param", default "page";
+    /// The member of the body that takes the page number, a dotted path.
+    page_body_path: Text = "page_body_path";
+    /// The header that takes the page number.
+    page_header: Text = "page_header";
+    /// The page size to ask for; without one the parameter named by `limit_param`.
+    limit: Whole<1, EXACT> = "limit";
+    /// The query parameter of the page size.
+    limit_param: Text = "limit_param", default "limit";
+    /// The member of the body that takes the page size, a dotted path.
+    limit_body_path: Text = "limit_body_path";
+    /// The header that takes the page size.
+    limit_header: Text = "limit_header";
+    /// Where the response has the number of all pages.
+    total_path: Text = "total_path";
+    /// The page number at which paging stops, itself not included.
+    maximum_page: Whole<1, EXACT> = "maximum_page";
+    /// Where the response says whether there is more.
+    has_more_path: Text = "has_more_path";
+    /// An empty page ends paging.
+    stop_after_empty_page: bool = "stop_after_empty_page", default true;
+    /// A page shorter than the limit ends paging, without a probing request.
+    stop_on_short_page: bool = "stop_on_short_page", default false;
+    later {
+        "stop_condition" => "use `has_more_path` or `total_path`",
+    }
+}
+
+mapping! {
+    /// A value of the response that asks for the next page. A missing, null or empty one ends
+    /// paging.
+    CursorSpec, "the cursor paginator";
+    /// Where the response has the cursor.
+    cursor_path: Text = "cursor_path", default "cursors.next";
+    /// The cursor as an expression, such as `{{ response.get('next_marker') }}`.
+    cursor_value: Text = "cursor_value";
+    /// The query parameter of the cursor.
+    cursor_param: Text = "cursor_param", default "cursor";
+    /// The member of the body that takes the cursor, a dotted path.
+    cursor_body_path: Text = "cursor_body_path";
+    /// The header that takes the cursor.
+    cursor_header: Text = "cursor_header";
+    /// The page size to ask for; without one the parameter named by `limit_param`.
+    limit: Whole<1, EXACT> = "limit";
+    /// The query parameter of the page size.
+    limit_param: Text = "limit_param", default "limit";
+    /// The member of the body that takes the page size, a dotted path.
+    limit_body_path: Text = "limit_body_path";
+    /// The header that takes the page size.
+    limit_header: Text = "limit_header";
+    /// Where the response says whether there is more.
+    has_more_path: Text = "has_more_path";
+    /// An empty page ends paging, whatever its cursor.
+    stop_after_empty_page: bool = "stop_after_empty_page", default false;
+    later {
+        "stop_condition" => "use `has_more_path`; a missing or empty cursor ends paging by itself",
+    }
+}
+
+mapping! {
+    /// The URL of the next page in the body.
+    JsonLinkSpec, "the json_link paginator";
+    /// Where the response has the URL.
+    next_url_path: Text = "next_url_path", default "next";
+    later {
+        "stop_condition" => "a missing or empty link ends paging by itself",
+    }
+}
+
+mapping! {
+    /// The URL of the next page in the `Link` header (RFC 8288).
+    HeaderLinkSpec, "the header_link paginator";
+    /// The relation of the link.
+    links_next_key: Text = "links_next_key", default "next";
+    later {}
+}
+
+mapping! {
+    /// A response header that asks for the next page.
+    HeaderCursorSpec, "the header_cursor paginator";
+    /// The response header that has the cursor.
+    cursor_key: Text = "cursor_key", default "next";
+    /// The query parameter of the cursor.
+    cursor_param: Text = "cursor_param", default "cursor";
+    /// The member of the body that takes the cursor, a dotted path.
+    cursor_body_path: Text = "cursor_body_path";
+    /// The header that takes the cursor.
+    cursor_header: Text = "cursor_header";
+    later {}
+}

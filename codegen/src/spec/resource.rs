@@ -1,0 +1,162 @@
+//! A resource, as it is written.
+
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+
+use super::read::{FromNode, OneOrMany, Reporter};
+use super::{EndpointSpec, Given, Key, Over, SchemaSpec, Text};
+use crate::yaml::{Name, Node, Value};
+
+mapping! {
+    /// One dataset and the requests that fill it.
+    ResourceMapping, "a resource";
+    /// The name in snake case: a folder, a function of the client, an argument of `--resource`.
+    name: Text = "name";
+    /// What its records are, for people.
+    description: Text = "description";
+    /// The name of the record's Rust type in UpperCamelCase; made from the resource's by default.
+    record: Text = "record";
+    /// Whether a run that names no resources reads it.
+    selected: bool = "selected", default true;
+    /// The requests. A text is short for a path.
+    endpoint: EndpointSpec = "endpoint";
+    /// The field, or the fields, that identify a record.
+    primary_key: OneOrMany<Text> = "primary_key";
+    /// What happens to the records of earlier runs.
+    write_disposition: WriteDispositionSpec = "write_disposition", default "append";
+    /// The fields of a record.
+    schema: SchemaSpec = "schema";
+    later {
+        "parent" => "",
+        "partitions" => "write one resource per value",
+        "incremental" => "remove it: every run reads the resource in full",
+        "record_filter" => "remove it: all records are kept",
+        "processing_steps" => "remove it: records are kept as they come",
+        "response_actions" => "statuses to try again are listed in `retry.statuses`",
+        "error_handler" => "statuses to try again are listed in `retry.statuses`",
+        "schema_contract" => "remove it: what the schema does not know goes to `_rescued`",
+        "merge_key" => "use `primary_key`",
+        "include_from_parent" => "",
+        "columns" => "write `schema` with `fields`",
+        "table_name" => "the resource's name is the name of its dataset",
+        "table_format" => "datasets are plain Parquet files",
+        "file_format" => "datasets are plain Parquet files",
+        "parallelized" => "remove it: `client.concurrency` is for all resources",
+        "max_table_nesting" => "remove it: nested fields become nested columns",
+        "nested_hints" => "remove it: nested fields become nested columns",
+        "references" => "",
+        "parent_table_name" => "",
+    }
+}
+
+/// One dataset and the requests that fill it; a name alone is short for a mapping.
+#[derive(Clone, Debug)]
+pub(crate) struct ResourceSpec(pub ResourceMapping);
+
+impl FromNode for ResourceSpec {
+    fn from_node(node: &Node, reporter: &mut Reporter<'_>) -> Option<Self> {
+        if !matches!(node.value, Value::String(_)) {
+            return ResourceMapping::from_node(node, reporter).map(Self);
+        }
+        let mut mapping = ResourceMapping::empty(node.blame);
+        mapping.name = Key::Given(Given {
+            key: Name {
+                text: "name".to_owned(),
+                span: node.span,
+            },
+            span: node.span,
+            value: Text::from_node(node, reporter)?,
+        });
+        Some(Self(mapping))
+    }
+}
+
+impl Over for ResourceSpec {
+    fn over(&self, defaults: &Self) -> Self {
+        let mut merged = self.0.over(&defaults.0);
+        if let (Key::Given(own), Key::Given(defaults)) = (&self.0.endpoint, &defaults.0.endpoint) {
+            merged.endpoint = Key::Given(Given {
+                value: own.value.over(&defaults.value),
+                ..own.clone()
+            });
+        }
+        Self(merged)
+    }
+}
+
+impl JsonSchema for ResourceSpec {
+    fn schema_name() -> Cow<'static, str> {
+        "Resource".into()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let mapping = ResourceMapping::schema(generator, None);
+        json_schema!({ "anyOf": [{ "type": "string" }, mapping] })
+    }
+}
+
+choice! {
+    /// What happens to the records of earlier runs: they stay, they go, or new records replace
+    /// those with the same primary key.
+    Disposition, "write disposition";
+    Append = "append";
+    Replace = "replace";
+    Merge = "merge";
+    => later {
+        "skip" => "write `selected: false`",
+    }
+}
+
+choice! {
+    /// How records are merged.
+    Strategy, "merge strategy";
+    Upsert = "upsert";
+    => later {
+        "delete-insert" => "`upsert` replaces records by primary key",
+        "scd2" => "`upsert` replaces records by primary key",
+        "insert-only" => "`upsert` replaces records by primary key",
+    }
+}
+
+mapping! {
+    /// A write disposition with its strategy.
+    DispositionMapping, "write_disposition";
+    /// What happens to the records of earlier runs.
+    disposition: Disposition = "disposition" => required;
+    /// How records are merged.
+    strategy: Strategy = "strategy", default "upsert";
+    later {
+        "deduplicated" => "",
+        "validity_column_names" => "",
+        "active_record_timestamp" => "",
+        "boundary_timestamp" => "",
+        "row_version_column_name" => "",
+    }
+}
+
+/// What happens to the records of earlier runs; a word is short for a mapping.
+#[derive(Clone, Debug)]
+pub(crate) enum WriteDispositionSpec {
+    Word(Disposition),
+    Mapping(DispositionMapping),
+}
+
+impl FromNode for WriteDispositionSpec {
+    fn from_node(node: &Node, reporter: &mut Reporter<'_>) -> Option<Self> {
+        match &node.value {
+            Value::Mapping(_) => DispositionMapping::from_node(node, reporter).map(Self::Mapping),
+            _ => Disposition::from_node(node, reporter).map(Self::Word),
+        }
+    }
+}
+
+impl JsonSchema for WriteDispositionSpec {
+    fn schema_name() -> Cow<'static, str> {
+        "WriteDisposition".into()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let word = generator.subschema_for::<Disposition>();
+        let mapping = DispositionMapping::schema(generator, None);
+        json_schema!({ "anyOf": [word, mapping] })
+    }
+}
