@@ -255,7 +255,7 @@ impl NewFile {
     }
 
     /// Makes the content durable; returns the length in bytes and the SHA-256 in hexadecimal.
-    pub(crate) fn sync(mut self) -> Result<(u64, String), Error> {
+    pub(crate) fn sync(&mut self) -> Result<(u64, String), Error> {
         self.disk
             .check(Step::SyncFile, &self.path)
             .and_then(|()| self.file.sync_all())

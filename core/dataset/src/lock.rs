@@ -11,7 +11,7 @@ use crate::Error;
 /// Holds the folder until it is dropped, or the process ends in whatever way.
 #[derive(Debug)]
 pub(crate) struct Lock {
-    _file: File,
+    file: File,
 }
 
 impl Lock {
@@ -34,7 +34,15 @@ impl Lock {
             .and_then(|()| file.seek(SeekFrom::Start(0)))
             .and_then(|_| file.write_all(holder.as_bytes()))
             .map_err(|source| Error::io("write the lock file", path, source))?;
-        Ok(Self { _file: file })
+        Ok(Self { file })
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing is not enough: a process being started elsewhere in this program may hold a
+        // duplicate of the file for a moment.
+        let _ = self.file.unlock();
     }
 }
 

@@ -156,7 +156,8 @@ impl PartWriter {
             self.sample_rows += batch.num_rows();
             self.sample_bytes += batch.get_array_memory_size();
             self.sample.push(batch);
-            if self.sample_rows >= SAMPLE_ROWS || self.sample_bytes >= SAMPLE_BYTES {
+            let enough = SAMPLE_ROWS.min(self.format.options.row_group_rows);
+            if self.sample_rows >= enough || self.sample_bytes >= SAMPLE_BYTES {
                 self.open()?;
             }
         }
@@ -225,18 +226,23 @@ impl PartWriter {
 
     /// Ends the open file durably.
     fn close(&mut self) -> Result<(), Error> {
-        let Some(file) = self.file.take() else {
+        let Some(OpenFile {
+            name,
+            path,
+            mut writer,
+            rows,
+        }) = self.file.take()
+        else {
             return Ok(());
         };
-        let path = file.path;
-        let output = file
-            .writer
-            .into_inner()
+        // Not `into_inner`, which turns the disk's reason into text.
+        writer
+            .finish()
             .map_err(|source| Error::write(&path, source))?;
-        let (bytes, sha256) = output.sync()?;
+        let (bytes, sha256) = writer.inner_mut().sync()?;
         self.finished.push(DataFile {
-            name: file.name,
-            rows: file.rows,
+            name,
+            rows,
             bytes,
             sha256,
         });

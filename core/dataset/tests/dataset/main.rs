@@ -1,0 +1,16 @@
+//! Datasets written by the library, read back with the plain Parquet reader.
+
+#[cfg(test)]
+mod crash;
+#[cfg(test)]
+mod dispositions;
+#[cfg(test)]
+mod faults;
+#[cfg(test)]
+mod files;
+#[cfg(test)]
+mod model;
+#[cfg(test)]
+mod refusals;
+#[cfg(test)]
+mod support;
