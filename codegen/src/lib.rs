@@ -5,16 +5,21 @@
 //! references and names. Everything wrong with a spec is found on the way, all at once, and
 //! reported as [`Diagnostics`] that underline the place; what comes behind the [`Ir`] cannot fail.
 
+mod build;
 mod diagnostic;
+mod emit;
 mod expression;
 mod ir;
 mod lower;
+mod names;
 mod source;
 mod spec;
 mod words;
 mod yaml;
 
+pub use build::{BuildError, Config, Files, compile};
 pub use diagnostic::{Diagnostic, Diagnostics, Label, Severity};
+pub use emit::{EmitOptions, Generated, emit};
 pub use ir::{Ir, RecordIr};
 pub use lower::{LowerOptions, lower};
 pub use source::{Source, Span};
