@@ -1,0 +1,446 @@
+//! The whole server: what every request is answered with.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use connector_plan::Plan;
+use hyper::{
+    StatusCode,
+    header::{ALLOW, AUTHORIZATION, HOST, RETRY_AFTER},
+};
+use serde_json::{Value, json};
+
+use crate::{
+    Options, RequestRecord,
+    auth::AuthCheck,
+    body::Body,
+    data::Table,
+    fault::{Accident, Schedule},
+    options::Ending,
+    page::Maker,
+    random::{combine, hash_text},
+    received::Received,
+    refusal::Refusal,
+    route::{Route, Routes},
+    sandbox::Counters,
+    server::{Handler, Reply},
+    settings::Samples,
+    token::{self, TokenEndpoint, TokenPolicy, TokenStore},
+};
+
+/// Records that the truth is sent in at once.
+const TRUTH_CHUNK: usize = 1_000;
+
+/// Everything that the server knows.
+pub(crate) struct Api {
+    plan: Plan,
+    options: Options,
+    origin: String,
+    pub(crate) tables: Vec<Table>,
+    routes: Routes,
+    checks: Vec<AuthCheck>,
+    endpoints: Vec<TokenEndpoint>,
+    tokens: Mutex<TokenStore>,
+    faults: Mutex<Schedule>,
+    log: Mutex<Vec<RequestRecord>>,
+    /// How many requests of a method and path there have been.
+    asked: Mutex<HashMap<(String, String), u64>>,
+    /// How far the sandbox's clock is ahead.
+    ahead: Mutex<Duration>,
+    numbers: Numbers,
+}
+
+#[derive(Default)]
+struct Numbers {
+    connections: AtomicU64,
+    requests: AtomicU64,
+    token_requests: AtomicU64,
+    pages: AtomicU64,
+    records: AtomicU64,
+    refused: AtomicU64,
+    faults: AtomicU64,
+    under_way: AtomicU64,
+    most_under_way: AtomicU64,
+}
+
+impl Api {
+    pub(crate) fn new(
+        plan: &Plan,
+        options: Options,
+        samples: &Samples,
+        origin: String,
+    ) -> Result<Self, String> {
+        let mut endpoints = Vec::new();
+        let mut checks = Vec::new();
+        let mut known = Vec::new();
+        let mut auths = Vec::new();
+        for resource in &plan.resources {
+            let auth = resource.endpoint.auth.as_ref().unwrap_or(&plan.client.auth);
+            let number = known.iter().position(|other| *other == auth);
+            auths.push(match number {
+                Some(number) => number,
+                None => {
+                    known.push(auth);
+                    checks.push(AuthCheck::new(auth, samples, &mut endpoints)?);
+                    checks.len() - 1
+                }
+            });
+        }
+        let tables = plan
+            .resources
+            .iter()
+            .map(|resource| {
+                Table::new(resource, &options)
+                    .map_err(|error| format!("resource `{}`: {error}", resource.name))
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        let api = Self {
+            routes: Routes::new(plan, samples, &options, &checks, &auths)?,
+            plan: plan.clone(),
+            origin,
+            tables,
+            checks,
+            endpoints,
+            tokens: Mutex::default(),
+            faults: Mutex::new(Schedule::new(&options.faults, options.seed)),
+            log: Mutex::default(),
+            asked: Mutex::default(),
+            ahead: Mutex::default(),
+            numbers: Numbers::default(),
+            options,
+        };
+        for (resource, (route, _)) in plan.resources.iter().zip(&api.routes.resources) {
+            api.maker(&api.routes.routes[*route])
+                .test()
+                .map_err(|error| format!("resource `{}`: {error}", resource.name))?;
+        }
+        Ok(api)
+    }
+
+    /// The requests so far.
+    pub(crate) fn requests(&self) -> Vec<RequestRecord> {
+        lock(&self.log).clone()
+    }
+
+    pub(crate) fn is_token_path(&self, path: &str) -> bool {
+        self.endpoints.iter().any(|endpoint| endpoint.path == path)
+    }
+
+    /// The table of a resource, by its name.
+    pub(crate) fn table(&self, resource: &str) -> Option<&Table> {
+        let number = self.number(resource)?;
+        self.tables.get(self.routes.resources[number].1)
+    }
+
+    fn number(&self, resource: &str) -> Option<usize> {
+        self.plan
+            .resources
+            .iter()
+            .position(|candidate| candidate.name == resource)
+    }
+
+    /// How many records a client reads that reads everything.
+    pub(crate) fn reachable(&self, resource: &str) -> usize {
+        let Some(number) = self.number(resource) else {
+            return 0;
+        };
+        let (route, table) = self.routes.resources[number];
+        let paginator = &self.plan.resources[number].endpoint.paginator;
+        let len = self.tables[table].len();
+        self.routes.routes[route].pager.reachable(paginator, len)
+    }
+
+    pub(crate) fn expire_tokens(&self) {
+        lock(&self.tokens).expire();
+    }
+
+    pub(crate) fn advance(&self, time: Duration) {
+        *lock(&self.ahead) += time;
+    }
+
+    pub(crate) fn counters(&self) -> Counters {
+        let read = |number: &AtomicU64| number.load(Ordering::SeqCst);
+        let numbers = &self.numbers;
+        Counters {
+            connections: read(&numbers.connections),
+            requests: read(&numbers.requests),
+            token_requests: read(&numbers.token_requests),
+            pages: read(&numbers.pages),
+            records: read(&numbers.records),
+            refused: read(&numbers.refused),
+            faults: read(&numbers.faults),
+            most_under_way: read(&numbers.most_under_way),
+        }
+    }
+
+    fn maker<'a>(&'a self, route: &'a Route) -> Maker<'a> {
+        Maker {
+            route,
+            tables: &self.tables,
+            options: &self.options,
+            origin: &self.origin,
+        }
+    }
+
+    fn now(&self) -> Instant {
+        Instant::now() + *lock(&self.ahead)
+    }
+
+    /// An answer from outside, when there is one for this request.
+    fn scripted(&self, request: &RequestRecord) -> Option<Reply> {
+        let count = {
+            let mut asked = lock(&self.asked);
+            let key = (request.method.to_string(), request.path.clone());
+            let count = asked.entry(key).or_default();
+            *count += 1;
+            *count
+        };
+        if let Some(responder) = &self.options.responder
+            && let Some(answer) = responder(request, count)
+        {
+            return Some(answer.into());
+        }
+        let scripted = self.options.script.iter().find(|scripted| {
+            scripted.method == request.method.as_str()
+                && scripted.path == request.path
+                && scripted.when.matches(count)
+        })?;
+        Some(scripted.answer.clone().into())
+    }
+
+    fn token(&self, request: &RequestRecord) -> Reply {
+        count(&self.numbers.token_requests);
+        let policy = TokenPolicy {
+            lifetime: self.options.token_lifetime,
+            expires_in: self.options.expires_in,
+            rotate: self.options.rotate_refresh_tokens,
+            seed: self.options.seed,
+        };
+        let mut tokens = lock(&self.tokens);
+        token::answer(&self.endpoints, request, &mut tokens, policy, self.now())
+    }
+
+    fn data(&self, request: &RequestRecord) -> Result<Reply, Refusal> {
+        let host = request.header(HOST.as_str()).unwrap_or_default();
+        let port = self.origin.rsplit(':').next().unwrap_or_default();
+        if self.origin.strip_prefix("http://") != Some(host) && host != format!("localhost:{port}")
+        {
+            return Err(Refusal::new(
+                StatusCode::MISDIRECTED_REQUEST,
+                "misdirected_request",
+                "`Host` is not that of the sandbox",
+            ));
+        }
+        let route = self.route(request)?;
+        let received = Received::new(request)?;
+        let page = route
+            .pager
+            .read(&received, &self.tables[route.content[0].0])?;
+
+        let accident = lock(&self.faults).next(fingerprint(request));
+        if accident.is_some() {
+            count(&self.numbers.faults);
+        }
+        let ending = match accident {
+            Some(Accident::CutBody { chunked: true }) => Ending::CutChunked,
+            Some(Accident::CutBody { chunked: false }) => Ending::CutLength,
+            Some(Accident::RateLimited { date }) => {
+                let after = if date {
+                    // A date has whole seconds, so that this asks for up to one.
+                    let time = std::time::SystemTime::now() + Duration::from_secs(1);
+                    httpdate::fmt_http_date(time)
+                } else {
+                    "1".to_owned()
+                };
+                let refusal = Refusal::new(
+                    StatusCode::TOO_MANY_REQUESTS,
+                    "rate_limited",
+                    "too many requests",
+                );
+                return Err(refusal.header(RETRY_AFTER, after));
+            }
+            Some(Accident::Unavailable) => {
+                return Err(Refusal::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "unavailable",
+                    "try again later",
+                ));
+            }
+            Some(Accident::Slow(_)) | None => Ending::Whole,
+        };
+        let (mut reply, records) = self.maker(route).reply(request, page, ending);
+        if let Some(Accident::Slow(milliseconds)) = accident {
+            reply.delay = Duration::from_millis(milliseconds);
+        }
+        if ending == Ending::Whole {
+            count(&self.numbers.pages);
+            self.numbers.records.fetch_add(records, Ordering::SeqCst);
+        }
+        Ok(reply)
+    }
+
+    /// The route of a request that may be served.
+    fn route(&self, request: &RequestRecord) -> Result<&Route, Refusal> {
+        let on_path: Vec<&Route> = self
+            .routes
+            .routes
+            .iter()
+            .filter(|route| route.matches(&request.path))
+            .collect();
+        if on_path.is_empty() {
+            return Err(Refusal::new(
+                StatusCode::NOT_FOUND,
+                "not_found",
+                format!("nothing is at `{}`", request.path),
+            ));
+        }
+        let mut methods: Vec<&str> = Vec::new();
+        let mut refusal = None;
+        for route in on_path {
+            if route.method != request.method {
+                methods.push(route.method.as_str());
+                continue;
+            }
+            let tokens = lock(&self.tokens);
+            let checked = self.checks[route.auth]
+                .check(request, &tokens, self.now())
+                .and_then(|()| route.check(&Received::new(request)?));
+            match checked {
+                Ok(()) => return Ok(route),
+                Err(error) => refusal = refusal.or(Some(error)),
+            }
+        }
+        Err(refusal.unwrap_or_else(|| {
+            methods.dedup();
+            Refusal::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "method_not_allowed",
+                format!("`{}` is not served at this path", request.method),
+            )
+            .header(ALLOW, methods.join(", "))
+        }))
+    }
+
+    /// What is true, for checks that run outside: no credentials are asked for.
+    fn about(self: &std::sync::Arc<Self>, path: &str) -> Option<Reply> {
+        let rest = path.strip_prefix("/_sandbox/")?;
+        if rest == "counters" {
+            return Some(Reply::json(StatusCode::OK, &self.counters().to_json()));
+        }
+        let rest = rest.strip_prefix("truth")?;
+        if rest.is_empty() {
+            let all: serde_json::Map<String, Value> = self
+                .plan
+                .resources
+                .iter()
+                .map(|resource| {
+                    let about = json!({
+                        "count": self.reachable(&resource.name),
+                        "records": format!("/_sandbox/truth/{}", resource.name),
+                    });
+                    (resource.name.clone(), about)
+                })
+                .collect();
+            return Some(Reply::json(StatusCode::OK, &Value::Object(all)));
+        }
+        let resource = rest.strip_prefix('/')?.to_owned();
+        self.table(&resource)?;
+        let api = std::sync::Arc::clone(self);
+        let mut at = 0;
+        let body = Body::streamed(Box::new(move || {
+            let end = (at + TRUTH_CHUNK).min(api.reachable(&resource));
+            let records = api.table(&resource)?.records(at..end.max(at));
+            at = end;
+            let mut lines = Vec::new();
+            for record in &records {
+                // A line break outside of texts, where it has to be escaped, means nothing.
+                lines.extend(record.iter().map(|&byte| match byte {
+                    b'\n' | b'\r' => b' ',
+                    byte => byte,
+                }));
+                lines.push(b'\n');
+            }
+            (!lines.is_empty()).then(|| Bytes::from(lines))
+        }));
+        let mut reply = Reply::new(StatusCode::OK, "application/x-ndjson", []);
+        *reply.response.body_mut() = body;
+        Some(reply)
+    }
+}
+
+/// The server's side of an [`Api`].
+pub(crate) struct Front(pub(crate) std::sync::Arc<Api>);
+
+impl Handler for Front {
+    fn connected(&self) {
+        count(&self.0.numbers.connections);
+    }
+
+    fn answer(&self, request: RequestRecord) -> Reply {
+        let api = &self.0;
+        if request.path.starts_with("/_sandbox/") {
+            return api.about(&request.path).unwrap_or_else(|| {
+                Refusal::new(StatusCode::NOT_FOUND, "not_found", "no such resource").reply()
+            });
+        }
+        count(&api.numbers.requests);
+        let reply = if let Some(reply) = api.scripted(&request) {
+            reply
+        } else if api.is_token_path(&request.path) {
+            api.token(&request)
+        } else {
+            api.data(&request).unwrap_or_else(|refusal| {
+                if refusal.status.is_client_error()
+                    && refusal.status != StatusCode::TOO_MANY_REQUESTS
+                {
+                    count(&api.numbers.refused);
+                }
+                refusal.reply()
+            })
+        };
+        if api.options.keep_requests {
+            lock(&api.log).push(request);
+        }
+        reply
+    }
+
+    fn begun(&self) {
+        let numbers = &self.0.numbers;
+        let now = count(&numbers.under_way);
+        numbers.most_under_way.fetch_max(now, Ordering::SeqCst);
+    }
+
+    fn ended(&self) {
+        self.0.numbers.under_way.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// What makes a request the same as another, whatever token it carries.
+fn fingerprint(request: &RequestRecord) -> u64 {
+    let mut print = hash_text(&request.path);
+    for (name, value) in &request.query {
+        print = combine(combine(print, hash_text(name)), hash_text(value));
+    }
+    for (name, value) in &request.headers {
+        if name != AUTHORIZATION {
+            let value = String::from_utf8_lossy(value.as_bytes());
+            print = combine(combine(print, hash_text(name.as_str())), hash_text(&value));
+        }
+    }
+    combine(print, hash_text(&String::from_utf8_lossy(&request.body)))
+}
+
+fn count(number: &AtomicU64) -> u64 {
+    number.fetch_add(1, Ordering::SeqCst) + 1
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
