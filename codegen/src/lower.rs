@@ -61,6 +61,10 @@ pub fn lower(
     // What stands in `resource_defaults` or `client` is lowered once per resource.
     found.dedup();
     let wrong = found.iter().any(|item| item.severity == Severity::Error);
+    if wrong {
+        // What looks unused may be used where something else is wrong.
+        found.retain(|item| item.code != code::UNUSED);
+    }
     match ir {
         Some(ir) if !wrong => Ok((ir, found)),
         _ => Err(Diagnostics::new(source, found).redact(&reporter.secrets)),

@@ -47,13 +47,16 @@ pub(crate) fn nearest<'w>(word: &str, known: impl IntoIterator<Item = &'w str>) 
     let wanted = normal(word);
     known
         .into_iter()
-        .map(|candidate| {
+        .filter_map(|candidate| {
             let letters = normal(candidate);
-            (distance(&wanted, &letters), letters.len(), candidate)
+            let distance = distance(&wanted, &letters);
+            let near = distance * 3 <= wanted.len().max(letters.len()).max(3);
+            // The beginning of a word was meant as the word.
+            let begun = wanted.len() >= 3 && letters.starts_with(&wanted);
+            (near || begun).then_some((distance, candidate))
         })
-        .filter(|(distance, length, _)| *distance * 3 <= wanted.len().max(*length).max(3))
-        .min_by_key(|(distance, ..)| *distance)
-        .map(|(.., candidate)| candidate)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
 }
 
 /// The number of letters to insert, remove, replace or swap with their neighbour (the restricted
@@ -93,6 +96,8 @@ mod tests {
         check("pagniator", Some("paginator"));
         check("PATH", Some("path"));
         check("param", Some("params"));
+        check("pag", Some("paginator"));
+        check("pa", None);
         check("elephant", None);
         check("", None);
     }

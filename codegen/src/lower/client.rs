@@ -180,7 +180,12 @@ impl Lowering<'_, '_> {
     fn allowed_hosts(&mut self, client: &ClientSpec) -> Vec<String> {
         let mut hosts = Vec::new();
         for text in client.allowed_hosts.get().map_or(&[][..], |hosts| &hosts.0) {
-            match url::authority_parts(&text.value) {
+            let host = if text.value.contains("://") {
+                Err("a host has no scheme".to_owned())
+            } else {
+                url::authority_parts(&text.value)
+            };
+            match host {
                 Ok(_) => hosts.push(text.value.to_ascii_lowercase()),
                 Err(problem) => self.report(
                     Diagnostic::error(

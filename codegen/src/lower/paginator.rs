@@ -23,6 +23,7 @@ struct Places<'s> {
     body: &'s Key<Text>,
     header: &'s Key<Text>,
     default: &'static str,
+    blame: Span,
 }
 
 /// When paging ends, as the spec says it.
@@ -54,6 +55,7 @@ impl Lowering<'_, '_> {
                 body: &spec.offset_body_path,
                 header: &spec.offset_header,
                 default: "offset",
+                blame: spec.blame,
             },
             request,
         );
@@ -66,6 +68,7 @@ impl Lowering<'_, '_> {
                 body: &spec.limit_body_path,
                 header: &spec.limit_header,
                 default: "limit",
+                blame: spec.blame,
             },
             request,
         );
@@ -110,6 +113,7 @@ impl Lowering<'_, '_> {
                 body: &spec.page_body_path,
                 header: &spec.page_header,
                 default: "page",
+                blame: spec.blame,
             },
             request,
         );
@@ -122,6 +126,7 @@ impl Lowering<'_, '_> {
                 body: &spec.limit_body_path,
                 header: &spec.limit_header,
                 default: "limit",
+                blame: spec.blame,
             },
             request,
         );
@@ -181,6 +186,7 @@ impl Lowering<'_, '_> {
                 body: &spec.cursor_body_path,
                 header: &spec.cursor_header,
                 default: "cursor",
+                blame: spec.blame,
             },
             request,
         );
@@ -193,6 +199,7 @@ impl Lowering<'_, '_> {
                 body: &spec.limit_body_path,
                 header: &spec.limit_header,
                 default: "limit",
+                blame: spec.blame,
             },
             request,
         );
@@ -304,6 +311,7 @@ impl Lowering<'_, '_> {
                 body: &spec.cursor_body_path,
                 header: &spec.cursor_header,
                 default: "cursor",
+                blame: spec.blame,
             },
             request,
         );
@@ -434,7 +442,7 @@ impl Lowering<'_, '_> {
                 *first.min(second),
             );
         }
-        let span = given.into_iter().flatten().next().unwrap_or(request.blame);
+        let span = given.into_iter().flatten().next().unwrap_or(places.blame);
         if let Some(text) = places.header.get() {
             self.header_name(&text.value, text.span);
             return (Target::Header(text.value.clone()), span);

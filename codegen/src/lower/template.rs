@@ -25,6 +25,20 @@ pub(super) enum Purpose {
 }
 
 impl Purpose {
+    /// The usual name of such a secret.
+    fn secret(self) -> &'static str {
+        match self {
+            Self::ClientId => "client_id",
+            Self::ClientSecret => "client_secret",
+            Self::RefreshToken => "refresh_token",
+            Self::Token => "token",
+            Self::ApiKey => "api_key",
+            Self::Username => "username",
+            Self::Password => "password",
+            Self::Other => "name",
+        }
+    }
+
     /// The description of a secret that the spec does not declare.
     pub(super) fn describe(self) -> &'static str {
         match self {
@@ -98,7 +112,10 @@ impl Lowering<'_, '_> {
             )
             .label(scalar.span, "hidden here")
             .note("specs are committed, and embedded in the connector")
-            .help("write `\"{{ secrets.name }}\"`: `name` becomes a setting of the connector"),
+            .help(format!(
+                "write `\"{{{{ secrets.{0} }}}}\"`: `{0}` becomes a setting of the connector",
+                purpose.secret()
+            )),
         );
         Template::text("")
     }

@@ -44,7 +44,7 @@ macro_rules! mapping {
                 reporter: &mut $crate::spec::read::Reporter<'_>,
             ) -> Option<Self> {
                 let mut this = Self::empty(node.blame);
-                for entry in $crate::spec::read::entries(node, $what, reporter)? {
+                for entry in $crate::spec::read::entries(node, reporter)? {
                     match entry.key.text.as_str() {
                         key if Some(key) == tag => {}
                         $($key $(| $alias)* => this.$field.read(entry, reporter),)*

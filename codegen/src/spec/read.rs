@@ -10,6 +10,9 @@ use crate::source::Span;
 use crate::words::{list, nearest, quote};
 use crate::yaml::{Entry, Name, Node, Value};
 
+/// With so many problems, what was meant is no longer looked for.
+const MAXIMUM_SUGGESTIONS: usize = 200;
+
 /// Collects what is wrong while the spec is read and lowered.
 #[derive(Debug)]
 pub(crate) struct Reporter<'t> {
@@ -90,7 +93,12 @@ impl<'t> Reporter<'t> {
             .iter()
             .flat_map(|info| std::iter::once(&info.name).chain(info.aliases))
             .chain(later);
-        let near = nearest(&key.text, known.copied());
+        // A file that is no spec at all has as many unknown keys as lines.
+        let near = if self.found.len() < MAXIMUM_SUGGESTIONS {
+            nearest(&key.text, known.copied())
+        } else {
+            None
+        };
         let names: Vec<&str> = keys.iter().map(|info| info.name).collect();
         self.report(
             Diagnostic::error(
@@ -240,15 +248,11 @@ impl<T: FromNode> Key<T> {
 }
 
 /// The entries of a mapping, or a report.
-pub(crate) fn entries<'n>(
-    node: &'n Node,
-    what: &str,
-    reporter: &mut Reporter<'_>,
-) -> Option<&'n [Entry]> {
+pub(crate) fn entries<'n>(node: &'n Node, reporter: &mut Reporter<'_>) -> Option<&'n [Entry]> {
     match &node.value {
         Value::Mapping(entries) => Some(entries),
         _ => {
-            reporter.wrong_type(node, &format!("a mapping ({what})"));
+            reporter.wrong_type(node, "a mapping");
             None
         }
     }
@@ -273,7 +277,7 @@ pub(crate) fn tag<'n>(
         }
         Value::Mapping(entries) => entries,
         _ => {
-            reporter.wrong_type(node, &format!("a mapping with a `type` ({what})"));
+            reporter.wrong_type(node, "a mapping with a `type`");
             return None;
         }
     };
@@ -291,9 +295,12 @@ pub(crate) fn tag<'n>(
         (None, Some(default)) => Some((default, node.blame, Cow::Borrowed(node))),
         (None, None) => {
             reporter.report(
-                Diagnostic::error(code::MISSING_KEY, format!("{what} needs a `type`"))
-                    .label(node.blame, "`type` is missing here")
-                    .help(format!("write `type:` with {}", list(words, "or"))),
+                Diagnostic::error(
+                    code::MISSING_KEY,
+                    format!("{} needs a `type`", quote(what.trim_end_matches(" type"))),
+                )
+                .label(node.blame, "`type` is missing here")
+                .help(format!("write `type:` with {}", list(words, "or"))),
             );
             None
         }
@@ -310,7 +317,7 @@ impl Bare {
         tag: Option<&str>,
         reporter: &mut Reporter<'_>,
     ) -> Option<Self> {
-        for entry in entries(node, "names and values", reporter)? {
+        for entry in entries(node, reporter)? {
             if Some(entry.key.text.as_str()) != tag {
                 reporter.report(
                     Diagnostic::error(
@@ -376,7 +383,7 @@ impl<T: Clone> Named<T> {
 
 impl<T: FromNode> FromNode for Named<T> {
     fn from_node(node: &Node, reporter: &mut Reporter<'_>) -> Option<Self> {
-        let entries = entries(node, "names and values", reporter)?;
+        let entries = entries(node, reporter)?;
         let read = |entry: &Entry| (entry.key.clone(), Key::from_entry(entry, reporter));
         Some(Self(entries.iter().map(read).collect()))
     }
