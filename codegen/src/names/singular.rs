@@ -170,9 +170,10 @@ fn word_singular(word: &str) -> String {
     ENDINGS
         .iter()
         .find_map(|(ending, replacement)| {
-            // At least two letters stay: `s`, `is` and `ies` are no plurals.
-            let stem = word.strip_suffix(ending).filter(|stem| stem.len() > 1)?;
-            Some(format!("{stem}{replacement}"))
+            let stem = word.strip_suffix(ending).filter(|stem| !stem.is_empty())?;
+            let singular = format!("{stem}{replacement}");
+            // `is` and `as` are no plurals.
+            (singular.len() > 1).then_some(singular)
         })
         .unwrap_or_else(|| word.to_owned())
 }
