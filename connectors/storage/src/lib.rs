@@ -1,1 +1,3 @@
-//! placeholder
+#![doc = include_str!(concat!(env!("OUT_DIR"), "/connector.md"))]
+
+include!(concat!(env!("OUT_DIR"), "/connector.rs"));

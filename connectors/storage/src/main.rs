@@ -1,2 +1,7 @@
-//! placeholder
-fn main() {}
+//! The connector's command line.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    connector_core::cli::main(&connector_storage::CONNECTOR, connector_sandbox::start)
+}
