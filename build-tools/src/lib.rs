@@ -1,1 +1,19 @@
-//! placeholder
+//! `cargo connector`: what people do with specs beside building them.
+//!
+//! One file per subcommand: `check` finds what is wrong with a spec, `expand` prints
+//! what is generated from it, `new` makes a connector, `schema` prints the JSON Schema that
+//! editors complete and check specs with.
+
+mod check;
+mod cli;
+mod error;
+mod expand;
+mod new;
+mod schema;
+mod spec_file;
+mod streams;
+mod workspace;
+
+pub use cli::{main, run};
+pub use error::{Error, ErrorKind};
+pub use streams::Streams;

@@ -1,2 +1,7 @@
-//! placeholder
-fn main() {}
+//! `cargo connector`, see `cargo connector help`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    connector_build_tools::main(std::env::args_os())
+}

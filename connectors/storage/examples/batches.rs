@@ -25,7 +25,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut batches = pin!(client.cloud_storage_files().batches());
     while let Some(batch) = batches.try_next().await? {
         rows += batch.num_rows();
-        println!("{} rows in {} columns", batch.num_rows(), batch.num_columns());
+        println!(
+            "{} rows in {} columns",
+            batch.num_rows(),
+            batch.num_columns()
+        );
     }
     println!("{rows} rows");
     Ok(())
