@@ -1,5 +1,7 @@
 //! What the subcommands print, write and return.
 
+#![expect(clippy::unwrap_used, reason = "the helpers of tests fail like tests")]
+
 use std::ffi::OsString;
 use std::fs;
 use std::path::Path;

@@ -4,6 +4,12 @@
 //! golden` and read the difference. That the code compiles, without a warning, is checked by
 //! building `fixtures/lib.rs`.
 
+#![expect(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "the helpers of tests fail like tests"
+)]
+
 use std::path::{Path, PathBuf};
 
 use connector_codegen::Config;
