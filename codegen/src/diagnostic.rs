@@ -12,6 +12,9 @@ pub(crate) mod code;
 /// At most this many diagnostics are rendered; a file that is no spec at all has one per line.
 const MAXIMUM_RENDERED: usize = 50;
 
+/// Of a longer line, in bytes, only the position is told.
+const MAXIMUM_LINE: usize = 10_000;
+
 /// Something that is wrong with a spec, or doubtful.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -125,7 +128,13 @@ impl Diagnostic {
         if let Some((first, last)) = self.extent(text) {
             // Only the lines concerned are handed over: the renderer splits all that it is given.
             let start = text[..first].rfind('\n').map_or(0, |at| at + 1);
-            let end = text[last..].find('\n').map_or(text.len(), |at| last + at);
+            let rest = &text[last..text.floor_char_boundary(last + MAXIMUM_LINE)];
+            let end = last + rest.find('\n').unwrap_or(rest.len());
+            if first - start > MAXIMUM_LINE {
+                let (line, column) = Lines::new(text).position(first);
+                let origin = Origin::path(path).line(line).char_column(column);
+                return self.render_group(group.element(origin), coloured);
+            }
             let mut snippet = Snippet::source(&text[start..end])
                 .path(path)
                 .line_start(text[..start].matches('\n').count() + 1);
@@ -147,6 +156,11 @@ impl Diagnostic {
         } else {
             group = group.element(Origin::path(path));
         }
+        self.render_group(group, coloured)
+    }
+
+    /// Renders a group that has its place, with the notes and the help.
+    fn render_group<'a>(&'a self, mut group: Group<'a>, coloured: bool) -> String {
         for note in &self.notes {
             group = group.element(Level::NOTE.message(note));
         }

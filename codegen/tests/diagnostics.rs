@@ -77,6 +77,22 @@ fn what_is_not_yaml() {
     check("yaml_complex_key", "? [a, b]\n: c\n");
     check("yaml_merge_key", "client:\n  <<: text\n");
     check("yaml_too_deep", &"[".repeat(100));
+    let laughs: String = (1..8)
+        .map(|level| {
+            format!(
+                "a{level}: &a{level} [{}]\n",
+                vec![format!("*a{}", level - 1); 10].join(", ")
+            )
+        })
+        .collect();
+    check(
+        "yaml_aliases",
+        &format!("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n{laughs}"),
+    );
+    check(
+        "yaml_long_line",
+        &format!("{{description: \"{}\", colour: red}}", "ä".repeat(6_000)),
+    );
     check("yaml_list_at_the_top", "- client\n- resources\n");
     check("yaml_scalar_at_the_top", "storage\n");
 }

@@ -44,3 +44,25 @@ codes! {
     UNUSED = "unused",
     WRONG_TYPE = "wrong-type",
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_has_a_rendered_example() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/snapshots");
+        let mut rendered = String::new();
+        for entry in std::fs::read_dir(folder).unwrap() {
+            rendered.push_str(&std::fs::read_to_string(entry.unwrap().path()).unwrap());
+        }
+        for code in ALL {
+            // Files that cannot be read as text are tested where they are read.
+            let elsewhere = matches!(*code, ENCODING | READ);
+            assert!(
+                elsewhere || rendered.contains(&format!("[{code}]")),
+                "{code}"
+            );
+        }
+    }
+}

@@ -11,8 +11,8 @@ use super::url::Url;
 use crate::diagnostic::{Diagnostic, code};
 use crate::source::Span;
 use crate::spec::{
-    ApiKeySpec, AuthSpec, ClientAuthenticationSpec, HttpBasicSpec, Key, LocationSpec, OAuth2Spec,
-    Text,
+    ApiKeySpec, AuthSpec, ClientAuthenticationSpec, HttpBasicSpec, Key, LocationSpec, Named,
+    OAuth2Spec, Text,
 };
 use crate::words::quote;
 
@@ -242,7 +242,7 @@ impl Lowering<'_, '_> {
             });
         }
         let fields = spec.extra.get();
-        for (name, given) in fields.into_iter().flat_map(|fields| fields.given()) {
+        for (name, given) in fields.into_iter().flat_map(Named::given) {
             let own = match name.text.as_str() {
                 "audience" if spec.audience.is_unset() => None,
                 "scope" => Some("scopes"),

@@ -44,7 +44,7 @@ impl Lowering<'_, '_> {
             base_url,
             headers,
             auth,
-            retry: self.retry(client.retry.get()),
+            retry: retry(client.retry.get()),
             rate_limit: self.rate_limit(client),
             timeouts: self.timeouts(client),
             concurrency: client
@@ -104,31 +104,6 @@ impl Lowering<'_, '_> {
                 .label(given.span, "`http` has no encryption")
                 .help("write `https` when the API has it"),
             );
-        }
-    }
-
-    /// Retry rules; those not written are the defaults.
-    pub(super) fn retry(&mut self, spec: Option<&RetrySpec>) -> Retry {
-        let empty = RetrySpec::empty(Span::default());
-        let spec = spec.unwrap_or(&empty);
-        let statuses = spec.statuses.get().map_or_else(
-            || STATUSES.to_vec(),
-            |statuses| {
-                statuses
-                    .iter()
-                    .map(|status| u16::try_from(status.0).unwrap_or(u16::MAX))
-                    .collect()
-            },
-        );
-        Retry {
-            statuses,
-            max_retries: spec
-                .max_retries
-                .get()
-                .map_or(3, |value| u32::try_from(value.0).unwrap_or(u32::MAX)),
-            backoff_factor: spec.backoff_factor.get().map_or(1.0, |value| value.0),
-            max_delay: spec.max_delay.get().map_or(300.0, |value| value.0),
-            jitter: spec.jitter.get().copied().unwrap_or(true),
         }
     }
 
@@ -198,5 +173,30 @@ impl Lowering<'_, '_> {
             }
         }
         hosts
+    }
+}
+
+/// Retry rules; those not written are the defaults.
+pub(super) fn retry(spec: Option<&RetrySpec>) -> Retry {
+    let empty = RetrySpec::empty(Span::default());
+    let spec = spec.unwrap_or(&empty);
+    let statuses = spec.statuses.get().map_or_else(
+        || STATUSES.to_vec(),
+        |statuses| {
+            statuses
+                .iter()
+                .map(|status| u16::try_from(status.0).unwrap_or(u16::MAX))
+                .collect()
+        },
+    );
+    Retry {
+        statuses,
+        max_retries: spec
+            .max_retries
+            .get()
+            .map_or(3, |value| u32::try_from(value.0).unwrap_or(u32::MAX)),
+        backoff_factor: spec.backoff_factor.get().map_or(1.0, |value| value.0),
+        max_delay: spec.max_delay.get().map_or(300.0, |value| value.0),
+        jitter: spec.jitter.get().copied().unwrap_or(true),
     }
 }

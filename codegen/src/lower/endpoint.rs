@@ -3,6 +3,7 @@
 use connector_plan::{Client, Endpoint, NamedTemplate, Paginator, Selector, Template};
 
 use super::Lowering;
+use super::client::retry;
 use super::request::{Request, is_absolute};
 use super::url::Url;
 use crate::diagnostic::{Diagnostic, code};
@@ -43,7 +44,7 @@ impl Lowering<'_, '_> {
             .auth
             .given()
             .map(|given| self.auth(&given.value, given.key.span));
-        let retry = endpoint.retry.get().map(|retry| self.retry(Some(retry)));
+        let retry = endpoint.retry.get().map(|spec| retry(Some(spec)));
         let method = request.method;
         let path = request.path.clone();
         let (params, body) = request.finish();

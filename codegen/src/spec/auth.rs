@@ -6,7 +6,7 @@ use super::{Named, Scalar, Text};
 
 tagged! {
     /// How requests are authenticated. A mapping without a `type` is `bearer`.
-    AuthSpec, "auth type", default "bearer";
+    AuthSpec, "auth type", default "bearer" => expect large_enum_variant;
     Oauth2(OAuth2Spec) = "oauth2" | "oauth2_client_credentials";
     Bearer(BearerSpec) = "bearer";
     ApiKey(ApiKeySpec) = "api_key";

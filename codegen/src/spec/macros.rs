@@ -160,12 +160,13 @@ macro_rules! choice {
 macro_rules! tagged {
     (
         $(#[doc = $text:literal])+
-        $name:ident, $what:literal $(, default $default:literal)?;
+        $name:ident, $what:literal $(, default $default:literal)? $(=> expect $lint:ident)?;
         $($variant:ident($type:ident) = $word:literal $(| $alias:literal)*;)*
         => later { $($later:literal => $hint:literal,)* }
     ) => {
         $(#[doc = $text])+
         #[derive(Clone, Debug)]
+        $(#[expect(clippy::$lint, reason = "there are few, and they live shortly")])?
         pub(crate) enum $name { $(#[doc = $word] $variant($type),)* }
 
         impl $crate::spec::read::FromNode for $name {
