@@ -14,6 +14,8 @@ const COPY: usize = 4 << 10;
 /// A JSON document whose records are not rendered yet.
 pub(crate) enum Node {
     Object(Vec<(String, Self)>),
+    /// An object whose every member a wildcard selects: nothing else may stand in it.
+    Selected(Vec<(String, Self)>),
     Array(Vec<Self>),
     Value(Value),
     /// An array of the records of a table.
@@ -35,7 +37,7 @@ impl Node {
     ) -> Self {
         match steps {
             [] => Self::Records(table, range),
-            [Step::Wildcard] if objects => Self::Object(
+            [Step::Wildcard] if objects => Self::Selected(
                 range
                     .map(|position| (format!("r{position}"), Self::Record(table, position)))
                     .collect(),
@@ -64,14 +66,14 @@ impl Node {
                 let mut groups = Vec::new();
                 let mut at = range.start;
                 while at < range.end {
-                    let size = (mix((at as u64) << 8 | groups.len() as u64 % 256) % 6) as usize;
+                    let size = (mix(((at as u64) << 8) + groups.len() as u64) % 6) as usize;
                     let end = (at + size).min(range.end);
                     groups.push(Self::records(rest, table, at..end, objects));
                     at = end;
                 }
                 if objects {
                     let named = groups.into_iter().enumerate();
-                    Self::Object(named.map(|(i, group)| (format!("g{i}"), group)).collect())
+                    Self::Selected(named.map(|(i, group)| (format!("g{i}"), group)).collect())
                 } else {
                     Self::Array(groups)
                 }
@@ -159,7 +161,7 @@ struct Writer<'a> {
 impl Writer<'_> {
     fn write(&mut self, node: &Node) {
         match node {
-            Node::Object(members) => {
+            Node::Object(members) | Node::Selected(members) => {
                 self.open.push(b'{');
                 for (i, (key, inner)) in members.iter().enumerate() {
                     if i > 0 {

@@ -33,6 +33,9 @@ mod server;
 mod settings;
 mod token;
 
+#[cfg(test)]
+mod tests;
+
 pub use options::{
     Answer, Ending, ExpiresIn, LastCursor, LinkForm, Options, Responder, Scripted, When,
 };

@@ -68,11 +68,8 @@ impl Maker<'_> {
                 }
             }
         }
-        let cursor = match &self.route.pager.kind {
-            Kind::Cursor { source, .. } | Kind::Link { source, .. } => source,
-            _ => return Ok(()),
-        };
-        if let (CursorSource::Body(path), Some(mut document)) = (cursor, document)
+        if let Kind::Cursor { source, .. } | Kind::Link { source, .. } = &self.route.pager.kind
+            && let (CursorSource::Body(path), Some(mut document)) = (source, document)
             && !document.place(path, Node::Value(Value::Null))
         {
             return Err("a page has no place for the cursor beside the records".to_owned());

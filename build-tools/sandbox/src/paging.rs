@@ -241,7 +241,7 @@ fn last_record_field(source: &CursorSource, selector: &Selector) -> Option<Strin
     };
     let steps: &Path = &selector.steps;
     let array = steps.strip_suffix(&[Step::Wildcard]).unwrap_or(steps);
-    match path.strip_prefix(array.as_ref() as &[Step])? {
+    match path.strip_prefix(array)? {
         [Step::Index(-1), Step::Key(field)] => Some(field.clone()),
         _ => None,
     }

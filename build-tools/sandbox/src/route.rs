@@ -363,7 +363,7 @@ fn check_json(
             && given
                 .get(name)
                 .and_then(Value::as_object)
-                .is_some_and(|o| o.is_empty())
+                .is_some_and(serde_json::Map::is_empty)
         {
             given.remove(name);
         }

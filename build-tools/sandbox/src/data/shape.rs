@@ -136,7 +136,7 @@ impl RecordShape {
         out.push(b'{');
         let start = out.len();
         push_fields(out, &self.fields, random, row);
-        if self.undeclared_every > 0 && row.index % self.undeclared_every == 0 {
+        if self.undeclared_every > 0 && row.index.is_multiple_of(self.undeclared_every) {
             if out.len() > start {
                 out.push(b',');
             }
@@ -394,7 +394,7 @@ impl IntegerKind {
             Self::Below(limit) => push_u64(out, random % limit),
             Self::Year => push_u64(out, 1_990 + random % 40),
             Self::Signed => {
-                if random % 3 == 0 && random >> 32 != 0 {
+                if random.is_multiple_of(3) {
                     out.push(b'-');
                 }
                 push_u64(out, 1 + (random >> 8) % 100_000);

@@ -31,7 +31,7 @@ impl Format {
             "epoch_seconds" => Self::EpochSeconds,
             "epoch_milliseconds" => Self::EpochMilliseconds,
             _ => {
-                let pieces: Vec<String> = format.split("%f").map(str::to_owned).collect();
+                let pieces = pieces(format);
                 let known = |piece: &String| {
                     StrftimeItems::new(piece).all(|item| !matches!(item, Item::Error))
                 };
@@ -67,7 +67,9 @@ impl Format {
                         text.extend(micros.into_iter().map(char::from));
                     }
                     let seconds = i64::try_from(instant.seconds).unwrap_or_default();
-                    if let Some(time) = chrono::DateTime::from_timestamp(seconds, 0) {
+                    if let Some(time) =
+                        chrono::DateTime::from_timestamp(seconds, instant.micros * 1_000)
+                    {
                         // `new` has checked the format, so that writing it cannot fail.
                         let written = write!(text, "{}", time.format(piece));
                         debug_assert!(written.is_ok());
@@ -79,6 +81,26 @@ impl Format {
             }
         }
     }
+}
+
+/// The texts around every `%f` of a format; `%%` stands for itself.
+fn pieces(format: &str) -> Vec<String> {
+    let mut pieces = vec![String::new()];
+    let mut characters = format.chars();
+    while let Some(character) = characters.next() {
+        let conversion = if character == '%' {
+            characters.next()
+        } else {
+            None
+        };
+        if conversion == Some('f') {
+            pieces.push(String::new());
+        } else if let Some(piece) = pieces.last_mut() {
+            piece.push(character);
+            piece.extend(conversion);
+        }
+    }
+    pieces
 }
 
 /// A point in time.
@@ -221,6 +243,8 @@ mod tests {
             "%Y-%m-%dT%H:%M:%S.%f%z",
             "\"2024-01-01T00:00:05.012000+0000\"",
         );
+        check("%Y%%f", "\"2024%f\"");
+        check("%S%.3f", "\"05.012\"");
         assert!(Format::new("%Q!").is_err());
     }
 }
