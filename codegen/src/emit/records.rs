@@ -218,9 +218,10 @@ impl Emitter<'_> {
 fn field_prose(field: &Field, ident: &Ident) -> String {
     let name = code(&field.name);
     let renamed = ident.to_string().trim_start_matches("r#") != field.name;
-    match (field.description.trim().is_empty(), renamed) {
+    let about = prose(&field.description, "");
+    match (about.is_empty(), renamed) {
         (true, _) => format!("The API's {name}."),
-        (false, true) => format!("{name}: {}", prose(&field.description, "")),
-        (false, false) => prose(&field.description, ""),
+        (false, true) => format!("{name}: {about}"),
+        (false, false) => about,
     }
 }
