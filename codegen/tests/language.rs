@@ -1,5 +1,11 @@
 //! What specs mean: aliases, defaults, merging, expressions.
 
+#![expect(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "the helpers of tests fail like tests"
+)]
+
 use connector_codegen::{Ir, LowerOptions, Severity, Source, json_schema, lower};
 use connector_plan::{
     ApiKeyLocation, Auth, Body, ClientAuthentication, Cursor, CursorSource, FieldType, Grant,
