@@ -2,7 +2,7 @@
 //!
 //! After a change that is meant, run `UPDATE_GOLDENS=1 cargo test -p connector-codegen --test
 //! golden` and read the difference. That the code compiles, without a warning, is checked by
-//! building `fixtures/lib.rs`.
+//! building the package in `fixtures`.
 
 #![expect(
     clippy::panic,
