@@ -1,1 +1,41 @@
-//! placeholder
+//! The runtime of every connector: paging, authentication, retry, extraction and the command line.
+//!
+//! A connector crate is generated from a YAML spec and holds typed records, a typed client and the
+//! spec's [plan](connector_plan::Plan). This crate interprets the plan: it makes the requests,
+//! decodes their pages straight into Arrow columns and either streams them to a program
+//! ([`Client`], [`Request`]) or publishes them as a Parquet dataset ([`cli`]).
+//!
+//! ```text
+//! plan + settings ─► Client ─► Request ─► pages ─► columns ─► record batches ─► stream of records
+//!                                                                           └─► Parquet dataset
+//! ```
+
+mod auth;
+pub mod cli;
+mod client;
+mod connector;
+mod convert;
+mod error;
+mod extract;
+mod http;
+mod meter;
+mod paging;
+mod record;
+mod request;
+mod run;
+mod secret;
+mod settings;
+mod suggest;
+mod template;
+mod urls;
+
+/// The Arrow version whose types this crate's functions return.
+pub use arrow;
+pub use client::{Client, ClientOptions};
+pub use connector::Connector;
+pub use error::{Error, ErrorKind, Result};
+pub use meter::{Meter, Reading};
+pub use record::{Cell, Date, Decimal, FromCell, Json, Record, Row, Timestamp};
+pub use request::Request;
+pub use secret::Secret;
+pub use settings::{SettingValue, Settings};

@@ -1,0 +1,121 @@
+//! Columns of lists.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, ListArray};
+use arrow::buffer::{OffsetBuffer, ScalarBuffer};
+use arrow::datatypes::FieldRef;
+use connector_plan::FieldType;
+
+use super::validity::Validity;
+use super::{Column, renewed};
+use crate::error::Error;
+use crate::place::Place;
+use crate::rescue::{PathId, Rescue};
+use crate::schema::arrow_item;
+use crate::tokens::Tokens;
+
+/// A column of lists.
+#[derive(Debug)]
+pub(crate) struct ListColumn {
+    item: FieldRef,
+    items: Column,
+    /// Where each list starts in the items and, last, where the next one will.
+    offsets: Vec<i32>,
+    validity: Validity,
+    path: PathId,
+}
+
+impl ListColumn {
+    pub(crate) fn new(item: &FieldType, levels: usize) -> Result<Self, Error> {
+        let levels = levels.checked_sub(1).ok_or_else(Error::schema_too_deep)?;
+        Ok(Self {
+            item: arrow_item(item),
+            items: Column::new(item, levels)?,
+            offsets: vec![0],
+            validity: Validity::default(),
+            path: PathId::default(),
+        })
+    }
+
+    pub(crate) fn read(
+        &mut self,
+        tokens: &mut Tokens<'_>,
+        rescue: &mut Rescue,
+        place: &Place<'_>,
+    ) -> Result<bool, Error> {
+        if tokens.peek() != b'[' {
+            return Ok(false);
+        }
+        tokens.open()?;
+        let mut index = 0;
+        if tokens.peek() == b']' {
+            tokens.close();
+        } else {
+            loop {
+                let item = place.index(index);
+                let start = tokens.at;
+                if tokens.peek() == b'n' {
+                    tokens.literal("null")?;
+                    self.items.append_null();
+                } else if !self.items.read(tokens, rescue, &item)? {
+                    tokens.at = start;
+                    tokens.skip_value()?;
+                    self.items.append_null();
+                    rescue.add(tokens, start, &item, &mut self.path);
+                }
+                index += 1;
+                if !tokens.separator(b']')? {
+                    break;
+                }
+            }
+        }
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_possible_wrap,
+            reason = "an item has a byte at least, and a batch has less than 2^31 bytes"
+        )]
+        self.offsets.push((self.size() + index) as i32);
+        Ok(true)
+    }
+
+    fn len(&self) -> usize {
+        self.offsets.len() - 1
+    }
+
+    /// The items of all lists.
+    fn size(&self) -> usize {
+        self.offsets
+            .last()
+            .map_or(0, |end| end.cast_unsigned() as usize)
+    }
+
+    pub(crate) fn append_null(&mut self) {
+        self.validity.set_null(self.len());
+        self.offsets.extend_from_within(self.len()..);
+    }
+
+    pub(crate) fn truncate(&mut self, len: usize) {
+        self.offsets.truncate(len + 1);
+        self.items.truncate(self.size());
+        self.validity.truncate(len);
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.offsets.capacity() * size_of::<i32>() + self.items.bytes() + self.validity.bytes()
+    }
+
+    pub(crate) fn take(&mut self) -> Result<ArrayRef, Error> {
+        let nulls = self.validity.take(self.len());
+        let offsets = renewed(&mut self.offsets);
+        self.offsets.push(0);
+        let array = ListArray::try_new(
+            Arc::clone(&self.item),
+            OffsetBuffer::new(ScalarBuffer::from(offsets)),
+            self.items.take()?,
+            nulls,
+        )
+        .map_err(Error::from_arrow)?;
+        Ok(Arc::new(array))
+    }
+}

@@ -1,0 +1,274 @@
+//! The decoder: pages in, record batches out.
+
+use arrow::array::{RecordBatch, RecordBatchOptions};
+use connector_plan::{Path, Selector, Step};
+use serde_json::Value;
+
+use crate::column::ObjectColumn;
+use crate::error::{Error, ErrorKind};
+use crate::rescue::{Report, Rescue};
+use crate::schema::RecordSchema;
+use crate::tokens::{Tokens, excerpt};
+use crate::walk::{MAX_CAPTURES, Records, Walk};
+
+/// What to take from a page, and how much of it.
+#[derive(Clone, Debug)]
+pub struct DecoderOptions {
+    /// Where the records are; by default the document itself.
+    pub selector: Selector,
+    /// Paths from the document's root whose values each [`Page`] gives; at most 64, without
+    /// wildcards.
+    pub captures: Vec<Path>,
+    /// Paths from the last record of a page whose values it gives; at most 64, without wildcards.
+    pub last_record_captures: Vec<Path>,
+    /// The arrays and objects that may be open at once; 128 by default.
+    pub max_depth: usize,
+    /// The bytes that a captured value may have; 1 MiB by default.
+    pub max_capture: usize,
+}
+
+impl Default for DecoderOptions {
+    fn default() -> Self {
+        Self {
+            selector: Selector {
+                text: "$".to_owned(),
+                steps: Vec::new(),
+            },
+            captures: Vec::new(),
+            last_record_captures: Vec::new(),
+            max_depth: 128,
+            max_capture: 1 << 20,
+        }
+    }
+}
+
+/// What a page gave beside the values that are in the columns now.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Page {
+    /// The records.
+    pub records: u64,
+    /// The values of [`DecoderOptions::captures`]: nothing where the page has none.
+    ///
+    /// An integer beyond 64 bits is a string of its digits.
+    pub captures: Vec<Option<Value>>,
+    /// The values of [`DecoderOptions::last_record_captures`]: nothing without a record.
+    pub last_record_captures: Vec<Option<Value>>,
+    /// The values that went to `_rescued`; [`Decoder::report`] tells of which fields.
+    pub rescued: u64,
+    /// The members that were dropped because their key came again in the same object.
+    pub duplicate_keys: u64,
+}
+
+/// Turns pages into columns.
+#[derive(Debug)]
+pub struct Decoder {
+    schema: RecordSchema,
+    options: DecoderOptions,
+    columns: ObjectColumn,
+    rescue: Rescue,
+}
+
+impl Decoder {
+    /// A decoder with empty columns.
+    ///
+    /// # Errors
+    ///
+    /// An error of kind [`ErrorKind::Configuration`] when a timestamp format, a decimal type, the
+    /// depth of the fields or a capture is beyond what can be decoded.
+    pub fn new(schema: RecordSchema, options: DecoderOptions) -> Result<Self, Error> {
+        for captures in [&options.captures, &options.last_record_captures] {
+            if captures.len() > MAX_CAPTURES {
+                return Err(Error::new(
+                    ErrorKind::Configuration,
+                    format!(
+                        "{} captures: at most {MAX_CAPTURES} are taken",
+                        captures.len()
+                    ),
+                ));
+            }
+            if captures
+                .iter()
+                .flatten()
+                .any(|step| *step == Step::Wildcard)
+            {
+                return Err(Error::new(
+                    ErrorKind::Configuration,
+                    "a captured path leads to one value and has no wildcard",
+                ));
+            }
+        }
+        let columns = ObjectColumn::new(schema.fields(), options.max_depth)?;
+        Ok(Self {
+            schema,
+            options,
+            columns,
+            rescue: Rescue::new(),
+        })
+    }
+
+    /// The schema of the batches.
+    #[must_use]
+    pub fn schema(&self) -> &RecordSchema {
+        &self.schema
+    }
+
+    /// Appends the records of a page to the columns.
+    ///
+    /// Pages do not leave a fingerprint here: who has the bytes can take one, and who needs none
+    /// does not pay for it.
+    ///
+    /// # Errors
+    ///
+    /// When the page is no JSON document in UTF-8, its records are not where the selector says, a
+    /// record breaks the schema's contract, or a limit is exceeded. The columns are then as they
+    /// were before, and the page can be fetched and decoded again.
+    pub fn decode_page(&mut self, page: &[u8]) -> Result<Page, Error> {
+        let rows = self.columns.len();
+        let mark = self.rescue.mark();
+        match self.decode(page) {
+            Ok((captures, last_record_captures)) => {
+                let records = (self.columns.len() - rows) as u64;
+                let counts = self.rescue.end_page(page.len(), Ok(records));
+                Ok(Page {
+                    records,
+                    captures,
+                    last_record_captures,
+                    rescued: counts.rescued,
+                    duplicate_keys: counts.duplicate_keys,
+                })
+            }
+            Err(error) => {
+                self.columns.truncate(rows);
+                self.rescue.end_page(page.len(), Err(mark));
+                Err(error)
+            }
+        }
+    }
+
+    fn decode(&mut self, page: &[u8]) -> Result<(Values, Values), Error> {
+        // No column can get more bytes from a page than the page has, so no offset overflows.
+        if i32::try_from(self.bytes().saturating_add(page.len())).is_err() {
+            return Err(Error::new(
+                ErrorKind::Limit,
+                format!(
+                    "a page of {} bytes does not fit into a batch that holds {} already",
+                    page.len(),
+                    self.bytes()
+                ),
+            )
+            .with_hint("batches are taken before they reach 2 GiB; ask for smaller pages"));
+        }
+        check_encoding(page)?;
+        let max_depth = self.options.max_depth;
+        let mut tokens = Tokens::new(page, max_depth);
+        if page.starts_with(b"\xEF\xBB\xBF") {
+            tokens.at = 3;
+        }
+        tokens.skip_whitespace();
+        if tokens.peek() == b'<' {
+            return Err(Error::new(
+                ErrorKind::Malformed,
+                format!(
+                    "the page looks like HTML or XML, not JSON: `{}`",
+                    excerpt(page.get(tokens.at..).unwrap_or_default())
+                ),
+            )
+            .at(tokens.at)
+            .with_hint("a login or error page is the usual reason: check the URL and the access"));
+        }
+        let records = Records {
+            selector: &self.options.selector,
+            before: self.columns.len(),
+            columns: &mut self.columns,
+            rescue: &mut self.rescue,
+            last: None,
+            matched: false,
+            lost: None,
+        };
+        let max_capture = self.options.max_capture;
+        let captures = &self.options.captures;
+        let walk = Walk::new(&mut tokens, Some(records), captures, max_capture);
+        let (captures, records) = walk.run()?;
+        tokens.skip_whitespace();
+        if tokens.at < page.len() {
+            return Err(tokens.malformed("the end of the document"));
+        }
+        let (last, unmatched) = match records {
+            Some(Records {
+                last,
+                matched: true,
+                ..
+            }) => (last, None),
+            Some(Records { lost, .. }) => (None, lost),
+            None => (None, None),
+        };
+        if let Some(error) = unmatched {
+            return Err(error);
+        }
+        let last_paths = &self.options.last_record_captures;
+        let mut last_captures = vec![None; last_paths.len()];
+        if let Some(start) = last
+            && !last_paths.is_empty()
+        {
+            tokens.at = start;
+            (last_captures, _) = Walk::new(&mut tokens, None, last_paths, max_capture).run()?;
+        }
+        Ok((captures, last_captures))
+    }
+
+    /// The records in the columns.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.columns.len()
+    }
+
+    /// The bytes of memory that the columns hold, spare room included.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.columns.bytes() + self.rescue.bytes()
+    }
+
+    /// The columns as a batch; they are empty afterwards, with room for as much again.
+    ///
+    /// # Errors
+    ///
+    /// An error of kind [`ErrorKind::Internal`] when the columns do not form a batch, which would be
+    /// a defect of this crate.
+    pub fn take_batch(&mut self) -> Result<RecordBatch, Error> {
+        let rows = self.columns.len();
+        let mut arrays = self.columns.take_columns()?;
+        arrays.push(self.rescue.take(rows)?);
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        RecordBatch::try_new_with_options(self.schema.arrow(), arrays, &options)
+            .map_err(Error::from_arrow)
+    }
+
+    /// What the decoder has seen in all pages that did not fail.
+    #[must_use]
+    pub fn report(&self) -> Report {
+        self.rescue.report()
+    }
+}
+
+type Values = Vec<Option<Value>>;
+
+fn check_encoding(page: &[u8]) -> Result<(), Error> {
+    let Err(source) = simdutf8::compat::from_utf8(page) else {
+        return Ok(());
+    };
+    let offset = source.valid_up_to();
+    let before = page
+        .get(offset.saturating_sub(40)..offset)
+        .unwrap_or_default();
+    Err(Error::new(
+        ErrorKind::Encoding,
+        format!(
+            "the page is not UTF-8 at byte {offset}, behind `{}`",
+            excerpt(before)
+        ),
+    )
+    .at(offset)
+    .with_hint("JSON is exchanged in UTF-8 (RFC 8259); the API or a proxy has cut or recoded it")
+    .with_source(source))
+}

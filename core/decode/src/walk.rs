@@ -1,0 +1,419 @@
+//! The way through a page's envelope: to the records, and to the side values.
+
+use serde_json::Value;
+
+use connector_plan::{Path, Selector, Step};
+
+use crate::column::ObjectColumn;
+use crate::error::{Error, ErrorKind};
+use crate::place::Place;
+use crate::rescue::{Rescue, RescueMark};
+use crate::tokens::{Tokens, excerpt};
+
+/// The keys that a message lists.
+const MAX_KEYS: usize = 20;
+
+/// One walk through a document.
+#[derive(Debug)]
+pub(crate) struct Walk<'t, 'w, 'p> {
+    tokens: &'t mut Tokens<'p>,
+    records: Option<Records<'w>>,
+    captures: &'w [Path],
+    found: Vec<Option<Value>>,
+    max_capture: usize,
+}
+
+/// Where the records go.
+#[derive(Debug)]
+pub(crate) struct Records<'w> {
+    pub(crate) selector: &'w Selector,
+    pub(crate) columns: &'w mut ObjectColumn,
+    pub(crate) rescue: &'w mut Rescue,
+    /// The rows of the columns that are not of this page.
+    pub(crate) before: usize,
+    /// Where the last record starts.
+    pub(crate) last: Option<usize>,
+    /// Whether the selector has led to a value.
+    pub(crate) matched: bool,
+    /// Where it led nowhere first.
+    pub(crate) lost: Option<Error>,
+}
+
+/// A set of captures, by their index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Captures(u64);
+
+impl Captures {
+    const NONE: Self = Self(0);
+
+    fn iter(self) -> impl Iterator<Item = usize> {
+        (0..64).filter(move |index| self.0 & 1 << index != 0)
+    }
+
+    fn filter(self, keep: impl Fn(usize) -> bool) -> Self {
+        let kept = self.iter().filter(|index| keep(*index));
+        Self(kept.fold(0, |set, index| set | 1 << index))
+    }
+}
+
+/// The most captures of one walk.
+pub(crate) const MAX_CAPTURES: usize = 64;
+
+impl<'t, 'w, 'p> Walk<'t, 'w, 'p> {
+    pub(crate) fn new(
+        tokens: &'t mut Tokens<'p>,
+        records: Option<Records<'w>>,
+        captures: &'w [Path],
+        max_capture: usize,
+    ) -> Self {
+        Self {
+            tokens,
+            records,
+            found: vec![None; captures.len()],
+            captures,
+            max_capture,
+        }
+    }
+
+    /// Walks through the value that is next and gives the captures; nothing may follow it when it
+    /// is the document.
+    pub(crate) fn run(mut self) -> Result<(Vec<Option<Value>>, Option<Records<'w>>), Error> {
+        let all = Captures(u64::MAX).filter(|index| index < self.captures.len());
+        let selector = self.records.is_some();
+        self.value(0, selector, all, &Place::ROOT)?;
+        Ok((self.found, self.records))
+    }
+
+    /// Walks through a value to which `depth` steps of the selector, if that leads here, and of
+    /// these captures have led.
+    fn value(
+        &mut self,
+        depth: usize,
+        selector: bool,
+        captures: Captures,
+        place: &Place<'_>,
+    ) -> Result<(), Error> {
+        let start = self.tokens.at;
+        if let Some(records) = self.records.as_mut().filter(|_| selector)
+            && depth == records.selector.steps.len()
+        {
+            records.matched = true;
+            records.read(self.tokens, place)?;
+            if captures == Captures::NONE {
+                return Ok(());
+            }
+            // Side values inside of the records are rare: they take a second look.
+            self.tokens.at = start;
+            return self.value(depth, false, captures, place);
+        }
+        let through = captures.filter(|index| self.captures[index].len() > depth);
+        if !selector && through == Captures::NONE {
+            self.tokens.skip_value()?;
+        } else {
+            match self.tokens.peek() {
+                b'{' => self.object(depth, selector, through, place)?,
+                b'[' => self.array(depth, selector, through, place)?,
+                // Null is nothing, and nothing has no records.
+                b'n' => self.tokens.literal("null")?,
+                _ => {
+                    self.tokens.skip_value()?;
+                    if selector {
+                        self.lose(depth, start, place);
+                    }
+                }
+            }
+        }
+        for index in captures
+            .filter(|index| self.captures[index].len() == depth)
+            .iter()
+        {
+            self.found[index] = Some(self.capture(start, place)?);
+        }
+        Ok(())
+    }
+
+    fn object(
+        &mut self,
+        depth: usize,
+        selector: bool,
+        captures: Captures,
+        place: &Place<'_>,
+    ) -> Result<(), Error> {
+        let start = self.tokens.at;
+        let step = self.step(depth, selector);
+        let mut reached = matches!(step, Some(Step::Wildcard));
+        let mut mark = None;
+        self.tokens.open()?;
+        if self.tokens.peek() == b'}' {
+            self.tokens.close();
+        } else {
+            loop {
+                let key_at = self.tokens.at;
+                let key = self.key()?;
+                let is_next =
+                    |step: &Step| matches!(step, Step::Key(name) if name.as_bytes() == key);
+                let chosen = match step {
+                    Some(Step::Wildcard) => true,
+                    Some(step) => is_next(step),
+                    None => false,
+                };
+                if chosen && let Some(records) = &mut self.records {
+                    if reached && let Some(mark) = mark {
+                        // The key came before: the last one wins.
+                        records.truncate(mark);
+                    }
+                    if !matches!(step, Some(Step::Wildcard)) {
+                        mark = Some(records.mark());
+                    }
+                    reached = true;
+                }
+                let inner = captures.filter(|index| is_next(&self.captures[index][depth]));
+                for index in inner.iter() {
+                    self.found[index] = None;
+                }
+                self.value(depth + 1, chosen, inner, &place.key(key_at))?;
+                if !self.tokens.separator(b'}')? {
+                    break;
+                }
+            }
+        }
+        if selector && !reached {
+            self.lose(depth, start, place);
+        }
+        Ok(())
+    }
+
+    fn array(
+        &mut self,
+        depth: usize,
+        selector: bool,
+        captures: Captures,
+        place: &Place<'_>,
+    ) -> Result<(), Error> {
+        let start = self.tokens.at;
+        let step = self.step(depth, selector);
+        let from_end = |step: &Step| matches!(step, Step::Index(..0));
+        let length = if step.is_some_and(from_end)
+            || captures
+                .iter()
+                .any(|index| from_end(&self.captures[index][depth]))
+        {
+            self.tokens.count_elements()?
+        } else {
+            0
+        };
+        self.tokens.open()?;
+        if self.tokens.peek() == b']' {
+            self.tokens.close();
+        } else {
+            let mut index = 0;
+            loop {
+                let is_next = |step: &Step| match step {
+                    Step::Index(wanted @ ..0) => {
+                        usize::try_from(wanted.unsigned_abs()).is_ok_and(|w| index + w == length)
+                    }
+                    Step::Index(wanted) => usize::try_from(*wanted) == Ok(index),
+                    Step::Wildcard => true,
+                    Step::Key(_) => false,
+                };
+                let chosen = step.is_some_and(is_next);
+                let inner = captures.filter(|index| is_next(&self.captures[index][depth]));
+                self.value(depth + 1, chosen, inner, &place.index(index))?;
+                index += 1;
+                if !self.tokens.separator(b']')? {
+                    break;
+                }
+            }
+        }
+        if matches!(step, Some(Step::Key(_))) {
+            self.lose(depth, start, place);
+        }
+        Ok(())
+    }
+
+    fn step(&self, depth: usize, selector: bool) -> Option<&'w Step> {
+        let records = self.records.as_ref().filter(|_| selector)?;
+        records.selector.steps.get(depth)
+    }
+
+    /// Takes a key and its colon.
+    fn key(&mut self) -> Result<Vec<u8>, Error> {
+        let start = self.tokens.at;
+        let (raw, escaped) = self.tokens.raw_string()?;
+        let mut key = Vec::new();
+        if escaped {
+            self.tokens.at = start;
+            self.tokens.read_string(&mut key)?;
+        } else {
+            key.extend_from_slice(raw);
+        }
+        self.tokens.colon()?;
+        Ok(key)
+    }
+
+    /// The value between `start` and the tokens' place.
+    fn capture(&self, start: usize, place: &Place<'_>) -> Result<Value, Error> {
+        let text = self.tokens.since(start);
+        let page = self.tokens.bytes();
+        if text.len() > self.max_capture {
+            return Err(Error::new(
+                ErrorKind::Limit,
+                format!(
+                    "`{}`, a value that paging or an expression asks for, is {} bytes long: at \
+                     most {} are taken",
+                    place.json_path(page),
+                    text.len(),
+                    self.max_capture
+                ),
+            )
+            .at(start));
+        }
+        let integer = text
+            .iter()
+            .all(|byte| byte.is_ascii_digit() || *byte == b'-');
+        match serde_json::from_slice(text) {
+            // An integer of more than 64 bits would become a double: its digits are kept instead.
+            Ok(Value::Number(number)) if integer && number.is_f64() => {
+                Ok(Value::String(String::from_utf8_lossy(text).into_owned()))
+            }
+            Ok(value) => Ok(value),
+            Err(source) => Err(Error::new(
+                ErrorKind::Malformed,
+                format!(
+                    "`{}`, a value that paging or an expression asks for, cannot be represented: \
+                     `{}`",
+                    place.json_path(page),
+                    excerpt(text)
+                ),
+            )
+            .at(start)
+            .with_source(source)),
+        }
+    }
+
+    /// Notes that the selector's next step leads nowhere from the value at `start`.
+    #[cold]
+    fn lose(&mut self, depth: usize, start: usize, place: &Place<'_>) {
+        let Some(records) = self
+            .records
+            .as_mut()
+            .filter(|records| records.lost.is_none())
+        else {
+            return;
+        };
+        let page = self.tokens.bytes();
+        let path = place.json_path(page);
+        let wanted = match records.selector.steps.get(depth) {
+            Some(Step::Key(key)) => format!("member `{key}`"),
+            Some(Step::Index(index)) => format!("element {index}"),
+            Some(Step::Wildcard) | None => "elements or members".to_owned(),
+        };
+        let mut message = format!(
+            "selector `{}` matches nothing: `{path}` has no {wanted}",
+            records.selector.text
+        );
+        let first = page.get(start).copied().unwrap_or(0);
+        message.push_str(&match (first, records.selector.steps.get(depth)) {
+            (b'{', Some(Step::Key(key))) => describe_keys(&nearest_keys(page, start, key)),
+            (b'{', _) => describe_keys(&nearest_keys(page, start, "")),
+            (b'[', _) => "; it is an array".to_owned(),
+            _ => format!("; it is `{}`", excerpt(self.tokens.since(start))),
+        });
+        let error = Error::new(ErrorKind::SelectorMatchesNothing, message).at(start);
+        records.lost = Some(error.with_hint(
+            "correct `data_selector`, unless the API has answered with an error document",
+        ));
+    }
+}
+
+impl Records<'_> {
+    /// Takes a selected value: an array of records, a record, or null.
+    fn read(&mut self, tokens: &mut Tokens<'_>, place: &Place<'_>) -> Result<(), Error> {
+        match tokens.peek() {
+            b'n' => return tokens.literal("null"),
+            b'[' => tokens.open()?,
+            _ => return self.record(tokens, place),
+        }
+        if tokens.peek() == b']' {
+            tokens.close();
+            return Ok(());
+        }
+        let mut index = 0;
+        loop {
+            self.record(tokens, &place.index(index))?;
+            index += 1;
+            if !tokens.separator(b']')? {
+                return Ok(());
+            }
+        }
+    }
+
+    #[inline]
+    fn record(&mut self, tokens: &mut Tokens<'_>, place: &Place<'_>) -> Result<(), Error> {
+        let row = self.columns.len();
+        let place = place.record((row - self.before + 1) as u64);
+        self.last = Some(tokens.at);
+        if tokens.peek() == b'{' {
+            self.columns.read(tokens, self.rescue, &place)?;
+        } else {
+            self.columns.read_bare(tokens, self.rescue, &place)?;
+        }
+        self.rescue.end_record(tokens, row, &place)
+    }
+
+    fn mark(&self) -> (usize, RescueMark) {
+        (self.columns.len(), self.rescue.mark())
+    }
+
+    fn truncate(&mut self, (rows, mark): (usize, RescueMark)) {
+        self.columns.truncate(rows);
+        self.rescue.truncate(mark);
+        self.rescue.count_duplicate();
+        self.last = None;
+    }
+}
+
+fn describe_keys(keys: &[String]) -> String {
+    if keys.is_empty() {
+        return "; it is an empty object".to_owned();
+    }
+    let keys: Vec<String> = keys.iter().map(|key| format!("`{key}`")).collect();
+    format!("; its keys: {}", keys.join(", "))
+}
+
+/// The keys of the object at `start`, the most similar one first, the others in their order.
+fn nearest_keys(page: &[u8], start: usize, wanted: &str) -> Vec<String> {
+    let mut tokens = Tokens::new(page, usize::MAX);
+    tokens.at = start;
+    let mut keys: Vec<(usize, String)> = Vec::new();
+    // The object was read before, so nothing can fail here.
+    let mut next = tokens.open().is_ok();
+    while next && tokens.peek() == b'"' {
+        if let Ok((raw, _)) = tokens.raw_string() {
+            let key = excerpt(raw);
+            keys.push((distance(&key, wanted), key));
+        }
+        next = tokens.colon().is_ok()
+            && tokens.skip_value().is_ok()
+            && tokens.separator(b'}').unwrap_or(false)
+            && keys.len() < 1_000;
+    }
+    keys.sort_by_key(|(distance, _)| *distance);
+    keys.truncate(MAX_KEYS);
+    keys.into_iter().map(|(_, key)| key).collect()
+}
+
+/// The edits (Levenshtein) from one text to another, without regard to case.
+fn distance(one: &str, other: &str) -> usize {
+    let other: Vec<char> = other.to_lowercase().chars().collect();
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (line, character) in one.to_lowercase().chars().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], line + 1);
+        for (column, wanted) in other.iter().enumerate() {
+            let substitute = diagonal + usize::from(character != *wanted);
+            diagonal = row[column + 1];
+            row[column + 1] = substitute.min(diagonal + 1).min(row[column] + 1);
+        }
+    }
+    row.last().copied().unwrap_or(0)
+}

@@ -1,0 +1,211 @@
+//! Authentication: what is put into a request, and how it is renewed.
+
+mod oauth2;
+mod token;
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use connector_plan::{ApiKeyLocation, Auth, NamedTemplate};
+use futures_util::future::BoxFuture;
+use http::header::{AUTHORIZATION, COOKIE};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use url::Url;
+
+use crate::http::{RetryPolicy, Transport};
+use crate::meter::Meter;
+use crate::secret::Redactor;
+use crate::template::{Scope, render_text};
+use crate::{Error, ErrorKind, Result, Secret};
+
+/// Gives requests their credentials.
+pub(crate) trait Authenticator: Debug + Send + Sync {
+    /// The credentials of the next request.
+    fn credentials<'a>(&'a self, meter: &'a Meter) -> BoxFuture<'a, Result<Arc<Credentials>>>;
+
+    /// Replaces credentials that the API refused; false when there are no others to be had.
+    fn renew<'a>(
+        &'a self,
+        refused: &'a Credentials,
+        meter: &'a Meter,
+    ) -> BoxFuture<'a, Result<bool>>;
+}
+
+/// What authenticates one request.
+#[derive(Debug, Default)]
+pub(crate) struct Credentials {
+    headers: Vec<(HeaderName, HeaderValue)>,
+    query: Vec<(String, Secret)>,
+    /// Which renewal they came from, so that many refusals of one token renew it once.
+    generation: u64,
+}
+
+impl Credentials {
+    fn bearer(token: &Secret, generation: u64) -> Result<Self> {
+        let value = sensitive(&format!("Bearer {}", token.expose()))?;
+        Ok(Self {
+            headers: vec![(AUTHORIZATION, value)],
+            query: Vec::new(),
+            generation,
+        })
+    }
+
+    /// Puts the credentials into a request to the home origin.
+    pub(crate) fn apply(&self, url: &mut Url, headers: &mut HeaderMap) {
+        for (name, value) in &self.headers {
+            if name == COOKIE && headers.contains_key(COOKIE) {
+                headers.append(name, value.clone());
+            } else {
+                headers.insert(name, value.clone());
+            }
+        }
+        if self.query.is_empty() {
+            return;
+        }
+        // A link that the API gave may carry the key already.
+        let kept: Vec<(String, String)> = url
+            .query_pairs()
+            .filter(|(name, _)| !self.query.iter().any(|(key, _)| key == name))
+            .map(|(name, value)| (name.into_owned(), value.into_owned()))
+            .collect();
+        let mut query = url.query_pairs_mut();
+        query.clear().extend_pairs(kept);
+        for (name, secret) in &self.query {
+            query.append_pair(name, secret.expose());
+        }
+    }
+}
+
+/// What an authenticator is made with.
+#[derive(Clone, Debug)]
+pub(crate) struct AuthContext<'a> {
+    pub scope: Scope<'a>,
+    pub transport: Arc<Transport>,
+    pub retry: RetryPolicy,
+    pub redactor: Redactor,
+    /// Where the token endpoint is, after settings moved it.
+    pub token_url: Option<Url>,
+    /// The names of the settings that hold the credentials, for advice.
+    pub environment: Vec<String>,
+}
+
+/// The authenticator of a plan.
+pub(crate) fn authenticator(
+    auth: &Auth,
+    context: &AuthContext<'_>,
+) -> Result<Arc<dyn Authenticator>> {
+    let credentials = match auth {
+        Auth::None => Credentials::default(),
+        Auth::Oauth2(oauth2) => {
+            let source = oauth2::OAuth2Source::new(oauth2, context)?;
+            return Ok(Arc::new(token::TokenAuth::new(Box::new(source))));
+        }
+        Auth::Bearer { token } => Credentials::bearer(&context.secret(token)?, 0)?,
+        Auth::ApiKey {
+            name,
+            value,
+            location,
+        } => {
+            let secret = context.secret(value)?;
+            match location {
+                ApiKeyLocation::Header => Credentials {
+                    headers: vec![(header_name(name)?, sensitive(secret.expose())?)],
+                    ..Credentials::default()
+                },
+                ApiKeyLocation::Query => Credentials {
+                    query: vec![(name.clone(), secret)],
+                    ..Credentials::default()
+                },
+                ApiKeyLocation::Cookie => Credentials {
+                    headers: vec![(COOKIE, sensitive(&format!("{name}={}", secret.expose()))?)],
+                    ..Credentials::default()
+                },
+            }
+        }
+        Auth::HttpBasic { username, password } => {
+            let username = render_text(username, context.scope)?.0;
+            let password = context.secret(password)?;
+            Credentials {
+                headers: vec![(
+                    AUTHORIZATION,
+                    basic(&username, &password, &context.redactor)?,
+                )],
+                ..Credentials::default()
+            }
+        }
+        other => {
+            return Err(Error::new(
+                ErrorKind::Internal,
+                format!("this runtime does not know the authentication {other:?}"),
+            ));
+        }
+    };
+    Ok(Arc::new(Fixed(Arc::new(credentials))))
+}
+
+impl AuthContext<'_> {
+    fn secret(&self, template: &connector_plan::Template) -> Result<Secret> {
+        let secret = Secret::from(render_text(template, self.scope)?.0);
+        self.redactor.learn(&secret);
+        Ok(secret)
+    }
+
+    fn pairs(&self, templates: &[NamedTemplate]) -> Result<Vec<(String, String)>> {
+        templates
+            .iter()
+            .map(|pair| {
+                let (value, secret) = render_text(&pair.value, self.scope)?;
+                if secret {
+                    self.redactor.learn(&Secret::from(value.as_str()));
+                }
+                Ok((pair.name.clone(), value))
+            })
+            .collect()
+    }
+}
+
+/// The same credentials for every request.
+#[derive(Debug)]
+struct Fixed(Arc<Credentials>);
+
+impl Authenticator for Fixed {
+    fn credentials<'a>(&'a self, _: &'a Meter) -> BoxFuture<'a, Result<Arc<Credentials>>> {
+        Box::pin(async { Ok(Arc::clone(&self.0)) })
+    }
+
+    fn renew<'a>(&'a self, _: &'a Credentials, _: &'a Meter) -> BoxFuture<'a, Result<bool>> {
+        Box::pin(async { Ok(false) })
+    }
+}
+
+/// The value of the `Authorization` header of RFC 7617.
+fn basic(username: &str, password: &Secret, redactor: &Redactor) -> Result<HeaderValue> {
+    let pair = format!("{username}:{}", password.expose());
+    let encoded = base64::engine::general_purpose::STANDARD.encode(pair);
+    redactor.learn(&Secret::from(encoded.as_str()));
+    sensitive(&format!("Basic {encoded}"))
+}
+
+/// A header value that is kept out of logs and compression tables.
+pub(crate) fn sensitive(value: &str) -> Result<HeaderValue> {
+    let mut value = HeaderValue::from_str(value).map_err(|_| {
+        Error::new(
+            ErrorKind::Configuration,
+            "a credential has characters that no HTTP header may carry",
+        )
+        .hint("check the secret for line breaks and other control characters")
+    })?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// A header name of the spec.
+pub(crate) fn header_name(name: &str) -> Result<HeaderName> {
+    name.parse().map_err(|_| {
+        Error::new(
+            ErrorKind::Configuration,
+            format!("`{name}` is not the name of a header"),
+        )
+    })
+}

@@ -1,0 +1,102 @@
+//! The command line of every connector.
+//!
+//! A connector's `main` is one call of [`main`]. Results go to standard output, everything meant
+//! for people (progress, notes, errors) to standard error.
+
+mod arguments;
+mod cell;
+mod check;
+pub(crate) mod console;
+pub(crate) mod context;
+mod inspect;
+mod logging;
+mod preview;
+pub(crate) mod progress;
+mod sandbox;
+pub(crate) mod summary;
+mod table;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use connector_plan::sandbox::StartSandbox;
+
+use self::arguments::{Action, Arguments};
+use self::console::Console;
+use self::context::{Context, block_on};
+use crate::suggest::nearest;
+use crate::{Connector, Error, ErrorKind, Result};
+
+/// Runs a connector's command line and gives the exit code of the process.
+///
+/// The exit code is 0 when everything that was asked for was done, otherwise the
+/// [`ErrorKind::exit_code`] of the first failure; 7 when some resources failed and others were
+/// published.
+pub fn main(connector: &Connector, start_sandbox: StartSandbox) -> ExitCode {
+    main_with(connector, start_sandbox, std::env::args_os())
+}
+
+/// Like [`main`], with these arguments; the first one is the program's name.
+pub fn main_with(
+    connector: &Connector,
+    start_sandbox: StartSandbox,
+    arguments: impl IntoIterator<Item = OsString>,
+) -> ExitCode {
+    let plan = match connector.plan() {
+        Ok(plan) => plan,
+        Err(error) => return Console::new(false).fail(&error),
+    };
+    let command = arguments::command(connector, &plan);
+    let matches = match command.clone().try_get_matches_from(arguments) {
+        Ok(matches) => matches,
+        Err(error) => {
+            // Help and version are results, the rest are mistakes; clap knows the stream.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+        }
+    };
+    let arguments = Arguments::new(&matches, &plan);
+    let console = Console::new(arguments.json_logs);
+    logging::start(&arguments, &console);
+    let mut context = Context {
+        connector,
+        plan,
+        start_sandbox,
+        arguments,
+        console: console.clone(),
+    };
+    match dispatch(&mut context, command) {
+        Ok(code) => code,
+        Err(error) => console.fail(&error),
+    }
+}
+
+fn dispatch(context: &mut Context<'_>, command: clap::Command) -> Result<ExitCode> {
+    match context.arguments.action.clone() {
+        Action::Run => block_on(crate::run::command(context)),
+        Action::Check => block_on(check::run(context)),
+        Action::Preview {
+            resource,
+            rows,
+            json,
+        } => block_on(preview::run(context, &resource, rows, json)),
+        Action::Sandbox(options) => block_on(sandbox::serve(context, &options)),
+        Action::Resources { json } => inspect::resources(context, json),
+        Action::Schema { resource, json } => inspect::schema(context, resource.as_deref(), json),
+        Action::State => inspect::state(context),
+        Action::Completions(shell) => inspect::completions(context, shell, command),
+    }
+}
+
+/// The error for a resource name that the connector does not have.
+pub(crate) fn unknown_resource(name: &str, known: &[&str]) -> Error {
+    let error = Error::new(
+        ErrorKind::Configuration,
+        format!("unknown resource `{name}`"),
+    );
+    let all = format!("the resources are {}", known.join(", "));
+    match nearest(name, known.iter().copied()) {
+        Some(nearest) => error.hint(format!("did you mean `{nearest}`?")).hint(all),
+        None => error.hint(all),
+    }
+}

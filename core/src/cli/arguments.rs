@@ -1,0 +1,413 @@
+//! What can be said on the command line.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::{PossibleValuesParser, ValueParser};
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use connector_plan::sandbox::{Fault, SandboxOptions};
+use connector_plan::{Plan, Setting};
+
+use crate::Connector;
+
+/// What was said on the command line.
+#[derive(Clone, Debug)]
+pub(crate) struct Arguments {
+    pub action: Action,
+    pub resources: Vec<String>,
+    pub out: Option<PathBuf>,
+    pub full_refresh: bool,
+    pub limit: Option<u64>,
+    pub config: Option<PathBuf>,
+    pub dry_run: bool,
+    pub progress: Progress,
+    pub json_logs: bool,
+    pub verbosity: u8,
+    pub report: Option<PathBuf>,
+    pub max_wait: Option<Duration>,
+    /// Settings given as flags, by setting name.
+    pub settings: BTreeMap<String, String>,
+}
+
+/// What is to be done.
+#[derive(Clone, Debug)]
+pub(crate) enum Action {
+    Run,
+    Check,
+    Resources {
+        json: bool,
+    },
+    Schema {
+        resource: Option<String>,
+        json: bool,
+    },
+    Preview {
+        resource: String,
+        rows: u64,
+        json: bool,
+    },
+    State,
+    Sandbox(SandboxOptions),
+    Completions(clap_complete::Shell),
+}
+
+/// How progress is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Progress {
+    Auto,
+    Plain,
+    Json,
+    None,
+}
+
+/// The command line of a connector.
+pub(crate) fn command(connector: &Connector, plan: &Plan) -> Command {
+    let name = format!("connector-{}", connector.name);
+    let about = if plan.description.is_empty() {
+        format!("Reads {} into Parquet", connector.name)
+    } else {
+        first_sentence(&plan.description)
+    };
+    let mut command = Command::new(name)
+        .version(connector.version)
+        .about(about)
+        .after_help(after_help(plan))
+        .args_conflicts_with_subcommands(false)
+        .subcommand_negates_reqs(true)
+        .arg(
+            Arg::new("resource")
+                .long("resource")
+                .short('r')
+                .value_name("NAME")
+                .action(ArgAction::Append)
+                .value_delimiter(',')
+                .help("Read only this resource; can be repeated"),
+        )
+        .arg(
+            Arg::new("full-refresh")
+                .long("full-refresh")
+                .action(ArgAction::SetTrue)
+                .help("Read everything again and replace what earlier runs wrote"),
+        )
+        .arg(
+            Arg::new("limit")
+                .long("limit")
+                .value_name("RECORDS")
+                .value_parser(value_parser!(u64).range(1..))
+                .conflicts_with("full-refresh")
+                .help("Stop each resource after so many records"),
+        )
+        .arg(
+            Arg::new("dry-run")
+                .long("dry-run")
+                .action(ArgAction::SetTrue)
+                .help("Print what a run would do; send nothing, write nothing"),
+        )
+        .arg(
+            Arg::new("progress")
+                .long("progress")
+                .value_name("HOW")
+                .default_value("auto")
+                .value_parser(PossibleValuesParser::new(["auto", "plain", "json", "none"]))
+                .help("How to show progress on standard error"),
+        )
+        .arg(path("report", "Write the run record to this file, as JSON"))
+        .arg(
+            path("out", "The folder for datasets [default: data]")
+                .short('o')
+                .global(true),
+        )
+        .arg(
+            path("config", "Read settings from this YAML file")
+                .short('c')
+                .global(true),
+        )
+        .arg(
+            Arg::new("max-wait")
+                .long("max-wait")
+                .value_name("SECONDS")
+                .value_parser(ValueParser::new(parse_seconds))
+                .global(true)
+                .help(
+                    "The longest wait before a failed request is sent again [default: the spec's]",
+                ),
+        )
+        .arg(
+            Arg::new("log-format")
+                .long("log-format")
+                .value_name("FORMAT")
+                .default_value("text")
+                .value_parser(PossibleValuesParser::new(["text", "json"]))
+                .global(true)
+                .help("How to write log lines and errors on standard error"),
+        )
+        .arg(
+            Arg::new("verbose")
+                .long("verbose")
+                .short('v')
+                .action(ArgAction::Count)
+                .global(true)
+                .help("Log more: -v what is done, -vv every request, -vvv everything"),
+        );
+    for setting in plan.settings.iter().filter(|setting| !setting.secret) {
+        command = command.arg(
+            Arg::new(setting.name.clone())
+                .long(setting.name.replace('_', "-"))
+                .value_name(if setting.name.ends_with("url") {
+                    "URL"
+                } else {
+                    "VALUE"
+                })
+                .help_heading("Settings of this connector")
+                .global(true)
+                .help(setting_help(setting)),
+        );
+    }
+    command
+        .subcommand(
+            Command::new("check")
+                .about("Check the settings and read one page of each resource; write nothing"),
+        )
+        .subcommand(
+            Command::new("resources")
+                .about("List the resources")
+                .arg(json_flag()),
+        )
+        .subcommand(
+            Command::new("schema")
+                .about("Print the columns of the datasets")
+                .arg(
+                    Arg::new("name")
+                        .value_name("RESOURCE")
+                        .help("Only this resource"),
+                )
+                .arg(json_flag()),
+        )
+        .subcommand(
+            Command::new("preview")
+                .about("Print the first records of a resource; write nothing")
+                .arg(Arg::new("name").value_name("RESOURCE").required(true))
+                .arg(
+                    Arg::new("rows")
+                        .long("rows")
+                        .short('n')
+                        .value_name("ROWS")
+                        .default_value("10")
+                        .value_parser(value_parser!(u64).range(1..)),
+                )
+                .arg(json_flag()),
+        )
+        .subcommand(Command::new("state").about("Print what earlier runs left behind, as JSON"))
+        .subcommand(sandbox_command())
+        .subcommand(
+            Command::new("completions")
+                .about("Print completions for a shell")
+                .arg(
+                    Arg::new("shell")
+                        .value_name("SHELL")
+                        .required(true)
+                        .value_parser(value_parser!(clap_complete::Shell)),
+                ),
+        )
+}
+
+fn sandbox_command() -> Command {
+    Command::new("sandbox")
+        .about("Serve the sandbox, sample data behind the API of the spec, until interrupted")
+        .arg(
+            Arg::new("port")
+                .long("port")
+                .value_name("PORT")
+                .default_value("0")
+                .value_parser(value_parser!(u16))
+                .help("The port on 127.0.0.1; 0 takes a free one"),
+        )
+        .arg(
+            Arg::new("records")
+                .long("records")
+                .value_name("RECORDS")
+                .default_value("1250")
+                .value_parser(value_parser!(u64))
+                .help("Records per resource"),
+        )
+        .arg(
+            Arg::new("seed")
+                .long("seed")
+                .value_name("NUMBER")
+                .default_value("1")
+                .value_parser(value_parser!(u64))
+                .help("Another number gives other sample data"),
+        )
+        .arg(
+            Arg::new("token-lifetime")
+                .long("token-lifetime")
+                .value_name("SECONDS")
+                .default_value("3600")
+                .value_parser(value_parser!(u64).range(1..))
+                .help("How long access tokens last"),
+        )
+        .arg(
+            Arg::new("fault")
+                .long("fault")
+                .value_name("KIND[:EVERY]")
+                .action(ArgAction::Append)
+                .value_parser(ValueParser::new(|text: &str| text.parse::<Fault>()))
+                .help("Go wrong on purpose: 429, 503, slow or cut, at every n-th request"),
+        )
+}
+
+fn path(name: &'static str, help: &'static str) -> Arg {
+    let value_name = if name == "out" { "DIR" } else { "FILE" };
+    Arg::new(name)
+        .long(name)
+        .value_name(value_name)
+        .value_parser(value_parser!(PathBuf))
+        .help(help)
+}
+
+fn json_flag() -> Arg {
+    Arg::new("json")
+        .long("json")
+        .action(ArgAction::SetTrue)
+        .help("Print JSON")
+}
+
+fn parse_seconds(text: &str) -> Result<Duration, String> {
+    text.parse::<f64>()
+        .ok()
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .ok_or_else(|| "expected a number of seconds".to_owned())
+}
+
+fn first_sentence(text: &str) -> String {
+    let end = text.find(". ").map_or(text.len(), |end| end + 1);
+    text[..end].trim().trim_end_matches('.').to_owned()
+}
+
+fn setting_help(setting: &Setting) -> String {
+    let mut help = first_sentence(&setting.description);
+    help.push_str(&format!(" [env: {}]", setting.environment));
+    if let Some(default) = &setting.default {
+        let text = default
+            .as_str()
+            .map_or_else(|| default.to_string(), str::to_owned);
+        help.push_str(&format!(" [default: {text}]"));
+    }
+    help
+}
+
+/// The part of help that no flag stands for: secrets and where they come from.
+fn after_help(plan: &Plan) -> String {
+    let secrets: Vec<&Setting> = plan
+        .settings
+        .iter()
+        .filter(|setting| setting.secret)
+        .collect();
+    let mut help = String::new();
+    if !secrets.is_empty() {
+        help.push_str("Secrets of this connector (environment or file only):\n");
+        let width = secrets
+            .iter()
+            .map(|setting| setting.environment.len())
+            .max()
+            .unwrap_or_default();
+        for setting in secrets {
+            let required = if setting.required { " (required)" } else { "" };
+            let description = first_sentence(&setting.description);
+            help.push_str(&format!(
+                "  {:width$}  {description}{required}\n",
+                setting.environment
+            ));
+        }
+        help.push_str("  Each can also be read from the file that <NAME>_FILE names.\n\n");
+    }
+    help.push_str(
+        "A flag comes before the environment, the environment before the file of --config.\n\
+         With nothing configured the connector reads sample data from its own sandbox.",
+    );
+    help
+}
+
+impl Arguments {
+    pub(crate) fn new(matches: &ArgMatches, plan: &Plan) -> Self {
+        let (action, at) = match matches.subcommand() {
+            None => (Action::Run, matches),
+            Some((name, sub)) => (action(name, sub), sub),
+        };
+        let flag = |name: &str| matches.get_flag(name);
+        let text = |name: &str| at.get_one::<String>(name).map(String::as_str);
+        let progress = match matches.get_one::<String>("progress").map(String::as_str) {
+            Some("plain") => Progress::Plain,
+            Some("json") => Progress::Json,
+            Some("none") => Progress::None,
+            _ => Progress::Auto,
+        };
+        let settings = plan
+            .settings
+            .iter()
+            .filter(|setting| !setting.secret)
+            .filter_map(|setting| {
+                let value = at.get_one::<String>(&setting.name)?;
+                Some((setting.name.clone(), value.clone()))
+            })
+            .collect();
+        Self {
+            action,
+            resources: matches
+                .get_many::<String>("resource")
+                .map(|names| names.cloned().collect())
+                .unwrap_or_default(),
+            out: at.get_one::<PathBuf>("out").cloned(),
+            full_refresh: flag("full-refresh"),
+            limit: matches.get_one::<u64>("limit").copied(),
+            config: at.get_one::<PathBuf>("config").cloned(),
+            dry_run: flag("dry-run"),
+            progress,
+            json_logs: text("log-format") == Some("json"),
+            verbosity: at.get_count("verbose"),
+            report: matches.get_one::<PathBuf>("report").cloned(),
+            max_wait: at.get_one::<Duration>("max-wait").copied(),
+            settings,
+        }
+    }
+}
+
+fn action(name: &str, sub: &ArgMatches) -> Action {
+    let text = |name: &str| sub.get_one::<String>(name).cloned();
+    match name {
+        "check" => Action::Check,
+        "resources" => Action::Resources {
+            json: sub.get_flag("json"),
+        },
+        "schema" => Action::Schema {
+            resource: text("name"),
+            json: sub.get_flag("json"),
+        },
+        "preview" => Action::Preview {
+            resource: text("name").unwrap_or_default(),
+            rows: sub.get_one::<u64>("rows").copied().unwrap_or(10),
+            json: sub.get_flag("json"),
+        },
+        "state" => Action::State,
+        "sandbox" => {
+            let defaults = SandboxOptions::default();
+            let number = |name: &str, default| sub.get_one::<u64>(name).copied().unwrap_or(default);
+            Action::Sandbox(SandboxOptions {
+                port: sub.get_one::<u16>("port").copied().unwrap_or_default(),
+                records: number("records", defaults.records),
+                seed: number("seed", defaults.seed),
+                token_lifetime: number("token-lifetime", defaults.token_lifetime),
+                faults: sub
+                    .get_many::<Fault>("fault")
+                    .map(|faults| faults.copied().collect())
+                    .unwrap_or_default(),
+            })
+        }
+        _ => Action::Completions(
+            sub.get_one::<clap_complete::Shell>("shell")
+                .copied()
+                .unwrap_or(clap_complete::Shell::Bash),
+        ),
+    }
+}

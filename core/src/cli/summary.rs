@@ -1,0 +1,112 @@
+//! The table at the end of a run, and what to do with the files.
+
+use connector_plan::Resource;
+
+use super::console::Console;
+use super::context::Api;
+use super::table::{self, Align, bytes, count};
+use crate::run::{RunRecord, Status};
+
+/// One line per resource.
+pub(crate) fn table(record: &RunRecord) -> String {
+    let header = [
+        ("resource", Align::Left),
+        ("status", Align::Left),
+        ("read", Align::Right),
+        ("new", Align::Right),
+        ("updated", Align::Right),
+        ("rows now", Align::Right),
+        ("rescued", Align::Right),
+        ("pages", Align::Right),
+        ("retries", Align::Right),
+        ("size", Align::Right),
+        ("seconds", Align::Right),
+    ];
+    let rows: Vec<Vec<String>> = record
+        .resources
+        .iter()
+        .map(|resource| {
+            let status = match resource.status {
+                Status::Published => "published",
+                Status::Failed => "FAILED",
+                Status::NotRead => "not read",
+            };
+            let load = resource.load.as_ref();
+            let number = |value: Option<u64>| value.map_or_else(|| "-".to_owned(), count);
+            vec![
+                resource.name.clone(),
+                status.to_owned(),
+                number(load.map(|_| resource.rows_read)),
+                number(load.map(|load| load.inserted)),
+                number(load.map(|load| load.updated)),
+                number(load.map(|load| load.rows_written)),
+                number(load.map(|_| resource.rescued_values())),
+                count(resource.reading.pages),
+                count(resource.reading.retries),
+                load.map_or_else(|| "-".to_owned(), |load| bytes(load.bytes)),
+                format!("{:.2}", resource.seconds),
+            ]
+        })
+        .collect();
+    table::render(&header, &rows)
+}
+
+/// What a person should know beside the table.
+pub(crate) fn notes(record: &RunRecord, selected: &[Resource], api: &Api, console: &Console) {
+    for resource in &record.resources {
+        for rescued in resource.rescued.iter().take(5) {
+            console.note(&format!(
+                "note: {}: {} values of `{}` did not fit a column and are in `_rescued`, first at {}",
+                resource.name,
+                count(rescued.values),
+                rescued.path,
+                rescued.first_at
+            ));
+        }
+        if resource.rescued.len() > 5 {
+            console.note(&format!(
+                "note: {}: {} more paths are in `_rescued`; the run record lists them",
+                resource.name,
+                resource.rescued.len() - 5
+            ));
+        }
+        if resource.stopped_at_limit {
+            console.note(&format!(
+                "note: {}: stopped at --limit; the API has more records",
+                resource.name
+            ));
+        }
+        if let Some(load) = &resource.load {
+            if load.duplicates_in_load > 0 {
+                console.note(&format!(
+                    "note: {}: {} records came again with the same primary key; the last one counts",
+                    resource.name,
+                    count(load.duplicates_in_load)
+                ));
+            }
+            if load.replaced_sample_data {
+                console.note(&format!(
+                    "note: {}: the sample data of the sandbox has been replaced",
+                    resource.name
+                ));
+            }
+        }
+    }
+    let published = record
+        .resources
+        .iter()
+        .find(|entry| entry.status == Status::Published);
+    let Some(published) = published else { return };
+    let Some(resource) = selected
+        .iter()
+        .find(|resource| resource.name == published.name)
+    else {
+        return;
+    };
+    let folder = api.out.join(&record.connector).join(&resource.name);
+    let glob = format!("{}/*.parquet", folder.display());
+    console.note(&format!(
+        "\nRead it:\n  duckdb -c \"SELECT * FROM '{glob}' LIMIT 5\"\n  \
+         python -c \"import polars; print(polars.read_parquet('{glob}'))\""
+    ));
+}

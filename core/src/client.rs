@@ -1,0 +1,213 @@
+//! A connector's client: its plan, its settings and one set of credentials for all requests.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use connector_plan::{Auth, Expression, Plan, Resource, Root, SettingRole, Step, Template};
+
+use crate::auth::{AuthContext, Authenticator, authenticator};
+use crate::http::{RetryPolicy, Session, Transport, TransportOptions};
+use crate::secret::Redactor;
+use crate::settings::SettingSources;
+use crate::template::Scope;
+use crate::urls::{Site, is_loopback};
+use crate::{Connector, Error, ErrorKind, Record, Request, Result, Settings};
+
+/// The largest page body, in bytes after decompression.
+const MAX_BODY: usize = 256 << 20;
+
+/// A client of one API; clones share credentials and connections.
+#[derive(Clone, Debug)]
+pub struct Client(pub(crate) Arc<Inner>);
+
+/// What all clones of a client share.
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub plan: Plan,
+    pub settings: Settings,
+    pub site: Site,
+    pub redactor: Redactor,
+    session: Session,
+    /// The sessions of resources that bring authentication or retry rules of their own.
+    own_sessions: BTreeMap<String, Session>,
+}
+
+/// What a program may choose about a client.
+#[derive(Clone, Debug, Default)]
+pub struct ClientOptions {
+    /// The longest wait before a retry, in place of a longer one of the spec.
+    pub max_wait: Option<Duration>,
+}
+
+impl Client {
+    /// A client with these settings.
+    ///
+    /// # Errors
+    /// When a setting is missing, unknown or of the wrong type.
+    pub fn new(connector: &Connector, settings: Settings) -> Result<Self> {
+        Self::with_options(connector, settings, &ClientOptions::default())
+    }
+
+    /// A client with the settings of the environment, such as `STORAGE_CLIENT_ID`.
+    ///
+    /// # Errors
+    /// When a setting is missing or of the wrong type.
+    pub fn from_environment(connector: &Connector) -> Result<Self> {
+        let plan = connector.plan()?;
+        let configured = SettingSources::default().read(&plan, &|name| std::env::var(name).ok())?;
+        Self::with_options(connector, configured.settings, &ClientOptions::default())
+    }
+
+    /// A client with these settings and options.
+    ///
+    /// # Errors
+    /// When a setting is missing, unknown or of the wrong type.
+    pub fn with_options(
+        connector: &Connector,
+        settings: Settings,
+        options: &ClientOptions,
+    ) -> Result<Self> {
+        let plan = connector.plan()?;
+        let settings = settings.complete(&plan)?;
+        let redactor = Redactor::default();
+        for secret in settings.secrets() {
+            redactor.learn(secret);
+        }
+        let setting = |role| {
+            let setting = plan.settings.iter().find(|setting| setting.role == role)?;
+            settings.text(&setting.name)
+        };
+        let base = setting(SettingRole::BaseUrl).unwrap_or(&plan.client.base_url);
+        let site = Site::new(&plan.client.base_url, base)?;
+        let transport = Arc::new(Transport::new(
+            TransportOptions {
+                user_agent: format!("rivulet-{}/{}", connector.name, connector.version),
+                timeouts: plan.client.timeouts,
+                allowed_hosts: plan.client.allowed_hosts.clone(),
+                max_body: MAX_BODY,
+                loopback: is_loopback(site.base()),
+            },
+            redactor.clone(),
+        )?);
+        let home = site.base().origin();
+        let declared_token_url = plan
+            .settings
+            .iter()
+            .find(|setting| setting.role == SettingRole::TokenUrl);
+        let make_auth = |auth: &Auth| -> Result<Arc<dyn Authenticator>> {
+            let token_url = match auth {
+                Auth::Oauth2(oauth2) => {
+                    // The default of the setting is the spec's own URL, which moves with the base.
+                    let declared = declared_token_url.and_then(|setting| setting.default.as_ref());
+                    let chosen = setting(SettingRole::TokenUrl)
+                        .filter(|url| declared.and_then(|url| url.as_str()) != Some(*url));
+                    Some(match chosen {
+                        Some(url) => url::Url::parse(url).map_err(|error| {
+                            Error::new(ErrorKind::Configuration, "`token_url` is not a URL")
+                                .caused_by(error)
+                        })?,
+                        None => site.moved(&oauth2.token_url)?,
+                    })
+                }
+                _ => None,
+            };
+            let context = AuthContext {
+                scope: Scope {
+                    settings: Some(&settings),
+                    partition: None,
+                },
+                transport: Arc::clone(&transport),
+                retry: RetryPolicy::new(plan.client.retry.clone(), options.max_wait),
+                redactor: redactor.clone(),
+                token_url,
+                environment: environment_of(auth, &plan),
+            };
+            authenticator(auth, &context)
+        };
+        let session = |auth: Arc<dyn Authenticator>, resource: Option<&Resource>| Session {
+            transport: Arc::clone(&transport),
+            auth,
+            retry: RetryPolicy::new(
+                resource
+                    .and_then(|resource| resource.endpoint.retry.clone())
+                    .unwrap_or_else(|| plan.client.retry.clone()),
+                options.max_wait,
+            ),
+            home: home.clone(),
+        };
+        let shared = make_auth(&plan.client.auth)?;
+        let mut own_sessions = BTreeMap::new();
+        for resource in &plan.resources {
+            let auth = match &resource.endpoint.auth {
+                Some(auth) => make_auth(auth)?,
+                None if resource.endpoint.retry.is_some() => Arc::clone(&shared),
+                None => continue,
+            };
+            own_sessions.insert(resource.name.clone(), session(auth, Some(resource)));
+        }
+        let session = session(shared, None);
+        Ok(Self(Arc::new(Inner {
+            plan,
+            settings,
+            site,
+            redactor,
+            session,
+            own_sessions,
+        })))
+    }
+
+    /// The request for a resource's records.
+    ///
+    /// A name that the connector does not have is reported by the request's streams.
+    #[must_use]
+    pub fn request<R: Record>(&self, resource: &str) -> Request<R> {
+        Request::new(self.clone(), resource.to_owned())
+    }
+}
+
+impl Inner {
+    pub(crate) fn session(&self, resource: &str) -> &Session {
+        self.own_sessions.get(resource).unwrap_or(&self.session)
+    }
+
+    pub(crate) fn resource(&self, name: &str) -> Result<&Resource> {
+        self.plan.resource(name).ok_or_else(|| {
+            let names: Vec<&str> = self
+                .plan
+                .resources
+                .iter()
+                .map(|resource| resource.name.as_str())
+                .collect();
+            crate::cli::unknown_resource(name, &names)
+        })
+    }
+}
+
+/// The environment names of the settings that an authentication uses.
+fn environment_of(auth: &Auth, plan: &Plan) -> Vec<String> {
+    let templates: Vec<&Template> = match auth {
+        Auth::Oauth2(oauth2) => std::iter::once(&oauth2.client_id)
+            .chain(&oauth2.client_secret)
+            .chain(match &oauth2.grant {
+                connector_plan::Grant::RefreshToken(token) => Some(token),
+                connector_plan::Grant::ClientCredentials => None,
+            })
+            .collect(),
+        _ => Vec::new(),
+    };
+    templates
+        .into_iter()
+        .flat_map(Template::expressions)
+        .filter_map(|expression| match expression {
+            Expression::Lookup(lookup) if matches!(lookup.root, Root::Config | Root::Secrets) => {
+                match lookup.path.first() {
+                    Some(Step::Key(name)) => plan.setting(name),
+                    _ => None,
+                }
+            }
+            _ => None,
+        })
+        .map(|setting| format!("`{}`", setting.environment))
+        .collect()
+}

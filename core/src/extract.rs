@@ -1,0 +1,187 @@
+//! The loop over a resource's pages: request, decode, hand over columns, ask for the next page.
+
+mod build;
+
+use std::sync::Arc;
+
+use ::http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use arrow::array::RecordBatch;
+use connector_decode::{Decoder, DecoderOptions, ErrorKind, Page, RecordSchema, Report};
+use connector_plan::Resource;
+use tokio::sync::mpsc;
+
+use self::build::RequestBuilder;
+use crate::client::Inner;
+use crate::http::{Request, Response};
+use crate::paging::{LoopGuard, PageFacts, paginator};
+use crate::{Error, Json, Meter, Result, convert};
+
+/// A batch is handed over when it has this many records …
+const BATCH_ROWS: usize = 32 * 1024;
+/// … or holds this many bytes.
+const BATCH_BYTES: usize = 8 << 20;
+
+/// One reading of a resource, from the first page to the last.
+#[derive(Debug)]
+pub(crate) struct Extract<'a> {
+    pub client: &'a Inner,
+    pub resource: &'a Resource,
+    /// Stop after this many records.
+    pub limit: Option<u64>,
+    pub meter: Arc<Meter>,
+}
+
+/// What a reading came to.
+#[derive(Debug, Default)]
+pub(crate) struct Extracted {
+    /// The records handed over.
+    pub rows: u64,
+    /// Whether the limit, or a reader that had enough, ended it before the API did.
+    pub stopped: bool,
+    /// Values that no declared column could hold, by their path.
+    pub report: Report,
+}
+
+impl Extract<'_> {
+    /// Reads every page and sends the records as batches.
+    pub(crate) async fn run(&self, batches: mpsc::Sender<RecordBatch>) -> Result<Extracted> {
+        self.pages(batches)
+            .await
+            .map_err(|error| error.with("resource", &self.resource.name))
+    }
+
+    async fn pages(&self, batches: mpsc::Sender<RecordBatch>) -> Result<Extracted> {
+        let mut paginator = paginator(&self.resource.endpoint.paginator)?;
+        let captures = paginator.captures();
+        let options = DecoderOptions {
+            selector: self.resource.endpoint.data_selector.clone(),
+            captures,
+            ..DecoderOptions::default()
+        };
+        let mut decoder = Decoder::new(RecordSchema::new(&self.resource.fields), options)
+            .map_err(|error| self.decode_error(error))?;
+        let builder = RequestBuilder::new(self.client, self.resource)?;
+        let mut guard = LoopGuard::default();
+        let mut largest = 0;
+        let mut extracted = Extracted::default();
+        let mut turn = Some(paginator.first());
+        while let Some(current) = turn {
+            guard.turn(&current)?;
+            let request = builder.request(&current)?;
+            let Fetched {
+                records,
+                captures,
+                response,
+            } = self.page(&request, &mut decoder).await?;
+            self.meter.page(records, response.body.len());
+            guard.page(records, fingerprint(&response.body))?;
+            largest = largest.max(records);
+            extracted.rows += records;
+            let over = self.limit.is_some_and(|limit| extracted.rows >= limit);
+            turn = paginator.next(&PageFacts {
+                records,
+                largest,
+                captures: &captures,
+                headers: &response.headers,
+                url: &response.url,
+            })?;
+            if over {
+                extracted.stopped = turn.is_some();
+                turn = None;
+            }
+            let full = decoder.rows() >= BATCH_ROWS || decoder.bytes() >= BATCH_BYTES;
+            if (full || turn.is_none()) && decoder.rows() > 0 {
+                let mut batch = decoder
+                    .take_batch()
+                    .map_err(|error| self.decode_error(error))?;
+                if let Some(limit) = self.limit.filter(|_| over) {
+                    let excess = usize::try_from(extracted.rows - limit).unwrap_or(usize::MAX);
+                    if excess > 0 {
+                        extracted.stopped = true;
+                        extracted.rows = limit;
+                        batch = batch.slice(0, batch.num_rows().saturating_sub(excess));
+                    }
+                }
+                if batches.send(batch).await.is_err() {
+                    extracted.stopped = true;
+                    turn = None;
+                }
+            }
+        }
+        extracted.report = decoder.report();
+        Ok(extracted)
+    }
+
+    /// Fetches one page and decodes it; a page that was cut off is fetched again.
+    async fn page(&self, request: &Request, decoder: &mut Decoder) -> Result<Fetched> {
+        let session = self.client.session(&self.resource.name);
+        let mut retries = 0;
+        loop {
+            let response = session.fetch(request, &self.meter).await?;
+            if is_empty_page(&response) {
+                return Ok(Fetched {
+                    records: 0,
+                    captures: Vec::new(),
+                    response,
+                });
+            }
+            let error = match decoder.decode_page(&response.body) {
+                Ok(page) => {
+                    let Page {
+                        records, captures, ..
+                    } = page;
+                    return Ok(Fetched {
+                        records,
+                        captures,
+                        response,
+                    });
+                }
+                Err(error) => error,
+            };
+            // A document that ends before its end was cut off on the way.
+            let cut = error.kind() == ErrorKind::Malformed
+                && error.offset().is_some_and(|at| at >= response.body.len());
+            let error = self.decode_error(error).with(
+                "request",
+                session.transport.describe(&request.method, &request.url),
+            );
+            if !cut || retries == session.retry.max_retries() {
+                return Err(error);
+            }
+            retries += 1;
+            session
+                .pause(retries, Some(&response.headers), &error, &self.meter)
+                .await;
+        }
+    }
+
+    fn decode_error(&self, error: connector_decode::Error) -> Error {
+        convert::decode_error(error, &self.client.redactor)
+    }
+}
+
+/// A page that has been decoded, and the answer it came in.
+struct Fetched {
+    records: u64,
+    captures: Vec<Option<Json>>,
+    response: Response,
+}
+
+/// Whether an answer says that it has no content (RFC 9110, section 15.3.5), which is a page
+/// without records. A body that merely ended before its first byte does not say so.
+fn is_empty_page(response: &Response) -> bool {
+    let says = |name, value: &str| {
+        response
+            .headers
+            .get(name)
+            .is_some_and(|found| found == value)
+    };
+    response.status == ::http::StatusCode::NO_CONTENT
+        || (response.body.is_empty()
+            && (says(CONTENT_LENGTH, "0") || says(TRANSFER_ENCODING, "chunked")))
+}
+
+/// A hash of a page's body, to recognise a page that comes again.
+fn fingerprint(body: &[u8]) -> u64 {
+    twox_hash::XxHash3_64::oneshot(body)
+}

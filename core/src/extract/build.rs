@@ -1,0 +1,275 @@
+//! The requests of a resource: the endpoint's templates with paging values put in.
+
+use bytes::Bytes;
+use connector_plan::{Body, Method, Resource, Target};
+use http::header::{ACCEPT, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue};
+use url::Url;
+
+use crate::auth::{header_name, sensitive};
+use crate::client::Inner;
+use crate::http::Request;
+use crate::paging::Turn;
+use crate::secret::Secret;
+use crate::template::{Scope, render, render_path, render_text, to_text};
+use crate::{Error, ErrorKind, Json, Result};
+
+/// The part of a resource's requests that paging does not change.
+#[derive(Debug)]
+pub(super) struct RequestBuilder {
+    method: http::Method,
+    url: Url,
+    params: Vec<(String, String)>,
+    headers: HeaderMap,
+    body: Option<RenderedBody>,
+}
+
+#[derive(Clone, Debug)]
+enum RenderedBody {
+    Json(Json),
+    Form(Vec<(String, String)>),
+}
+
+impl RequestBuilder {
+    pub(super) fn new(client: &Inner, resource: &Resource) -> Result<Self> {
+        let scope = Scope {
+            settings: Some(&client.settings),
+            partition: None,
+        };
+        let endpoint = &resource.endpoint;
+        let mut params = Vec::new();
+        for param in &endpoint.params {
+            for template in &param.values {
+                let rendered = render(template, scope)?;
+                if let Some(text) = rendered.text() {
+                    if rendered.secret {
+                        client.redactor.learn(&Secret::from(text.as_str()));
+                    }
+                    params.push((param.name.clone(), text));
+                }
+            }
+        }
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        for header in client.plan.client.headers.iter().chain(&endpoint.headers) {
+            let (text, secret) = render_text(&header.value, scope)?;
+            if secret {
+                client.redactor.learn(&Secret::from(text.as_str()));
+            }
+            headers.insert(
+                header_name(&header.name)?,
+                header_value(&header.name, &text, secret)?,
+            );
+        }
+        let body = match &endpoint.body {
+            None => None,
+            Some(Body::Json(members)) => {
+                let mut object = serde_json::Map::new();
+                for member in members {
+                    object.insert(member.name.clone(), render(&member.value, scope)?.value);
+                }
+                Some(RenderedBody::Json(Json::Object(object)))
+            }
+            Some(Body::Form(fields)) => {
+                let mut form = Vec::new();
+                for field in fields {
+                    if let Some(text) = render(&field.value, scope)?.text() {
+                        form.push((field.name.clone(), text));
+                    }
+                }
+                Some(RenderedBody::Form(form))
+            }
+        };
+        Ok(Self {
+            method: match endpoint.method {
+                Method::Get => http::Method::GET,
+                Method::Post => http::Method::POST,
+            },
+            url: client.site.endpoint(&render_path(&endpoint.path, scope)?)?,
+            params,
+            headers,
+            body,
+        })
+    }
+
+    /// The request that carries these paging values.
+    pub(super) fn request(&self, turn: &Turn) -> Result<Request> {
+        let mut url = turn.link.clone().unwrap_or_else(|| self.url.clone());
+        let mut headers = self.headers.clone();
+        let mut body = self.body.clone();
+        // A link brings its own query: the endpoint's parameters are in it already.
+        let mut params = if turn.link.is_some() {
+            Vec::new()
+        } else {
+            self.params.clone()
+        };
+        for (target, value) in &turn.values {
+            match target {
+                Target::Query(name) => {
+                    params.retain(|(known, _)| known != name);
+                    params.extend(to_text(value).map(|text| (name.clone(), text)));
+                }
+                Target::Header(name) => {
+                    let text = to_text(value).unwrap_or_default();
+                    headers.insert(header_name(name)?, header_value(name, &text, false)?);
+                }
+                Target::Json(path) => {
+                    let object = match &mut body {
+                        Some(RenderedBody::Json(object)) => object,
+                        other => match other
+                            .insert(RenderedBody::Json(Json::Object(serde_json::Map::new())))
+                        {
+                            RenderedBody::Json(object) => object,
+                            RenderedBody::Form(_) => continue,
+                        },
+                    };
+                    set(object, path, value.clone())?;
+                }
+                Target::Form(name) => {
+                    if !matches!(body, Some(RenderedBody::Form(_))) {
+                        body = Some(RenderedBody::Form(Vec::new()));
+                    }
+                    if let Some(RenderedBody::Form(form)) = &mut body {
+                        form.retain(|(known, _)| known != name);
+                        form.extend(to_text(value).map(|text| (name.clone(), text)));
+                    }
+                }
+            }
+        }
+        if !params.is_empty() {
+            url.query_pairs_mut().extend_pairs(params);
+        }
+        let body = body.map(|body| {
+            let (content_type, bytes) = match body {
+                RenderedBody::Json(json) => ("application/json", json.to_string()),
+                RenderedBody::Form(form) => {
+                    let mut serializer = url::form_urlencoded::Serializer::new(String::new());
+                    serializer.extend_pairs(form);
+                    ("application/x-www-form-urlencoded", serializer.finish())
+                }
+            };
+            headers
+                .entry(CONTENT_TYPE)
+                .or_insert(HeaderValue::from_static(content_type));
+            Bytes::from(bytes)
+        });
+        Ok(Request {
+            method: self.method.clone(),
+            url,
+            headers,
+            body,
+        })
+    }
+}
+
+/// Sets a member of a JSON body, making the objects on the way.
+fn set(body: &mut Json, path: &[String], value: Json) -> Result<()> {
+    let mut place = body;
+    for key in path {
+        let Json::Object(object) = place else {
+            return Err(Error::new(
+                ErrorKind::Configuration,
+                format!(
+                    "the JSON body has a value where `{}` needs an object",
+                    path.join(".")
+                ),
+            ));
+        };
+        place = object
+            .entry(key.clone())
+            .or_insert_with(|| Json::Object(serde_json::Map::new()));
+    }
+    *place = value;
+    Ok(())
+}
+
+fn header_value(name: &str, text: &str, secret: bool) -> Result<HeaderValue> {
+    if secret {
+        return sensitive(text);
+    }
+    HeaderValue::from_str(text).map_err(|_| {
+        Error::new(
+            ErrorKind::Configuration,
+            format!("the value of header `{name}` has characters that no header may carry"),
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn builder(body: Option<RenderedBody>) -> RequestBuilder {
+        RequestBuilder {
+            method: http::Method::GET,
+            url: "https://a/v1/files".parse().unwrap(),
+            params: vec![("limit".into(), "5".into()), ("q".into(), "a b&c".into())],
+            headers: HeaderMap::new(),
+            body,
+        }
+    }
+
+    #[test]
+    fn paging_values_replace_parameters_of_the_same_name() -> Result<()> {
+        let turn = Turn {
+            values: vec![
+                (Target::Query("offset".into()), json!(0)),
+                (Target::Query("limit".into()), json!(100)),
+            ],
+            ..Turn::default()
+        };
+        let request = builder(None).request(&turn)?;
+        assert_eq!(
+            request.url.as_str(),
+            "https://a/v1/files?q=a+b%26c&offset=0&limit=100"
+        );
+        Ok(())
+    }
+
+    #[test]
+    fn a_link_is_asked_as_it_is() -> Result<()> {
+        let turn = Turn {
+            link: Some("https://a/next?c=1".parse().unwrap()),
+            ..Turn::default()
+        };
+        assert_eq!(
+            builder(None).request(&turn)?.url.as_str(),
+            "https://a/next?c=1"
+        );
+        Ok(())
+    }
+
+    #[test]
+    fn values_reach_nested_bodies_and_forms() -> Result<()> {
+        let body = |body, target| {
+            let turn = Turn {
+                values: vec![(target, json!(7))],
+                ..Turn::default()
+            };
+            let request = builder(body).request(&turn).unwrap();
+            let bytes = request.body.unwrap();
+            (
+                request.headers[CONTENT_TYPE].to_str().unwrap().to_owned(),
+                String::from_utf8(bytes.to_vec()).unwrap(),
+            )
+        };
+        let json_body = RenderedBody::Json(json!({"page": {"size": 5}}));
+        let target = Target::Json(vec!["page".into(), "number".into()]);
+        assert_eq!(
+            body(Some(json_body), target.clone()).1,
+            r#"{"page":{"number":7,"size":5}}"#
+        );
+        assert_eq!(body(None, target).1, r#"{"page":{"number":7}}"#);
+        let form = RenderedBody::Form(vec![("x".into(), "1 2".into())]);
+        assert_eq!(
+            body(Some(form), Target::Form("page".into())),
+            (
+                "application/x-www-form-urlencoded".into(),
+                "x=1+2&page=7".into()
+            )
+        );
+        Ok(())
+    }
+}

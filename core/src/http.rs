@@ -1,0 +1,9 @@
+//! HTTP: one request with credentials bound to their origin, redirects, retries and body limits.
+
+mod retry;
+mod session;
+mod transport;
+
+pub(crate) use retry::RetryPolicy;
+pub(crate) use session::{Request, Session, pause};
+pub(crate) use transport::{Call, Response, SendError, Transport, TransportOptions};

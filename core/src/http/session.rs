@@ -1,0 +1,139 @@
+//! Requests of a connector: credentials put in, failures tried again, answers judged.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, StatusCode};
+use url::{Origin, Url};
+
+use super::{Call, Response, RetryPolicy, SendError, Transport};
+use crate::auth::Authenticator;
+use crate::meter::Meter;
+use crate::{Error, ErrorKind, Result};
+
+/// What every request of a client shares.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub transport: Arc<Transport>,
+    pub auth: Arc<dyn Authenticator>,
+    pub retry: RetryPolicy,
+    /// The origin of the base URL, the only one that gets credentials.
+    pub home: Origin,
+}
+
+/// A request without credentials.
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    pub method: Method,
+    pub url: Url,
+    pub headers: HeaderMap,
+    pub body: Option<Bytes>,
+}
+
+impl Session {
+    /// Sends a request until it succeeds or is to be tried no more.
+    ///
+    /// A `401` renews the credentials once and sends the request again, which is no retry.
+    pub(crate) async fn fetch(&self, request: &Request, meter: &Meter) -> Result<Response> {
+        let mut retries = 0;
+        let mut renewed = false;
+        loop {
+            let credentials = self.auth.credentials(meter).await?;
+            meter.request();
+            let outcome = self
+                .transport
+                .send(Call {
+                    method: request.method.clone(),
+                    url: request.url.clone(),
+                    headers: request.headers.clone(),
+                    body: request.body.clone(),
+                    home: &self.home,
+                    credentials: Some(&credentials),
+                })
+                .await;
+            let (failure, headers) = match outcome {
+                Ok(response) if response.status.is_success() => return Ok(response),
+                Ok(response) => {
+                    if response.status == StatusCode::UNAUTHORIZED && !renewed {
+                        renewed = true;
+                        if self.auth.renew(&credentials, meter).await? {
+                            continue;
+                        }
+                    }
+                    let retryable = self.retry.retries_status(response.status.as_u16());
+                    let error = self.refused(request, &response);
+                    (SendError { error, retryable }, Some(response.headers))
+                }
+                Err(failure) => (failure, None),
+            };
+            if !failure.retryable || retries == self.retry.max_retries() {
+                return Err(failure.error.with("attempts", retries + 1));
+            }
+            retries += 1;
+            self.pause(retries, headers.as_ref(), &failure.error, meter)
+                .await;
+        }
+    }
+
+    /// Waits before retry number `retry`.
+    pub(crate) async fn pause(
+        &self,
+        retry: u32,
+        headers: Option<&HeaderMap>,
+        reason: &Error,
+        meter: &Meter,
+    ) {
+        pause(&self.retry, retry, headers, reason, meter).await;
+    }
+
+    fn refused(&self, request: &Request, response: &Response) -> Error {
+        let status = response.status;
+        let kind = match status {
+            StatusCode::UNAUTHORIZED => ErrorKind::Authentication,
+            _ => ErrorKind::Source,
+        };
+        let mut error = Error::new(kind, format!("the API answered {status}")).with(
+            "request",
+            self.transport.describe(&request.method, &request.url),
+        );
+        let excerpt = self.transport.excerpt(&response.body);
+        if !excerpt.is_empty() {
+            error = error.with("body", excerpt);
+        }
+        match status {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+                error.hint("check the credentials and what they may read")
+            }
+            StatusCode::NOT_FOUND => {
+                error.hint("check the setting `base_url` and the resource's `path` in the spec")
+            }
+            _ => error,
+        }
+    }
+}
+
+/// Waits before retry number `retry` of a policy.
+pub(crate) async fn pause(
+    policy: &RetryPolicy,
+    retry: u32,
+    headers: Option<&HeaderMap>,
+    reason: &Error,
+    meter: &Meter,
+) {
+    let wait = policy.wait(retry, headers, SystemTime::now(), random());
+    tracing::warn!(
+        retry,
+        wait_seconds = wait.as_secs_f64(),
+        "{reason}; trying again"
+    );
+    meter.retry(wait, reason.message());
+    tokio::time::sleep(wait).await;
+    meter.resumed();
+}
+
+/// A random number between 0 and 1, good enough to spread requests.
+fn random() -> f64 {
+    let bits = uuid::Uuid::new_v4().as_u128() as u32;
+    f64::from(bits) / f64::from(u32::MAX)
+}

@@ -1,0 +1,306 @@
+//! One exchange with a server: redirects under our own rule, bodies under a limit.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ACCEPT, CONTENT_TYPE, LOCATION};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use url::{Origin, Url};
+
+use crate::auth::Credentials;
+use crate::secret::Redactor;
+use crate::{Error, ErrorKind, Result};
+
+/// More redirects than any API needs.
+const MAX_REDIRECTS: usize = 10;
+
+/// What a transport is made of.
+#[derive(Debug)]
+pub(crate) struct TransportOptions {
+    pub user_agent: String,
+    pub timeouts: connector_plan::Timeouts,
+    /// Hosts beside the home origin that redirects and links may lead to.
+    pub allowed_hosts: Vec<String>,
+    /// The largest body after decompression, in bytes.
+    pub max_body: usize,
+    /// Whether every request goes to this machine, where no proxy has a place.
+    pub loopback: bool,
+}
+
+/// Sends requests and reads answers.
+#[derive(Debug)]
+pub(crate) struct Transport {
+    client: reqwest::Client,
+    allowed_hosts: Vec<String>,
+    max_body: usize,
+    redactor: Redactor,
+}
+
+/// One request, ready to be sent.
+#[derive(Debug)]
+pub(crate) struct Call<'a> {
+    pub method: Method,
+    pub url: Url,
+    pub headers: HeaderMap,
+    pub body: Option<Bytes>,
+    /// The origin that headers, body and credentials are meant for.
+    pub home: &'a Origin,
+    pub credentials: Option<&'a Credentials>,
+}
+
+/// An answer with its whole body.
+#[derive(Debug)]
+pub(crate) struct Response {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    /// Where the answer came from, after redirects.
+    pub url: Url,
+    pub body: Vec<u8>,
+}
+
+/// Why there is no answer, and whether asking again may help.
+#[derive(Debug)]
+pub(crate) struct SendError {
+    pub error: Error,
+    pub retryable: bool,
+}
+
+impl SendError {
+    fn fatal(error: Error) -> Self {
+        Self {
+            error,
+            retryable: false,
+        }
+    }
+}
+
+impl Transport {
+    pub(crate) fn new(options: TransportOptions, redactor: Redactor) -> Result<Self> {
+        let timeouts = options.timeouts;
+        let mut builder = reqwest::Client::builder()
+            .user_agent(options.user_agent)
+            // Redirects are followed here, where the origin rule is known; no Referer, because a
+            // URL may carry secrets.
+            .redirect(reqwest::redirect::Policy::none())
+            .referer(false)
+            .retry(reqwest::retry::never())
+            .connect_timeout(Duration::from_secs_f64(timeouts.connect))
+            .read_timeout(Duration::from_secs_f64(timeouts.read))
+            .timeout(Duration::from_secs_f64(timeouts.total))
+            .tcp_nodelay(true);
+        if options.loopback {
+            builder = builder.no_proxy();
+        }
+        let client = builder.build().map_err(|error| {
+            Error::new(ErrorKind::Configuration, "the HTTP client cannot be set up")
+                .hint("install the system's CA certificates (package `ca-certificates`)")
+                .caused_by(error)
+        })?;
+        Ok(Self {
+            client,
+            allowed_hosts: options.allowed_hosts,
+            max_body: options.max_body,
+            redactor,
+        })
+    }
+
+    /// Whether a link may be followed to this URL.
+    pub(crate) fn check_target(&self, url: &Url, home: &Origin) -> Result<()> {
+        if url.origin() == *home {
+            return Ok(());
+        }
+        let host = url.host_str().unwrap_or_default();
+        let web = matches!(url.scheme(), "http" | "https");
+        let downgraded = url.scheme() == "http" && home.ascii_serialization().starts_with("https:");
+        if web && !downgraded && self.allowed_hosts.iter().any(|allowed| allowed == host) {
+            return Ok(());
+        }
+        // Only the origin is named: path and query of a foreign link may hold anything.
+        let origin = if web {
+            url.origin().ascii_serialization()
+        } else {
+            url.scheme().to_owned()
+        };
+        let error = Error::new(
+            ErrorKind::Source,
+            format!("the API leads to `{origin}`, outside its own origin"),
+        )
+        .with("origin", home.ascii_serialization());
+        Err(if web && !downgraded {
+            error.hint(format!(
+                "if this host belongs to the API, list `{host}` under `client.allowed_hosts` \
+                 of the spec; it gets no credentials"
+            ))
+        } else {
+            error
+        })
+    }
+
+    /// Sends a request, follows its redirects and reads the whole body.
+    pub(crate) async fn send(&self, call: Call<'_>) -> Result<Response, SendError> {
+        let Call {
+            mut method,
+            mut url,
+            headers,
+            mut body,
+            home,
+            credentials,
+        } = call;
+        for _ in 0..=MAX_REDIRECTS {
+            self.check_target(&url, home).map_err(SendError::fatal)?;
+            let at_home = url.origin() == *home;
+            let mut sent_url = url.clone();
+            let mut sent_headers = if at_home {
+                headers.clone()
+            } else {
+                accept_only(&headers)
+            };
+            if at_home && let Some(credentials) = credentials {
+                credentials.apply(&mut sent_url, &mut sent_headers);
+            }
+            let mut request = self
+                .client
+                .request(method.clone(), sent_url)
+                .headers(sent_headers);
+            if let Some(body) = body.clone().filter(|_| at_home) {
+                request = request.body(body);
+            }
+            tracing::debug!(method = %method, url = %self.redactor.url(&url), "request");
+            let response = request
+                .send()
+                .await
+                .map_err(|error| self.failed(&method, &url, error))?;
+            let status = response.status();
+            tracing::debug!(status = status.as_u16(), "response");
+            let location = response
+                .headers()
+                .get(LOCATION)
+                .filter(|_| is_redirect(status));
+            let Some(location) = location else {
+                let headers = response.headers().clone();
+                let body = self.read(&method, &url, response).await?;
+                return Ok(Response {
+                    status,
+                    headers,
+                    url,
+                    body,
+                });
+            };
+            let target = location
+                .to_str()
+                .ok()
+                .and_then(|location| url.join(location).ok());
+            let Some(target) = target else {
+                return Err(SendError::fatal(
+                    Error::new(
+                        ErrorKind::Source,
+                        "the API redirects to something that is no URL",
+                    )
+                    .with("request", self.describe(&method, &url)),
+                ));
+            };
+            // RFC 9110, section 15.4: 303 always turns into GET, 301 and 302 turn POST into GET.
+            if status == StatusCode::SEE_OTHER
+                || (matches!(status, StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND)
+                    && method == Method::POST)
+            {
+                method = Method::GET;
+                body = None;
+            }
+            url = target;
+        }
+        Err(SendError::fatal(
+            Error::new(
+                ErrorKind::Source,
+                format!("the API redirects more than {MAX_REDIRECTS} times"),
+            )
+            .with("request", self.describe(&method, &url)),
+        ))
+    }
+
+    async fn read(
+        &self,
+        method: &Method,
+        url: &Url,
+        mut response: reqwest::Response,
+    ) -> Result<Vec<u8>, SendError> {
+        let hint = response
+            .content_length()
+            .and_then(|length| usize::try_from(length).ok());
+        let mut body = Vec::with_capacity(hint.unwrap_or(16 * 1024).min(self.max_body));
+        while let Some(chunk) = response
+            .chunk()
+            .await
+            .map_err(|error| self.failed(method, url, error))?
+        {
+            if body.len() + chunk.len() > self.max_body {
+                return Err(SendError::fatal(
+                    Error::new(
+                        ErrorKind::Source,
+                        format!("the answer is larger than {} bytes", self.max_body),
+                    )
+                    .with("request", self.describe(method, url))
+                    .hint("ask for smaller pages: lower `limit` of the paginator"),
+                ));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body)
+    }
+
+    /// A request as messages name it, without secrets.
+    pub(crate) fn describe(&self, method: &Method, url: &Url) -> String {
+        format!("{method} {}", self.redactor.url(url))
+    }
+
+    /// Up to 200 characters of a body on one line, without secrets.
+    pub(crate) fn excerpt(&self, body: &[u8]) -> String {
+        let text = String::from_utf8_lossy(&body[..body.len().min(4096)]);
+        // Secrets go first: a cut through the middle of one would hide it from the search.
+        let text = self.redactor.redact(&text);
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let line = words.join(" ");
+        match line.char_indices().nth(200) {
+            Some((end, _)) => format!("{}…", &line[..end]),
+            None => line,
+        }
+    }
+
+    fn failed(&self, method: &Method, url: &Url, error: reqwest::Error) -> SendError {
+        let host = url.origin().ascii_serialization();
+        let message = if error.is_connect() {
+            format!("cannot connect to `{host}`")
+        } else if error.is_timeout() {
+            format!("`{host}` did not answer in time")
+        } else if error.is_body() || error.is_decode() {
+            format!("the answer of `{host}` ended too early or cannot be decompressed")
+        } else {
+            format!("the exchange with `{host}` failed")
+        };
+        let mut result =
+            Error::new(ErrorKind::Source, message).with("request", self.describe(method, url));
+        if error.is_connect() {
+            result = result.hint("check the network and the setting `base_url`");
+        }
+        let retryable = !error.is_builder();
+        SendError {
+            error: result.caused_by(error.without_url()),
+            retryable,
+        }
+    }
+}
+
+fn is_redirect(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
+}
+
+/// What a host outside the home origin may see of the headers.
+fn accept_only(headers: &HeaderMap) -> HeaderMap {
+    [ACCEPT, CONTENT_TYPE]
+        .into_iter()
+        .filter_map(|name| {
+            let value: HeaderValue = headers.get(&name)?.clone();
+            Some((name, value))
+        })
+        .collect()
+}

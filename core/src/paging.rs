@@ -1,0 +1,251 @@
+//! Paging: which request comes next, from what the last one gave.
+
+mod cursor;
+mod offset;
+mod page_number;
+mod single_page;
+
+use std::collections::HashSet;
+use std::fmt::Debug;
+
+use connector_plan::{Paginator as PaginatorPlan, Path, Stop, Target};
+use http::HeaderMap;
+use url::Url;
+
+use crate::{Error, ErrorKind, Json, Result};
+
+/// Finds the next page of a resource.
+///
+/// One paginator serves one partition, from its first page to its last.
+pub trait Paginator: Debug + Send {
+    /// The paths of the response body that [`next`](Paginator::next) wants to see.
+    fn captures(&self) -> Vec<Path>;
+
+    /// What the first request carries.
+    fn first(&mut self) -> Turn;
+
+    /// What the next request carries; `None` after the last page.
+    ///
+    /// # Errors
+    /// When the response lacks what paging depends on.
+    fn next(&mut self, page: &PageFacts<'_>) -> Result<Option<Turn>>;
+}
+
+/// What one request carries for paging.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Turn {
+    /// Values and where they go.
+    pub values: Vec<(Target, Json)>,
+    /// The URL to ask instead of the resource's own.
+    pub link: Option<Url>,
+    /// What tells this request apart from the others: a cursor or a link that comes again is a
+    /// loop.
+    pub token: Option<String>,
+}
+
+/// What is known about the page just received.
+#[derive(Clone, Copy, Debug)]
+pub struct PageFacts<'a> {
+    /// The records received, before any filter.
+    pub records: u64,
+    /// The largest page that this resource has shown in this run.
+    pub largest: u64,
+    /// What the paths of [`Paginator::captures`] led to, in their order.
+    pub captures: &'a [Option<Json>],
+    /// The response headers.
+    pub headers: &'a HeaderMap,
+    /// The URL that answered, after redirects and without credentials.
+    pub url: &'a Url,
+}
+
+/// The paginator of a plan.
+pub(crate) fn paginator(plan: &PaginatorPlan) -> Result<Box<dyn Paginator>> {
+    Ok(match plan {
+        PaginatorPlan::SinglePage => Box::new(single_page::SinglePage),
+        PaginatorPlan::Offset(plan) => Box::new(offset::OffsetPaginator::new(plan.clone())),
+        PaginatorPlan::PageNumber(plan) => {
+            Box::new(page_number::PageNumberPaginator::new(plan.clone()))
+        }
+        PaginatorPlan::Cursor(plan) => Box::new(cursor::CursorPaginator::new(plan.clone())),
+        other => {
+            return Err(Error::new(
+                ErrorKind::Internal,
+                format!("this runtime does not know the paginator {other:?}"),
+            ));
+        }
+    })
+}
+
+/// The rules of [`Stop`], which come first in the captures of every paginator.
+#[derive(Debug)]
+struct StopRules(Stop);
+
+/// What the stop rules say.
+#[derive(Debug, PartialEq, Eq)]
+enum Verdict {
+    /// The page was the last.
+    End,
+    /// The response itself says that there is more.
+    More,
+    /// Nothing was said; `total` as the response tells it.
+    Open { total: Option<u64> },
+}
+
+impl StopRules {
+    fn captures(&self) -> Vec<Path> {
+        [&self.0.total, &self.0.has_more]
+            .into_iter()
+            .flatten()
+            .cloned()
+            .collect()
+    }
+
+    fn judge(&self, page: &PageFacts<'_>) -> Result<Verdict> {
+        if page.records == 0 && self.0.after_empty_page {
+            return Ok(Verdict::End);
+        }
+        let mut captures = page.captures.iter();
+        let total = match &self.0.total {
+            Some(path) => Some(total(path, captures.next().and_then(Option::as_ref))?),
+            None => None,
+        };
+        if let Some(path) = &self.0.has_more {
+            let more = has_more(path, captures.next().and_then(Option::as_ref))?;
+            return Ok(if more { Verdict::More } else { Verdict::End });
+        }
+        Ok(Verdict::Open { total })
+    }
+
+    /// Whether the page is the last for being short.
+    ///
+    /// Shorter than a page that the API has shown is short. Shorter than the limit alone is not:
+    /// many APIs cap their pages below it, so one more request settles the question, unless the
+    /// spec trusts short pages.
+    fn short(&self, page: &PageFacts<'_>, limit: Option<u64>) -> bool {
+        page.records < page.largest
+            || (self.0.on_short_page && limit.is_some_and(|limit| page.records < limit))
+    }
+}
+
+fn total(path: &Path, value: Option<&Json>) -> Result<u64> {
+    let number = match value {
+        Some(Json::String(text)) => text.trim().parse().ok(),
+        Some(other) => other.as_u64(),
+        None => None,
+    };
+    number.ok_or_else(|| wrong(path, value, "a total"))
+}
+
+fn has_more(path: &Path, value: Option<&Json>) -> Result<bool> {
+    let text = match value {
+        Some(Json::Bool(more)) => return Ok(*more),
+        Some(Json::String(text)) => text.trim().to_lowercase(),
+        Some(Json::Number(number)) => number.to_string(),
+        _ => return Err(wrong(path, value, "whether there is more")),
+    };
+    match text.as_str() {
+        "true" | "yes" | "t" | "y" | "1" => Ok(true),
+        "false" | "no" | "f" | "n" | "0" => Ok(false),
+        _ => Err(wrong(path, value, "whether there is more")),
+    }
+}
+
+fn wrong(path: &Path, value: Option<&Json>, expected: &str) -> Error {
+    let found = value.map_or_else(|| "nothing".to_owned(), |value| format!("`{value:.80}`"));
+    Error::new(
+        ErrorKind::Source,
+        format!(
+            "the response has {found} at `{}`, expected {expected}",
+            show(path)
+        ),
+    )
+    .hint("check the paginator of the resource in the spec")
+}
+
+/// A path as messages write it.
+pub(crate) fn show(path: &[connector_plan::Step]) -> String {
+    let mut text = String::from("$");
+    for step in path {
+        match step {
+            connector_plan::Step::Key(key) => {
+                text.push('.');
+                text.push_str(key);
+            }
+            connector_plan::Step::Index(index) => text.push_str(&format!("[{index}]")),
+            connector_plan::Step::Wildcard => text.push_str(".*"),
+        }
+    }
+    text
+}
+
+/// Remembers where paging has been, to find loops of any length.
+#[derive(Debug, Default)]
+pub(crate) struct LoopGuard {
+    tokens: HashSet<String>,
+    pages: HashSet<u64>,
+}
+
+impl LoopGuard {
+    /// Notes the next request.
+    ///
+    /// # Errors
+    /// When its cursor or link has been asked for before.
+    pub(crate) fn turn(&mut self, turn: &Turn) -> Result<()> {
+        let Some(token) = &turn.token else {
+            return Ok(());
+        };
+        if self.tokens.insert(token.clone()) {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::Source,
+            "the API gives the same cursor again: paging would loop",
+        )
+        .with("pages", self.tokens.len())
+        .hint("check the paginator of the resource in the spec"))
+    }
+
+    /// Notes a page by the hash of its body.
+    ///
+    /// # Errors
+    /// When the same page with records has come before.
+    pub(crate) fn page(&mut self, records: u64, fingerprint: u64) -> Result<()> {
+        if records == 0 || self.pages.insert(fingerprint) {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::Source,
+            "the API gives the same page again: paging would loop",
+        )
+        .with("pages", self.pages.len())
+        .hint("the API may not know the paging parameters: check the paginator in the spec"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cycles_of_any_length_are_found() -> Result<()> {
+        let turn = |token: &str| Turn {
+            token: Some(token.to_owned()),
+            ..Turn::default()
+        };
+        let mut guard = LoopGuard::default();
+        for token in ["a", "b", "c"] {
+            guard.turn(&turn(token))?;
+        }
+        guard.turn(&Turn::default())?;
+        guard.turn(&Turn::default())?;
+        assert_eq!(
+            guard.turn(&turn("a")).unwrap_err().kind(),
+            ErrorKind::Source
+        );
+        guard.page(10, 1)?;
+        guard.page(0, 2)?;
+        guard.page(0, 2)?;
+        assert_eq!(guard.page(10, 1).unwrap_err().kind(), ErrorKind::Source);
+        Ok(())
+    }
+}

@@ -1,0 +1,23 @@
+//! No paging: one request is everything.
+
+use connector_plan::Path;
+
+use super::{PageFacts, Paginator, Turn};
+use crate::Result;
+
+#[derive(Debug)]
+pub(super) struct SinglePage;
+
+impl Paginator for SinglePage {
+    fn captures(&self) -> Vec<Path> {
+        Vec::new()
+    }
+
+    fn first(&mut self) -> Turn {
+        Turn::default()
+    }
+
+    fn next(&mut self, _: &PageFacts<'_>) -> Result<Option<Turn>> {
+        Ok(None)
+    }
+}

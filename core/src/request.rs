@@ -1,0 +1,116 @@
+//! A request for a resource's records: a stream of typed records or of Arrow batches.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use futures_util::stream::{self, Stream, StreamExt as _};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use crate::extract::{Extract, Extracted};
+use crate::{Client, Error, ErrorKind, Meter, Record, Result, Row};
+
+/// A request for a resource's records; nothing is sent before a stream is polled.
+#[derive(Clone, Debug)]
+pub struct Request<R> {
+    client: Client,
+    resource: String,
+    limit: Option<u64>,
+    record: PhantomData<fn() -> R>,
+}
+
+impl<R: Record> Request<R> {
+    pub(crate) fn new(client: Client, resource: String) -> Self {
+        Self {
+            client,
+            resource,
+            limit: None,
+            record: PhantomData,
+        }
+    }
+
+    /// Stops after this many records.
+    #[must_use]
+    pub fn limit(mut self, records: u64) -> Self {
+        self.limit = Some(records);
+        self
+    }
+
+    /// The records, in the order in which the API gives them.
+    ///
+    /// The stream ends after its first error.
+    pub fn stream(self) -> impl Stream<Item = Result<R>> + Send + use<R> {
+        self.batches().flat_map(|batch| {
+            let (batch, error) = match batch {
+                Ok(batch) => (Some(batch), None),
+                Err(error) => (None, Some(Err(error))),
+            };
+            let records = batch.into_iter().flat_map(|batch| {
+                (0..batch.num_rows()).map(move |index| R::from_row(&Row::new(&batch, index)))
+            });
+            stream::iter(error.into_iter().chain(records))
+        })
+    }
+
+    /// The records as Arrow batches: the declared columns, then `_rescued`.
+    ///
+    /// Pages are fetched and decoded ahead of the reader, two batches at most. The stream ends
+    /// after its first error.
+    pub fn batches(self) -> impl Stream<Item = Result<RecordBatch>> + Send + use<R> {
+        stream::unfold(
+            Batches::Waiting(self.client, self.resource, self.limit),
+            Batches::next,
+        )
+    }
+}
+
+/// A running extraction, seen from its reader.
+enum Batches {
+    Waiting(Client, String, Option<u64>),
+    Running(mpsc::Receiver<RecordBatch>, Task),
+    Done,
+}
+
+/// Ends the extraction when its reader is dropped.
+struct Task(JoinHandle<Result<Extracted>>);
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Batches {
+    async fn next(self) -> Option<(Result<RecordBatch>, Self)> {
+        let (mut batches, mut task) = match self {
+            Self::Waiting(client, resource, limit) => {
+                let (sender, batches) = mpsc::channel(1);
+                let task = tokio::spawn(async move {
+                    let inner = &client.0;
+                    let extract = Extract {
+                        client: inner,
+                        resource: inner.resource(&resource)?,
+                        limit,
+                        meter: Arc::new(Meter::default()),
+                    };
+                    extract.run(sender).await
+                });
+                (batches, Task(task))
+            }
+            Self::Running(batches, task) => (batches, task),
+            Self::Done => return None,
+        };
+        if let Some(batch) = batches.recv().await {
+            return Some((Ok(batch), Self::Running(batches, task)));
+        }
+        match (&mut task.0).await {
+            Ok(Ok(_)) => None,
+            Ok(Err(error)) => Some((Err(error), Self::Done)),
+            Err(error) => Some((
+                Err(Error::new(ErrorKind::Internal, "the extraction ended early").caused_by(error)),
+                Self::Done,
+            )),
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! A run: every selected resource read, decoded, written aside and published.
+
+mod record;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::thread;
+use std::time::Instant;
+
+use connector_dataset::{
+    Load, LoadOptions, LoadReport, SourceId, Store, StoreOptions, WriterOptions,
+};
+use connector_decode::RecordSchema;
+use connector_plan::{Resource, WriteDisposition};
+use tokio::sync::mpsc;
+
+pub(crate) use self::record::{ResourceRecord, RunRecord, Status};
+use crate::cli::context::{Api, Context};
+use crate::cli::progress::Progress;
+use crate::cli::summary;
+use crate::extract::{Extract, Extracted};
+use crate::{Error, ErrorKind, Meter, Result, convert};
+
+/// The command that runs without a subcommand.
+pub(crate) async fn command(context: &Context<'_>) -> Result<ExitCode> {
+    let selected = context.selected()?;
+    if context.arguments.dry_run {
+        return dry_run(context, &selected);
+    }
+    let api = context.api()?;
+    let source = match &api.sandbox {
+        Some(_) => SourceId::Sandbox,
+        None => SourceId::origin(api.client.0.site.base().as_str()),
+    };
+    let mut options =
+        StoreOptions::new(&context.plan.name, source.clone(), &context.plan.spec_hash);
+    // Everything is read again: a state that cannot be trusted is set aside, not trusted.
+    options.repair = context.arguments.full_refresh && context.arguments.resources.is_empty();
+    let out = api.out.clone();
+    let store = blocking(move || Store::open(&out, options))
+        .await?
+        .map_err(convert::dataset_error)?;
+    let mut record = RunRecord::start(context, &source, store.run());
+    let progress = Progress::new(context.arguments.progress, &context.console);
+    let mut first_error: Option<ErrorKind> = None;
+    for resource in &selected {
+        let meter = Arc::new(Meter::default());
+        let shown = progress.start(&resource.name, &meter);
+        let started = Instant::now();
+        let mut entry = ResourceRecord::new(resource);
+        let outcome = read(context, &api, &store, resource, &meter, &mut entry).await;
+        entry.finish(&meter.read(), started.elapsed());
+        match outcome {
+            Ok(()) => shown.finish("published"),
+            Err(error) => {
+                shown.finish("failed");
+                context.console.error(&error);
+                entry.fail(&error);
+                first_error.get_or_insert(error.kind());
+            }
+        }
+        let refused = first_error == Some(ErrorKind::Authentication);
+        record.resources.push(entry);
+        // Nobody gets in with these credentials: asking again for every resource helps nobody.
+        if refused {
+            break;
+        }
+    }
+    for resource in selected.iter().skip(record.resources.len()) {
+        record.resources.push(ResourceRecord::new(resource));
+    }
+    context.console.attach(None);
+    record.finish();
+    let json = record.to_json()?;
+    store
+        .write_run_record(&json)
+        .map_err(convert::dataset_error)?;
+    if let Some(path) = &context.arguments.report {
+        write_report(path, &json)?;
+    }
+    context.console.result(&summary::table(&record))?;
+    summary::notes(&record, &selected, &api, &context.console);
+    let published = record
+        .resources
+        .iter()
+        .any(|entry| entry.status == Status::Published);
+    let code = match first_error {
+        None => 0,
+        Some(_) if published => ErrorKind::Partial.exit_code(),
+        Some(kind) => kind.exit_code(),
+    };
+    Ok(ExitCode::from(code))
+}
+
+/// Reads one resource and publishes its dataset.
+async fn read(
+    context: &Context<'_>,
+    api: &Api,
+    store: &Store,
+    resource: &Resource,
+    meter: &Arc<Meter>,
+    entry: &mut ResourceRecord,
+) -> Result<()> {
+    let with_resource = |error: Error| error.with("resource", &resource.name);
+    let arguments = &context.arguments;
+    check_limit(arguments.limit, store, resource)?;
+    let options = LoadOptions {
+        resource: resource.name.clone(),
+        schema: RecordSchema::new(&resource.fields).arrow(),
+        primary_key: resource.primary_key.clone(),
+        disposition: resource.write_disposition,
+        identity: resource.identity.clone(),
+        full_refresh: arguments.full_refresh,
+        writer: WriterOptions::default(),
+        metadata: Vec::new(),
+    };
+    let load = store
+        .begin(options)
+        .map_err(convert::dataset_error)
+        .map_err(with_resource)?;
+    // Two batches wait at most; the encoder works on its own core.
+    let (sender, receiver) = mpsc::channel(2);
+    let writer = Writer::start(load, receiver)?;
+    let extract = Extract {
+        client: &api.client.0,
+        resource,
+        limit: arguments.limit,
+        meter: Arc::clone(meter),
+    };
+    let extracted = extract.run(sender).await;
+    // A writer that failed ends the reading too: its error is the cause.
+    let load = writer
+        .finish()
+        .await
+        .map_err(convert::dataset_error)
+        .map_err(with_resource)?;
+    let extracted = extracted?;
+    let report = blocking(move || load.commit(None))
+        .await?
+        .map_err(convert::dataset_error)
+        .map_err(with_resource)?;
+    publish(entry, extracted, report);
+    Ok(())
+}
+
+fn publish(entry: &mut ResourceRecord, extracted: Extracted, report: LoadReport) {
+    entry.status = Status::Published;
+    entry.rows_read = extracted.rows;
+    entry.stopped_at_limit = extracted.stopped;
+    entry.rescued(extracted.report);
+    entry.load = Some(report);
+}
+
+/// A sample may add to a dataset, but never take its place.
+fn check_limit(limit: Option<u64>, store: &Store, resource: &Resource) -> Result<()> {
+    let existing = store
+        .state()
+        .resource(&resource.name)
+        .map_or(0, |state| state.rows);
+    if limit.is_none() || resource.write_disposition != WriteDisposition::Replace || existing == 0 {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::Configuration,
+        format!("`--limit` would replace the {existing} records of the dataset by fewer"),
+    )
+    .with("resource", &resource.name)
+    .hint("write the sample elsewhere with `--out`, or look at it with `preview`"))
+}
+
+/// Encodes batches on a thread of its own.
+#[derive(Debug)]
+struct Writer(thread::JoinHandle<Result<Load, connector_dataset::Error>>);
+
+impl Writer {
+    fn start(
+        mut load: Load,
+        mut batches: mpsc::Receiver<arrow::array::RecordBatch>,
+    ) -> Result<Self> {
+        thread::Builder::new()
+            .name("writer".to_owned())
+            .spawn(move || {
+                while let Some(batch) = batches.blocking_recv() {
+                    load.write(&batch)?;
+                }
+                Ok(load)
+            })
+            .map(Self)
+            .map_err(|error| {
+                Error::new(ErrorKind::Internal, "the writer thread cannot be started")
+                    .caused_by(error)
+            })
+    }
+
+    /// Waits for the last batch. Every sender is gone by now, so the thread ends.
+    async fn finish(self) -> Result<Load, connector_dataset::Error> {
+        match tokio::task::spawn_blocking(move || self.0.join()).await {
+            Ok(Ok(load)) => load,
+            // A panic of the writer is a defect: it goes on to the caller instead of being hidden.
+            Ok(Err(panic)) => std::panic::resume_unwind(panic),
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        }
+    }
+}
+
+/// Runs file work beside the runtime's own threads.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| Error::new(ErrorKind::Internal, "file work failed").caused_by(error))
+}
+
+fn write_report(path: &PathBuf, json: &serde_json::Value) -> Result<()> {
+    std::fs::write(path, format!("{json:#}\n")).map_err(|error| {
+        Error::new(ErrorKind::Destination, "the report cannot be written")
+            .with("file", path.display())
+            .caused_by(error)
+    })
+}
+
+/// Prints what a run would do.
+fn dry_run(context: &Context<'_>, selected: &[Resource]) -> Result<ExitCode> {
+    let configured = context.configured()?;
+    let out = context.out(&configured);
+    let base = if configured.any {
+        let options = crate::ClientOptions {
+            max_wait: context.arguments.max_wait,
+        };
+        let client = crate::Client::with_options(context.connector, configured.settings, &options)?;
+        client.0.redactor.url(client.0.site.base())
+    } else {
+        "the built-in sandbox (nothing is configured)".to_owned()
+    };
+    let mut text = format!("reads {base}\n");
+    for resource in selected {
+        let folder = out.join(&context.plan.name).join(&resource.name);
+        let disposition = if context.arguments.full_refresh {
+            "full refresh"
+        } else {
+            resource.write_disposition.as_str()
+        };
+        text.push_str(&format!(
+            "  {} ─► {} ({disposition})\n",
+            resource.name,
+            display_folder(&folder)
+        ));
+    }
+    text.push_str("dry run: nothing was sent, nothing was written\n");
+    context.console.result(&text)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn display_folder(folder: &Path) -> String {
+    format!("{}/", folder.display())
+}

@@ -1,0 +1,167 @@
+//! The run record: what a run did, for reports and later runs.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use connector_dataset::{LoadReport, RunId, SourceId};
+use connector_decode::Report;
+use connector_plan::Resource;
+use serde::Serialize;
+
+use crate::cli::console;
+use crate::cli::context::Context;
+use crate::{Error, ErrorKind, Json, Reading, Result};
+
+/// The version of the run record's format.
+const RECORD_VERSION: u32 = 1;
+
+/// What a run did.
+#[derive(Debug, Serialize)]
+pub(crate) struct RunRecord {
+    pub version: u32,
+    pub run: String,
+    pub connector: String,
+    pub connector_version: String,
+    pub spec_hash: String,
+    pub source: SourceId,
+    pub started_at: DateTime<Utc>,
+    pub finished_at: Option<DateTime<Utc>>,
+    pub full_refresh: bool,
+    pub limit: Option<u64>,
+    pub resources: Vec<ResourceRecord>,
+}
+
+/// What a run did with one resource.
+#[derive(Debug, Serialize)]
+pub(crate) struct ResourceRecord {
+    pub name: String,
+    pub status: Status,
+    pub write_disposition: &'static str,
+    /// Records received from the API and handed to the dataset.
+    pub rows_read: u64,
+    /// Whether `--limit` ended the reading before the API did.
+    pub stopped_at_limit: bool,
+    pub seconds: f64,
+    #[serde(flatten)]
+    pub reading: ReadingRecord,
+    pub load: Option<LoadReport>,
+    /// Values that no declared column could hold, by path.
+    pub rescued: Vec<RescuedRecord>,
+    /// Values of further paths, beyond those listed.
+    pub rescued_other: u64,
+    /// Keys that came twice in one object; the last one counts.
+    pub duplicate_keys: u64,
+    pub error: Option<Json>,
+}
+
+/// The meter's last reading, under the names of the run record.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct ReadingRecord {
+    pub pages: u64,
+    pub bytes_read: u64,
+    pub requests: u64,
+    pub retries: u64,
+    pub waited_seconds: f64,
+}
+
+/// Values that no declared column could hold.
+#[derive(Debug, Serialize)]
+pub(crate) struct RescuedRecord {
+    pub path: String,
+    pub values: u64,
+    /// Where the first of them is, as a JSON path into its page.
+    pub first_at: String,
+}
+
+/// How a resource ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Status {
+    Published,
+    Failed,
+    NotRead,
+}
+
+impl RunRecord {
+    pub(crate) fn start(context: &Context<'_>, source: &SourceId, run: RunId) -> Self {
+        Self {
+            version: RECORD_VERSION,
+            run: run.to_string(),
+            connector: context.plan.name.clone(),
+            connector_version: context.connector.version.to_owned(),
+            spec_hash: context.plan.spec_hash.clone(),
+            source: source.clone(),
+            started_at: Utc::now(),
+            finished_at: None,
+            full_refresh: context.arguments.full_refresh,
+            limit: context.arguments.limit,
+            resources: Vec::new(),
+        }
+    }
+
+    pub(crate) fn finish(&mut self) {
+        self.finished_at = Some(Utc::now());
+    }
+
+    pub(crate) fn to_json(&self) -> Result<Json> {
+        serde_json::to_value(self).map_err(|error| {
+            Error::new(ErrorKind::Internal, "the run record is not JSON").caused_by(error)
+        })
+    }
+}
+
+impl ResourceRecord {
+    /// A resource that has not been read yet.
+    pub(crate) fn new(resource: &Resource) -> Self {
+        Self {
+            name: resource.name.clone(),
+            status: Status::NotRead,
+            write_disposition: resource.write_disposition.as_str(),
+            rows_read: 0,
+            stopped_at_limit: false,
+            seconds: 0.0,
+            reading: ReadingRecord::default(),
+            load: None,
+            rescued: Vec::new(),
+            rescued_other: 0,
+            duplicate_keys: 0,
+            error: None,
+        }
+    }
+
+    pub(crate) fn finish(&mut self, reading: &Reading, elapsed: Duration) {
+        self.seconds = elapsed.as_secs_f64();
+        self.reading = ReadingRecord {
+            pages: reading.pages,
+            bytes_read: reading.bytes,
+            requests: reading.requests,
+            retries: reading.retries,
+            waited_seconds: reading.waited_ms as f64 / 1e3,
+        };
+    }
+
+    pub(crate) fn fail(&mut self, error: &Error) {
+        self.status = Status::Failed;
+        self.error = Some(console::to_json(error));
+    }
+
+    pub(crate) fn rescued(&mut self, report: Report) {
+        self.rescued_other = report.rescued_other;
+        self.duplicate_keys = report.duplicate_keys;
+        let fields = report.rescued.into_iter().map(|field| RescuedRecord {
+            path: field.path,
+            values: field.count,
+            first_at: field.sample,
+        });
+        self.rescued = fields.collect();
+    }
+
+    /// How many values no declared column could hold.
+    pub(crate) fn rescued_values(&self) -> u64 {
+        self.rescued
+            .iter()
+            .map(|rescued| rescued.values)
+            .sum::<u64>()
+            + self.rescued_other
+    }
+}

@@ -1,0 +1,174 @@
+//! Values that are never shown.
+
+use std::fmt;
+use std::sync::{Arc, RwLock};
+
+use secrecy::{ExposeSecret, SecretString};
+
+/// A text that is never shown: `Debug` and `Display` print `***`, memory is wiped on drop.
+#[derive(Clone)]
+pub struct Secret(SecretString);
+
+impl Secret {
+    /// The text itself, for the request that needs it.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        self.0.expose_secret()
+    }
+}
+
+impl From<String> for Secret {
+    fn from(text: String) -> Self {
+        Self(text.into())
+    }
+}
+
+impl From<&str> for Secret {
+    fn from(text: &str) -> Self {
+        Self(text.into())
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+impl fmt::Display for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+impl PartialEq for Secret {
+    fn eq(&self, other: &Self) -> bool {
+        self.expose() == other.expose()
+    }
+}
+
+/// Removes every known secret from texts that come from outside, such as an API's error message.
+#[derive(Clone, Default)]
+pub(crate) struct Redactor(Arc<RwLock<Vec<Secret>>>);
+
+/// Shorter texts are everywhere: replacing them would garble messages and hide nothing.
+const SHORTEST: usize = 4;
+
+impl Redactor {
+    /// Learns a secret.
+    pub(crate) fn learn(&self, secret: &Secret) {
+        if secret.expose().len() < SHORTEST {
+            return;
+        }
+        let mut known = self
+            .0
+            .write()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        if !known.contains(secret) {
+            known.push(secret.clone());
+            // The longest first, so that no secret survives as the rest of a shorter one.
+            known.sort_by_key(|secret| std::cmp::Reverse(secret.expose().len()));
+        }
+    }
+
+    /// The text with every known secret replaced by `***`, as it is and percent-encoded.
+    pub(crate) fn redact(&self, text: &str) -> String {
+        let known = self
+            .0
+            .read()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut text = text.to_owned();
+        for secret in known.iter() {
+            let plain = secret.expose();
+            let encoded: String = url::form_urlencoded::byte_serialize(plain.as_bytes()).collect();
+            for form in [plain, encoded.as_str()] {
+                if text.contains(form) {
+                    text = text.replace(form, "***");
+                }
+            }
+        }
+        text
+    }
+
+    /// A URL as messages may show it: without user information and without secrets.
+    pub(crate) fn url(&self, url: &url::Url) -> String {
+        let mut url = url.clone();
+        // Both fail only for URLs that cannot have user information.
+        let _ = url.set_username("");
+        let _ = url.set_password(None);
+        url.set_fragment(None);
+        if url.query().is_some() {
+            let pairs: Vec<(String, String)> = url
+                .query_pairs()
+                .map(|(name, value)| {
+                    let value = if is_secret_name(&name) {
+                        "***".into()
+                    } else {
+                        value
+                    };
+                    (name.into_owned(), value.into_owned())
+                })
+                .collect();
+            url.query_pairs_mut().clear().extend_pairs(pairs);
+        }
+        self.redact(url.as_str())
+    }
+}
+
+impl fmt::Debug for Redactor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Redactor")
+    }
+}
+
+/// Whether a query parameter of this name usually carries a secret.
+fn is_secret_name(name: &str) -> bool {
+    let name = name.to_ascii_lowercase().replace('-', "_");
+    [
+        "token",
+        "secret",
+        "password",
+        "passwd",
+        "pwd",
+        "api_key",
+        "apikey",
+        "signature",
+        "sig",
+    ]
+    .iter()
+    .any(|word| name == *word || name.ends_with(&format!("_{word}")))
+        || name.starts_with("x_amz_")
+        || name == "key"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_never_printed() {
+        let secret = Secret::from("canary-value");
+        assert_eq!(format!("{secret} {secret:?}"), "*** ***");
+    }
+
+    #[test]
+    fn known_secrets_leave_foreign_texts_plain_and_encoded() {
+        let redactor = Redactor::default();
+        redactor.learn(&Secret::from("canary/1 2"));
+        redactor.learn(&Secret::from("abc"));
+        assert_eq!(
+            redactor.redact("bad token canary/1 2 at ?t=canary%2F1+2, abc"),
+            "bad token *** at ?t=***, abc"
+        );
+    }
+
+    #[test]
+    fn urls_are_shown_without_credentials() {
+        let redactor = Redactor::default();
+        let url = "https://me:word@api.example.com/v1?access_token=abcdef&page=2#frag";
+        assert_eq!(
+            redactor.url(&url::Url::parse(url).unwrap()),
+            "https://api.example.com/v1?access_token=***&page=2"
+        );
+    }
+}

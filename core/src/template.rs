@@ -1,0 +1,263 @@
+//! The values of templates: settings, partitions and responses put into the spec's texts.
+
+use connector_plan::{Expression, Lookup, Part, Root, Step, Template};
+
+use crate::{Error, ErrorKind, Json, Result, Settings};
+
+/// What templates can see.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Scope<'a> {
+    pub settings: Option<&'a Settings>,
+    pub partition: Option<&'a Json>,
+}
+
+/// The value of a template, and whether a secret went into it.
+#[derive(Clone, PartialEq)]
+pub(crate) struct Rendered {
+    pub value: Json,
+    pub secret: bool,
+}
+
+impl Rendered {
+    /// The value as text; null has none.
+    pub(crate) fn text(&self) -> Option<String> {
+        to_text(&self.value)
+    }
+}
+
+/// A JSON value as a request parameter writes it; null has no text.
+pub(crate) fn to_text(value: &Json) -> Option<String> {
+    match value {
+        Json::Null => None,
+        Json::String(text) => Some(text.clone()),
+        other => Some(other.to_string()),
+    }
+}
+
+/// The value of a template.
+pub(crate) fn render(template: &Template, scope: Scope<'_>) -> Result<Rendered> {
+    match template {
+        Template::Literal(value) => Ok(Rendered {
+            value: value.clone(),
+            secret: false,
+        }),
+        Template::Expression(expression) => evaluate(expression, scope),
+        Template::Parts(parts) => {
+            let mut text = String::new();
+            let mut secret = false;
+            for part in parts {
+                match part {
+                    Part::Text(part) => text.push_str(part),
+                    Part::Expression(expression) => {
+                        let rendered = evaluate(expression, scope)?;
+                        secret |= rendered.secret;
+                        text.push_str(&rendered.text().ok_or_else(|| null(expression))?);
+                    }
+                }
+            }
+            Ok(Rendered {
+                value: Json::String(text),
+                secret,
+            })
+        }
+    }
+}
+
+/// The text of a template that must have one.
+pub(crate) fn render_text(template: &Template, scope: Scope<'_>) -> Result<(String, bool)> {
+    let rendered = render(template, scope)?;
+    let text = rendered
+        .text()
+        .ok_or_else(|| match template.expressions().next() {
+            Some(expression) => null(expression),
+            None => Error::new(ErrorKind::Configuration, "a text of the spec is null"),
+        })?;
+    Ok((text, rendered.secret))
+}
+
+/// The path of an endpoint: the spec's own text as it is, the values in it percent-encoded.
+pub(crate) fn render_path(template: &Template, scope: Scope<'_>) -> Result<String> {
+    let parts = match template {
+        Template::Parts(parts) => parts,
+        Template::Expression(expression) => &vec![Part::Expression(expression.clone())],
+        Template::Literal(_) => return Ok(render_text(template, scope)?.0),
+    };
+    let mut path = String::new();
+    for part in parts {
+        match part {
+            Part::Text(text) => path.push_str(text),
+            Part::Expression(expression) => {
+                let text = evaluate(expression, scope)?
+                    .text()
+                    .ok_or_else(|| null(expression))?;
+                if matches!(text.as_str(), "" | "." | "..") {
+                    return Err(Error::new(
+                        ErrorKind::Source,
+                        format!(
+                            "`{}` is `{text}`, which is no path segment",
+                            name(expression)
+                        ),
+                    ));
+                }
+                path.extend(percent_encoding::utf8_percent_encode(&text, PATH_VALUE));
+            }
+        }
+    }
+    Ok(path)
+}
+
+/// Everything but the unreserved characters of RFC 3986, section 2.3.
+const PATH_VALUE: &percent_encoding::AsciiSet = &percent_encoding::NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
+fn evaluate(expression: &Expression, scope: Scope<'_>) -> Result<Rendered> {
+    match expression {
+        Expression::Lookup(lookup) => look_up(lookup, scope),
+        other => Err(Error::new(
+            ErrorKind::Internal,
+            format!("this runtime cannot evaluate the expression {other:?}"),
+        )),
+    }
+}
+
+fn look_up(lookup: &Lookup, scope: Scope<'_>) -> Result<Rendered> {
+    let found = match lookup.root {
+        Root::Config | Root::Secrets => {
+            let Some(Step::Key(key)) = lookup.path.first() else {
+                return Err(unavailable(lookup));
+            };
+            let settings = scope.settings.ok_or_else(|| unavailable(lookup))?;
+            settings.get(key).and_then(|value| {
+                let json = value.to_json();
+                walk(&json, &lookup.path[1..]).cloned()
+            })
+        }
+        Root::Partition => {
+            let partition = scope.partition.ok_or_else(|| unavailable(lookup))?;
+            walk(partition, &lookup.path).cloned()
+        }
+        _ => return Err(unavailable(lookup)),
+    };
+    let value = found
+        .or_else(|| lookup.default.clone())
+        .unwrap_or(Json::Null);
+    Ok(Rendered {
+        value,
+        secret: lookup.root == Root::Secrets,
+    })
+}
+
+/// The value that a path leads to.
+pub(crate) fn walk<'a>(value: &'a Json, path: &[Step]) -> Option<&'a Json> {
+    path.iter().try_fold(value, |value, step| match step {
+        Step::Key(key) => value.get(key),
+        Step::Index(index) => {
+            let items = value.as_array()?;
+            let index = match usize::try_from(*index) {
+                Ok(index) => index,
+                Err(_) => items
+                    .len()
+                    .checked_sub(usize::try_from(index.unsigned_abs()).ok()?)?,
+            };
+            items.get(index)
+        }
+        Step::Wildcard => None,
+    })
+}
+
+fn name(expression: &Expression) -> String {
+    let Expression::Lookup(lookup) = expression else {
+        return "the expression".to_owned();
+    };
+    let mut name = format!("{:?}", lookup.root).to_lowercase();
+    for step in &lookup.path {
+        match step {
+            Step::Key(key) => {
+                name.push('.');
+                name.push_str(key);
+            }
+            Step::Index(index) => name.push_str(&format!("[{index}]")),
+            Step::Wildcard => name.push_str(".*"),
+        }
+    }
+    name
+}
+
+fn null(expression: &Expression) -> Error {
+    Error::new(
+        ErrorKind::Source,
+        format!("`{}` has no value", name(expression)),
+    )
+}
+
+fn unavailable(lookup: &Lookup) -> Error {
+    let name = name(&Expression::Lookup(lookup.clone()));
+    Error::new(ErrorKind::Internal, format!("`{name}` is not known here"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::Secret;
+
+    fn lookup(root: Root, keys: &[&str], default: Option<Json>) -> Expression {
+        let path = keys
+            .iter()
+            .map(|key| Step::Key((*key).to_owned()))
+            .collect();
+        Expression::Lookup(Lookup {
+            root,
+            path,
+            default,
+        })
+    }
+
+    #[test]
+    fn a_single_expression_keeps_its_type_and_parts_make_text() -> Result<()> {
+        let settings = Settings::new()
+            .with("days", 30)
+            .with("key", Secret::from("canary"));
+        let scope = Scope {
+            settings: Some(&settings),
+            partition: None,
+        };
+        let days = Template::Expression(lookup(Root::Config, &["days"], None));
+        assert_eq!(render(&days, scope)?.value, json!(30));
+        let text = Template::Parts(vec![
+            Part::Text("Key ".into()),
+            Part::Expression(lookup(Root::Secrets, &["key"], None)),
+        ]);
+        assert_eq!(render_text(&text, scope)?, ("Key canary".to_owned(), true));
+        let default = Template::Expression(lookup(Root::Config, &["none"], Some(json!(7))));
+        assert_eq!(render(&default, scope)?.value, json!(7));
+        Ok(())
+    }
+
+    #[test]
+    fn path_values_are_encoded_and_must_exist() {
+        let partition = json!({"id": "a/b?c#d e", "up": "..", "no": null});
+        let scope = Scope {
+            settings: None,
+            partition: Some(&partition),
+        };
+        let path = |key: &str| {
+            let template = Template::Parts(vec![
+                Part::Text("/files/".into()),
+                Part::Expression(lookup(Root::Partition, &[key], None)),
+            ]);
+            render_path(&template, scope).map_err(|error| error.to_string())
+        };
+        assert_eq!(path("id"), Ok("/files/a%2Fb%3Fc%23d%20e".into()));
+        assert_eq!(
+            path("up"),
+            Err("`partition.up` is `..`, which is no path segment".into())
+        );
+        assert_eq!(path("no"), Err("`partition.no` has no value".into()));
+        assert_eq!(path("gone"), Err("`partition.gone` has no value".into()));
+    }
+}
