@@ -20,12 +20,18 @@ use parquet::schema::types::ColumnPath;
 
 /// Values looked at per column: beyond a few thousand the choice no longer changes.
 const SAMPLE: usize = 8192;
+/// The rows of a row group when more rows follow than the sample has, at the least.
+const ROW_GROUP: usize = 100_000;
+/// Beyond this a dictionary may not hold a row group's values, and the work was in vain.
+const DICTIONARY_BYTES: f64 = 512.0 * 1024.0;
 
-/// Sets the encoding of each leaf column of `schema` from the rows of `sample`.
+/// Sets the encoding of each leaf column of `schema` from the rows of `sample`; `continues` when more
+/// rows will probably follow.
 pub(crate) fn choose(
     mut properties: WriterPropertiesBuilder,
     schema: &SchemaRef,
     sample: &[RecordBatch],
+    continues: bool,
 ) -> WriterPropertiesBuilder {
     for (index, field) in schema.fields().iter().enumerate() {
         let arrays: Vec<ArrayRef> = sample
@@ -33,7 +39,13 @@ pub(crate) fn choose(
             .map(|batch| batch.column(index).clone())
             .collect();
         let mut leaves = Vec::new();
-        collect(vec![field.name().clone()], field, &arrays, &mut leaves);
+        collect(
+            vec![field.name().clone()],
+            field,
+            &arrays,
+            continues,
+            &mut leaves,
+        );
         for leaf in leaves {
             let path = ColumnPath::new(leaf.path);
             properties = match leaf.choice {
@@ -58,7 +70,13 @@ struct Leaf {
     choice: Choice,
 }
 
-fn collect(path: Vec<String>, field: &Field, arrays: &[ArrayRef], leaves: &mut Vec<Leaf>) {
+fn collect(
+    path: Vec<String>,
+    field: &Field,
+    arrays: &[ArrayRef],
+    continues: bool,
+    leaves: &mut Vec<Leaf>,
+) {
     let below = |name: &str| {
         let mut path = path.clone();
         path.push(name.to_owned());
@@ -71,7 +89,7 @@ fn collect(path: Vec<String>, field: &Field, arrays: &[ArrayRef], leaves: &mut V
                     .iter()
                     .map(|array| array.as_struct().column(index).clone())
                     .collect();
-                collect(below(child.name()), child, &arrays, leaves);
+                collect(below(child.name()), child, &arrays, continues, leaves);
             }
         }
         DataType::List(element) => {
@@ -87,17 +105,17 @@ fn collect(path: Vec<String>, field: &Field, arrays: &[ArrayRef], leaves: &mut V
                 .collect();
             let mut path = below("list");
             path.push(element.name().clone());
-            collect(path, element, &arrays, leaves);
+            collect(path, element, &arrays, continues, leaves);
         }
         data_type => {
-            let choice = decide(data_type, arrays);
+            let choice = decide(data_type, arrays, continues);
             leaves.push(Leaf { path, choice });
         }
     }
 }
 
-fn decide(data_type: &DataType, arrays: &[ArrayRef]) -> Choice {
-    let (encoding, repeats) = match data_type {
+fn decide(data_type: &DataType, arrays: &[ArrayRef], continues: bool) -> Choice {
+    let encoding = match data_type {
         DataType::Int8
         | DataType::Int16
         | DataType::Int32
@@ -107,11 +125,10 @@ fn decide(data_type: &DataType, arrays: &[ArrayRef]) -> Choice {
         | DataType::UInt32
         | DataType::UInt64
         | DataType::Date32
-        | DataType::Timestamp(..) => (Encoding::DELTA_BINARY_PACKED, 64),
-        DataType::Decimal128(precision, _) if *precision <= 18 => {
-            (Encoding::DELTA_BINARY_PACKED, 64)
-        }
-        _ => (Encoding::PLAIN, 8),
+        | DataType::Timestamp(..) => Encoding::DELTA_BINARY_PACKED,
+        DataType::Decimal128(precision, _) if *precision <= 18 => Encoding::DELTA_BINARY_PACKED,
+        // Behind zstd the encodings for text gain nothing over this one, which every reader knows.
+        _ => Encoding::PLAIN,
     };
     let mut left = SAMPLE;
     let heads: Vec<ArrayRef> = arrays
@@ -127,11 +144,46 @@ fn decide(data_type: &DataType, arrays: &[ArrayRef]) -> Choice {
         return Choice::Plain(encoding);
     };
     let (count, distinct) = count_distinct(&values);
-    if count >= 64 && distinct * repeats <= count {
+    let is_small = match encoding {
+        // Differences are small already: only what the sample itself proves pays.
+        Encoding::DELTA_BINARY_PACKED => distinct * 64 <= count,
+        _ => {
+            let rows = if continues {
+                count.max(ROW_GROUP)
+            } else {
+                count
+            };
+            let width = values.get_buffer_memory_size() / values.len().max(1);
+            let estimate = estimate_distinct(count, distinct);
+            estimate * 8.0 <= rows as f64 && estimate * width as f64 <= DICTIONARY_BYTES
+        }
+    };
+    if count >= 64 && is_small {
         Choice::Dictionary
     } else {
         Choice::Plain(encoding)
     }
+}
+
+/// How many different values a column has of which `count` random ones held `distinct` different
+/// ones: the number for which drawing with replacement is expected to show as many.
+fn estimate_distinct(count: usize, distinct: usize) -> f64 {
+    let (count, distinct) = (count as f64, distinct as f64);
+    if distinct * 1.05 >= count {
+        // Hardly a repetition: anything up to all different.
+        return f64::INFINITY;
+    }
+    let (mut low, mut high) = (distinct, distinct * 1000.0);
+    for _ in 0..40 {
+        let middle = low.midpoint(high);
+        let expected = middle * (1.0 - (-count / middle).exp());
+        if expected < distinct {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    high
 }
 
 /// How many values are not null, and how many of these differ; types that have no dictionary count
@@ -191,4 +243,32 @@ fn distinct(hashes: impl Iterator<Item = u64>) -> (usize, usize) {
         seen.insert(hash);
     }
     (count, seen.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distinct_values_are_estimated_from_repetitions() {
+        #[track_caller]
+        fn check(pool: u64, expect: std::ops::RangeInclusive<f64>) {
+            let draw = |number: u64| {
+                let mut hasher = DefaultHasher::new();
+                hasher.write_u64(number);
+                hasher.finish() % pool
+            };
+            let (count, distinct) = distinct((0..5000).map(draw));
+            let estimate = estimate_distinct(count, distinct);
+            assert!(
+                expect.contains(&estimate),
+                "{pool}: {estimate} from {distinct}"
+            );
+        }
+        check(1, 1.0..=1.1);
+        check(100, 99.0..=101.0);
+        check(5000, 4500.0..=5500.0);
+        check(20_000, 18_000.0..=22_000.0);
+        check(1 << 60, f64::INFINITY..=f64::INFINITY);
+    }
 }

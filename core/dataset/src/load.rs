@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::journal::Journal;
 use crate::key::KeyHasher;
 use crate::layout::check_name;
-use crate::merge::{self, LoadKeys, RowSet};
+use crate::merge::{self, LoadKeys, Replaced, RowSet};
 use crate::publish::Origin;
 use crate::schema::{self, SchemaChange};
 use crate::standing::Standing;
@@ -20,6 +20,12 @@ use crate::state::{DataFile, ResourceState};
 use crate::store::Shared;
 use crate::writer::{Format, PartWriter, WriterOptions};
 use crate::{Error, ErrorKind};
+
+/// A file is small below this part of a full one: 16 MiB of 256.
+const SMALL_FRACTION: u64 = 16;
+/// When a dataset has this many small files, the next load joins them. Each byte is rewritten about
+/// once in as many loads, and a dataset of many small loads does not become one of many small files.
+const MOST_SMALL_FILES: usize = 16;
 
 /// What is loaded and what happens to the rows of earlier loads.
 #[derive(Clone, Debug)]
@@ -253,7 +259,14 @@ impl Load {
     fn publish(&mut self, journal: &Journal) -> Result<(), Error> {
         let shared = Arc::clone(&self.shared);
         let mut inner = shared.inner();
-        shared.disk.sync_directory(&self.staged())?;
+        // The way to the staged files is as durable as their content.
+        let staged = self.staged();
+        for folder in staged
+            .ancestors()
+            .take_while(|folder| *folder != shared.layout.control())
+        {
+            shared.disk.sync_directory(folder)?;
+        }
         if let Err(error) = journal.write(&shared.disk, &shared.layout) {
             // The rename may have happened even so: then the load is committed.
             self.is_committed = shared.layout.journal(&self.options.resource).exists();
@@ -272,24 +285,19 @@ impl Load {
 
     /// Decides which files the dataset consists of afterwards, and writes those that change.
     fn resolve(&mut self, staged: Vec<DataFile>, next_number: u32) -> Result<Change, Error> {
-        let Some(keys) = self.keys.take() else {
-            let inserted = total(&staged, |file| file.rows);
-            return self.settle(
-                Change {
-                    inserted,
-                    ..Change::default()
-                },
-                staged,
-                next_number,
-            );
-        };
         let live = self.shared.layout.live(&self.options.resource);
-        let spill = self
-            .shared
-            .layout
-            .spill(self.shared.options.run, &self.options.resource);
         let paths: Vec<PathBuf> = self.base.iter().map(|file| live.join(&file.name)).collect();
-        let replaced = keys.resolve(&self.shared.disk, &spill, &paths)?;
+        let replaced = match self.keys.take() {
+            Some(keys) => {
+                let run = self.shared.options.run;
+                let spill = self.shared.layout.spill(run, &self.options.resource);
+                keys.resolve(&self.shared.disk, &spill, &paths)?
+            }
+            None => Replaced {
+                inserted: total(&staged, |file| file.rows),
+                ..Replaced::default()
+            },
+        };
         let mut change = Change {
             inserted: replaced.inserted,
             updated: replaced.updated,
@@ -303,10 +311,16 @@ impl Load {
             next_number,
             Arc::clone(&self.format),
         );
+        let none = RowSet::default();
+        let small_bytes = self.options.writer.file_bytes / SMALL_FRACTION;
+        let is_small = |file: &DataFile| file.bytes < small_bytes;
+        let joins_small =
+            self.base.iter().filter(|file| is_small(file)).count() >= MOST_SMALL_FILES;
         // Earlier rows first, so that the newest rows are the last ones of the dataset.
         let mut kept = Vec::new();
-        for ((file, path), gone) in self.base.drain(..).zip(&paths).zip(&replaced.existing) {
-            if gone.len() == 0 {
+        for (index, (file, path)) in self.base.drain(..).zip(&paths).enumerate() {
+            let gone = replaced.existing.get(index).unwrap_or(&none);
+            if gone.len() == 0 && !(joins_small && is_small(&file)) {
                 kept.push(file);
                 continue;
             }
@@ -316,7 +330,6 @@ impl Load {
             change.removed.push(file);
         }
         self.base = kept;
-        let none = RowSet::default();
         let mut added = Vec::new();
         for (index, file) in staged.into_iter().enumerate() {
             let gone = replaced.staged.get(index).unwrap_or(&none);

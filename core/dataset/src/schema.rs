@@ -255,16 +255,35 @@ fn highest_id(fields: &Fields) -> i32 {
 /// # Errors
 /// When a column that may not be null holds a null.
 pub(crate) fn adapt(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, Error> {
+    check_known(batch.schema_ref().fields(), schema.fields(), "")?;
     let columns: Vec<ArrayRef> = schema
         .fields()
         .iter()
         .map(|field| match batch.column_by_name(field.name()) {
             Some(column) => adapt_array(column, field, field.name()),
-            None => Ok(new_null_array(field.data_type(), batch.num_rows())),
+            None if field.is_nullable() => Ok(new_null_array(field.data_type(), batch.num_rows())),
+            None => Err(Error::schema(format!(
+                "a batch has no column `{}`",
+                field.name()
+            ))),
         })
         .collect::<Result<_, _>>()?;
     let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
     RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options).map_err(Error::arrow)
+}
+
+/// No column of a batch is left out silently.
+fn check_known(found: &Fields, known: &Fields, parent: &str) -> Result<(), Error> {
+    match found
+        .iter()
+        .find(|field| known.find(field.name()).is_none())
+    {
+        None => Ok(()),
+        Some(field) => Err(Error::schema(format!(
+            "a batch has the column `{}`, which the schema does not declare",
+            join(parent, field.name())
+        ))),
+    }
 }
 
 fn adapt_array(array: &ArrayRef, field: &Field, path: &str) -> Result<ArrayRef, Error> {
@@ -280,6 +299,7 @@ fn adapt_array(array: &ArrayRef, field: &Field, path: &str) -> Result<ArrayRef, 
     match (array.data_type(), field.data_type()) {
         (DataType::Struct(_), DataType::Struct(children)) => {
             let source = array.as_struct();
+            check_known(source.fields(), children, path)?;
             let columns: Vec<ArrayRef> = children
                 .iter()
                 .map(|child| match source.column_by_name(child.name()) {

@@ -82,6 +82,22 @@ impl Standing {
             .iter()
             .filter(|name| !names.contains(name.as_str()))
             .collect();
+        if let Some(stranger) = strangers.first()
+            && (!replaces || *source == SourceId::Sandbox)
+        {
+            let hint = if *source == SourceId::Sandbox {
+                "restore the folder `_connector` beside it, or choose another folder for sample data \
+                 with `--out`"
+            } else {
+                "restore the folder `_connector` beside it, or replace the data with \
+                 `--full-refresh`, or choose another folder with `--out`"
+            };
+            return Err(Error::conflict(format!(
+                "`{}` holds the data file `{stranger}`, which the state does not know",
+                live.display()
+            ))
+            .with_hint(hint));
+        }
         if replaces {
             let mut removes = Vec::new();
             for file in known {
@@ -109,16 +125,6 @@ impl Standing {
                 replaced_sample_data,
                 first_number,
             });
-        }
-        if let Some(stranger) = strangers.first() {
-            return Err(Error::conflict(format!(
-                "`{}` holds the data file `{stranger}`, which the state does not know",
-                live.display()
-            ))
-            .with_hint(
-                "restore the folder `_connector` beside it, or replace the data with \
-                 `--full-refresh`, or choose another folder with `--out`",
-            ));
         }
         for file in known {
             let found = length(&live.join(&file.name))?;

@@ -86,13 +86,18 @@ impl Store {
             disk.create_directory(&folder)?;
         }
         let lock = Lock::take(&layout.lock())?;
+        for folder in [&layout.control(), layout.connector(), out] {
+            disk.sync_directory(folder)?;
+        }
+        // Without its state nobody knows whether the folder holds real data.
+        let may_repair = options.repair && options.source != SourceId::Sandbox;
         let read = State::read(&layout.state(), &options.connector);
         let (state, is_damaged) = match read {
             Ok(state) => (
                 state.unwrap_or_else(|| State::new(&options.connector)),
                 false,
             ),
-            Err(ReadError::Damaged(_)) if options.repair => (State::new(&options.connector), true),
+            Err(ReadError::Damaged(_)) if may_repair => (State::new(&options.connector), true),
             Err(error) => return Err(error.into()),
         };
         let shared = Shared {

@@ -24,6 +24,9 @@ const SAMPLE_BYTES: usize = 8 << 20;
 /// A row group with fewer rows is closed only at twice the memory.
 const FEWEST_ROWS: usize = 100_000;
 
+/// The keys that a bloom filter is made for; with more it only lets more through.
+const BLOOM_KEYS: usize = 500_000;
+
 /// The shape of the data files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WriterOptions {
@@ -82,11 +85,15 @@ impl Format {
             if *field.data_type() != DataType::Boolean {
                 let path = ColumnPath::new(vec![name.clone()]);
                 properties = properties
-                    .set_column_bloom_filter_fpp(path.clone(), 0.01)
-                    .set_column_bloom_filter_max_ndv(path, self.options.row_group_rows as u64);
+                    .set_column_bloom_filter_fpp(path.clone(), 0.05)
+                    .set_column_bloom_filter_max_ndv(
+                        path,
+                        BLOOM_KEYS.min(self.options.row_group_rows) as u64,
+                    );
             }
         }
-        Ok(encoding::choose(properties, &self.schema, sample).build())
+        let rows: usize = sample.iter().map(RecordBatch::num_rows).sum();
+        Ok(encoding::choose(properties, &self.schema, sample, rows >= SAMPLE_ROWS).build())
     }
 }
 

@@ -1,6 +1,14 @@
 //! What each write disposition does to the rows of earlier loads.
 
-use connector_dataset::{ColumnChange, SchemaChange, SourceId, Store, StoreOptions};
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, BinaryArray, Date32Array, Decimal128Array, Float64Array, Int8Array,
+    Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray, UInt64Array,
+};
+use connector_dataset::{
+    ColumnChange, LoadOptions, SchemaChange, SourceId, Store, StoreOptions, WriterOptions,
+};
 use connector_plan::WriteDisposition::{Append, Merge, Replace};
 
 use crate::support::*;
@@ -274,4 +282,122 @@ fn the_cursor_moves_with_the_data() {
     assert_eq!(saved.resources[RESOURCE].cursor, Some(7.into()));
     drop(store);
     assert_tidy(out.path());
+}
+
+#[test]
+fn many_small_loads_do_not_make_many_small_files() {
+    for disposition in [Append, Merge] {
+        let out = folder();
+        for number in 0..40 {
+            let options = LoadOptions {
+                writer: WriterOptions::default(),
+                ..options(disposition, false)
+            };
+            load_with(
+                out.path(),
+                store_options(),
+                options,
+                &rows(number..number + 1, 1),
+                None,
+            )
+            .unwrap();
+            assert!(files(out.path()).len() <= 17, "{number}");
+        }
+        assert_eq!(read(out.path()), rows(0..40, 1));
+    }
+}
+
+#[test]
+fn resources_are_loaded_and_committed_at_once() {
+    let out = folder();
+    let store = Store::open(out.path(), store_options()).unwrap();
+    std::thread::scope(|scope| {
+        for number in 0..8 {
+            let options = LoadOptions {
+                resource: format!("r{number}"),
+                ..options(Merge, false)
+            };
+            let mut load = store.begin(options).unwrap();
+            scope.spawn(move || {
+                write(&mut load, &rows(0..20, number)).unwrap();
+                load.commit(Some(number.into())).unwrap();
+            });
+        }
+    });
+    assert_eq!(
+        store.state(),
+        Store::read_state(out.path(), CONNECTOR).unwrap().unwrap()
+    );
+    for number in 0..8 {
+        let state = &store.state().resources[&format!("r{number}")];
+        assert_eq!((state.rows, &state.cursor), (20, &Some(number.into())));
+    }
+    drop(store);
+    assert_tidy(out.path());
+}
+
+#[test]
+fn keys_of_every_type_are_found_again() {
+    let count = 40;
+    let numbers = || 0..count as i64;
+    let unsigned = numbers()
+        .map(|n| u64::MAX - n as u64)
+        .collect::<UInt64Array>();
+    let texts = |of: &dyn Fn(i64) -> String| -> ArrayRef {
+        Arc::new(numbers().map(|n| Some(of(n))).collect::<StringArray>())
+    };
+    let decimals = numbers()
+        .map(|n| 10_i128.pow(30) + i128::from(n))
+        .collect::<Decimal128Array>();
+    let keys: Vec<ArrayRef> = vec![
+        Arc::new(numbers().map(|n| n - 20).collect::<Int64Array>()),
+        Arc::new(numbers().map(|n| n as i8 - 20).collect::<Int8Array>()),
+        Arc::new(unsigned),
+        // Statistics hold only the beginning of long values.
+        texts(&|n| format!("{}{n}", "long".repeat(100))),
+        texts(&|n| "\u{10FFFF}".repeat(100 + n as usize)),
+        texts(&|n| "x".repeat(n as usize)),
+        Arc::new(
+            numbers()
+                .map(|n| Some(vec![0xFF; 100 + n as usize]))
+                .collect::<BinaryArray>(),
+        ),
+        Arc::new(
+            numbers()
+                .map(|n| Some(n as i32 - 20))
+                .collect::<Date32Array>(),
+        ),
+        Arc::new(
+            numbers()
+                .map(|n| Some(n - 20))
+                .collect::<TimestampMicrosecondArray>()
+                .with_timezone("UTC"),
+        ),
+        Arc::new(decimals.with_precision_and_scale(38, 4).unwrap()),
+        Arc::new(numbers().map(|n| n as f64 - 20.5).collect::<Float64Array>()),
+    ];
+    for key in keys {
+        let out = folder();
+        let batch = RecordBatch::try_from_iter([("key", Arc::clone(&key))]).unwrap();
+        let load = |rows: RecordBatch| {
+            let store = Store::open(out.path(), store_options()).unwrap();
+            let primary_key = vec!["key".to_owned()];
+            let schema = batch.schema();
+            let mut load = store
+                .begin(LoadOptions {
+                    schema,
+                    primary_key,
+                    ..options(Merge, false)
+                })
+                .unwrap();
+            load.write(&rows).unwrap();
+            load.commit(None).unwrap()
+        };
+        let what = key.data_type();
+        assert_eq!(load(batch.clone()).inserted, count, "{what}");
+        assert_eq!(load(batch.slice(7, 5)).updated, 5, "{what}");
+        let report = load(batch.clone());
+        assert_eq!((report.updated, report.inserted), (count, 0), "{what}");
+        assert_eq!(report.rows_written, count, "{what}");
+    }
 }

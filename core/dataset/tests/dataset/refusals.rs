@@ -426,3 +426,65 @@ fn a_changed_column_type_needs_a_full_refresh() {
             .is_ok()
     );
 }
+
+#[test]
+fn sample_data_never_replaces_data_of_unknown_origin() {
+    let out = folder();
+    load(out.path(), Merge, &rows(0..3, 1));
+    let state = control(out.path()).join("state.json");
+    fs::write(&state, "{").unwrap();
+    let error = Store::open(
+        out.path(),
+        StoreOptions {
+            repair: true,
+            ..sandbox()
+        },
+    )
+    .unwrap_err();
+    check(&error, ErrorKind::Conflict, "is damaged", "backup");
+    fs::remove_dir_all(control(out.path())).unwrap();
+    let store = Store::open(out.path(), sandbox()).unwrap();
+    for disposition in [Append, Merge, Replace] {
+        let options = LoadOptions {
+            full_refresh: true,
+            ..options(disposition, false)
+        };
+        let error = store.begin(options).unwrap_err();
+        check(
+            &error,
+            ErrorKind::Conflict,
+            "which the state does not know",
+            "--out",
+        );
+    }
+    assert_eq!(read(out.path()), rows(0..3, 1));
+}
+
+#[test]
+fn batches_with_other_columns_are_refused() {
+    let out = folder();
+    let store = Store::open(out.path(), store_options()).unwrap();
+    let mut load = store.begin(options(Append, false)).unwrap();
+    let mut row = row("eu", 1, 1);
+    row.extra = Some("x".to_owned());
+    let error = load.write(&batch(&[row], true)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::SchemaContract);
+    assert!(
+        error
+            .to_string()
+            .contains("the column `extra`, which the schema does not declare")
+    );
+    let mut load = store
+        .begin(LoadOptions {
+            resource: "other".to_owned(),
+            ..options(Append, true)
+        })
+        .unwrap();
+    let error = load
+        .write(&batch(&rows(0..1, 1), false).project(&[0]).unwrap())
+        .unwrap_err();
+    assert!(
+        error.to_string().contains("a batch has no column `number`"),
+        "{error}"
+    );
+}

@@ -189,9 +189,7 @@ pub fn read(out: &Path) -> Vec<Row> {
                 .column_by_name("value")
                 .unwrap()
                 .as_primitive::<Int64Type>();
-            let extra = batch
-                .column_by_name("extra")
-                .map(|column| column.as_string::<i32>());
+            let extra = batch.column_by_name("extra").map(AsArray::as_string::<i32>);
             for index in 0..batch.num_rows() {
                 let optional =
                     |column: &StringArray| column.iter().nth(index).flatten().map(str::to_owned);
