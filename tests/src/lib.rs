@@ -1,1 +1,12 @@
-//! placeholder
+//! End-to-end tests: real binaries against real HTTP servers on loopback.
+//!
+//! [`Workspace`] is a folder in which a connector runs with nothing of this machine's environment;
+//! every run is searched for the secrets that it was given. The tests are in `tests/e2e`.
+
+mod binary;
+mod dataset;
+mod workspace;
+
+pub use binary::binary;
+pub use dataset::{Files, Rows, truth};
+pub use workspace::{Outcome, Run, Workspace};

@@ -1,0 +1,196 @@
+//! What a run left on disk.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::datatypes::{DataType, Int64Type, TimestampMicrosecondType};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+
+/// Files by their path below a folder, with a hash of their content.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Files(BTreeMap<String, String>);
+
+impl Files {
+    pub(crate) fn below(folder: &Path) -> Self {
+        let mut files = BTreeMap::new();
+        walk(folder, &mut |path| {
+            let name = path
+                .strip_prefix(folder)
+                .unwrap_or(path)
+                .display()
+                .to_string();
+            let content = fs::read(path).unwrap_or_default();
+            let hash: String = Sha256::digest(content)
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect();
+            files.insert(name, hash);
+        });
+        Self(files)
+    }
+
+    /// The first file whose content has this text.
+    pub(crate) fn containing(folder: &Path, text: &str) -> Option<PathBuf> {
+        let mut found = None;
+        walk(folder, &mut |path| {
+            let content = fs::read(path).unwrap_or_default();
+            if content
+                .windows(text.len())
+                .any(|window| window == text.as_bytes())
+            {
+                found = Some(path.to_owned());
+            }
+        });
+        found
+    }
+
+    /// The Parquet files only.
+    #[must_use]
+    pub fn parquet(&self) -> Self {
+        let files = self.0.iter().filter(|(name, _)| name.ends_with(".parquet"));
+        Self(
+            files
+                .map(|(name, hash)| (name.clone(), hash.clone()))
+                .collect(),
+        )
+    }
+
+    /// The names.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
+    /// Files that an unfinished run would leave: staged parts and journals.
+    #[must_use]
+    pub fn unfinished(&self) -> Vec<&str> {
+        self.names()
+            .filter(|name| name.contains("/tmp/") || name.contains("/journal/"))
+            .collect()
+    }
+}
+
+fn walk(folder: &Path, visit: &mut dyn FnMut(&Path)) {
+    let Ok(entries) = fs::read_dir(folder) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            walk(&path, visit);
+        } else {
+            visit(&path);
+        }
+    }
+}
+
+/// The rows of a dataset, in the order of its files.
+#[derive(Clone, Debug)]
+pub struct Rows(Vec<RecordBatch>);
+
+impl Rows {
+    /// Reads every Parquet file of a folder.
+    ///
+    /// # Panics
+    /// When a file cannot be read.
+    #[must_use]
+    #[expect(
+        clippy::expect_used,
+        reason = "a file that cannot be read fails the test"
+    )]
+    pub fn read(folder: &Path) -> Self {
+        let mut paths: Vec<PathBuf> = Vec::new();
+        walk(folder, &mut |path| {
+            if path
+                .extension()
+                .is_some_and(|extension| extension == "parquet")
+            {
+                paths.push(path.to_owned());
+            }
+        });
+        paths.sort();
+        let mut batches = Vec::new();
+        for path in paths {
+            let file = fs::File::open(&path).expect("the file opens");
+            let reader =
+                ParquetRecordBatchReaderBuilder::try_new(file).expect("it has a Parquet footer");
+            for batch in reader.build().expect("it can be read") {
+                batches.push(batch.expect("its pages can be read"));
+            }
+        }
+        Self(batches)
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.0.iter().map(RecordBatch::num_rows).sum()
+    }
+
+    /// The values of a column as JSON: text, integers, booleans, instants in microseconds.
+    ///
+    /// # Panics
+    /// When there is no such column or its type is another one.
+    #[must_use]
+    #[expect(
+        clippy::expect_used,
+        clippy::panic,
+        reason = "a wrong column fails the test"
+    )]
+    pub fn column(&self, name: &str) -> Vec<Value> {
+        let mut values = Vec::new();
+        for batch in &self.0 {
+            let column = batch.column_by_name(name).expect("the column is there");
+            for index in 0..column.len() {
+                values.push(if column.is_null(index) {
+                    Value::Null
+                } else {
+                    match column.data_type() {
+                        DataType::Utf8 => column.as_string::<i32>().value(index).into(),
+                        DataType::Int64 => column.as_primitive::<Int64Type>().value(index).into(),
+                        DataType::Boolean => column.as_boolean().value(index).into(),
+                        DataType::Timestamp(..) => column
+                            .as_primitive::<TimestampMicrosecondType>()
+                            .value(index)
+                            .into(),
+                        other => panic!("{name} is {other}"),
+                    }
+                });
+            }
+        }
+        values
+    }
+
+    /// The rows as sorted JSON objects of these columns, to be compared with the server's truth.
+    #[must_use]
+    pub fn objects(&self, columns: &[&str]) -> Vec<Value> {
+        let values: Vec<Vec<Value>> = columns.iter().map(|name| self.column(name)).collect();
+        let rows = (0..self.count()).map(|row| {
+            let members = columns.iter().zip(&values);
+            members
+                .map(|(name, column)| ((*name).to_owned(), column[row].clone()))
+                .collect()
+        });
+        sorted(rows.map(Value::Object).collect())
+    }
+}
+
+/// These columns of the server's records, as [`Rows::objects`] gives them.
+#[must_use]
+pub fn truth(records: &[Value], columns: &[&str]) -> Vec<Value> {
+    let rows = records.iter().map(|record| {
+        let members = columns
+            .iter()
+            .map(|name| ((*name).to_owned(), record[*name].clone()));
+        Value::Object(members.collect())
+    });
+    sorted(rows.collect())
+}
+
+fn sorted(mut rows: Vec<Value>) -> Vec<Value> {
+    rows.sort_by_key(Value::to_string);
+    rows
+}

@@ -1,0 +1,323 @@
+//! The command line: what goes to which stream, and where settings come from.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::process::Stdio;
+
+use connector_sandbox::Options;
+use connector_tests::Workspace;
+use serde_json::json;
+
+use crate::{RESOURCE, expect_truth, server};
+
+#[test]
+fn help_lists_the_settings_with_their_environment_names() {
+    let outcome = Workspace::new().storage().args(["--help"]).run().expect(0);
+    for text in [
+        "--resource",
+        "--out",
+        "--full-refresh",
+        "--limit",
+        "--config",
+        "--dry-run",
+        "--progress",
+        "--log-format",
+        "--report",
+        "--base-url",
+        "STORAGE_BASE_URL",
+        "STORAGE_TOKEN_URL",
+        "STORAGE_CLIENT_ID",
+        "STORAGE_CLIENT_SECRET",
+        "check",
+        "resources",
+        "schema",
+        "preview",
+        "state",
+        "sandbox",
+        "completions",
+    ] {
+        assert!(
+            outcome.stdout.contains(text),
+            "no {text} in\n{}",
+            outcome.stdout
+        );
+    }
+    assert!(
+        !outcome.stdout.contains("--client-secret"),
+        "no secret is a flag"
+    );
+    assert_eq!(outcome.stderr, "");
+}
+
+#[test]
+fn results_go_to_standard_output_and_the_rest_does_not() {
+    let workspace = Workspace::new();
+    let server = server(Options {
+        records: 5,
+        nulls: false,
+        ..Options::default()
+    });
+    let outcome = workspace
+        .storage()
+        .against(&server)
+        .args(["preview", RESOURCE, "--json", "-n", "3"])
+        .run()
+        .expect(0);
+    let records: Vec<serde_json::Value> = outcome
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(records.len(), 3);
+    let truth = server.truth(RESOURCE);
+    for (record, truth) in records.iter().zip(&truth) {
+        assert_eq!(record["file_id"], truth["file_id"]);
+        assert_eq!(record["file_size"], truth["file_size"]);
+    }
+    assert!(!workspace.path("data").exists(), "a preview writes nothing");
+
+    let outcome = workspace
+        .storage()
+        .against(&server)
+        .args(["--progress", "none"])
+        .run()
+        .expect(0);
+    assert!(
+        outcome.stdout.starts_with("resource "),
+        "{}",
+        outcome.stdout
+    );
+    assert!(outcome.stdout.contains("published"));
+    assert!(outcome.stderr.contains("Read it:"), "{}", outcome.stderr);
+}
+
+#[test]
+fn resources_schema_and_state_are_json_on_request() {
+    let workspace = Workspace::new();
+    let resources = workspace
+        .storage()
+        .args(["resources", "--json"])
+        .run()
+        .expect(0)
+        .json();
+    assert_eq!(resources[0]["name"], RESOURCE);
+    assert_eq!(resources[0]["primary_key"], json!(["file_id"]));
+    assert_eq!(resources[0]["write_disposition"], "merge");
+    let schema = workspace
+        .storage()
+        .args(["schema", "--json"])
+        .run()
+        .expect(0)
+        .json();
+    let types: Vec<&str> = schema[RESOURCE]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|c| c["type"].as_str().unwrap())
+        .collect();
+    assert_eq!(types, ["string", "string", "integer", "timestamp", "json"]);
+    workspace
+        .storage()
+        .args(["state"])
+        .run()
+        .expect(0)
+        .says(&["No state"]);
+    workspace.storage().run().expect(0);
+    let state = workspace.storage().args(["state"]).run().expect(0).json();
+    assert_eq!(state["resources"][RESOURCE]["rows"], 1250);
+}
+
+#[test]
+fn settings_come_from_flags_environment_and_file_in_this_order() {
+    let workspace = Workspace::new();
+    let server = server(Options {
+        records: 7,
+        ..Options::default()
+    });
+    fs::write(
+        workspace.path("secret"),
+        format!("{}\n", server.setting("client_secret").unwrap()),
+    )
+    .unwrap();
+    let file = format!(
+        "client_id: {}\nclient_secret_file: secret\nbase_url: http://127.0.0.1:1\nout: elsewhere\n",
+        server.setting("client_id").unwrap()
+    );
+    fs::write(workspace.path("settings.yaml"), file).unwrap();
+    workspace
+        .storage()
+        .args(["--config", "settings.yaml", "--base-url", server.base_url()])
+        .env("STORAGE_BASE_URL", "http://127.0.0.1:2")
+        .run()
+        .expect(0);
+    assert_eq!(server.data_requests().len(), 2);
+    assert!(workspace.path("elsewhere/storage").join(RESOURCE).is_dir());
+    assert!(!workspace.path("data").exists());
+}
+
+#[test]
+fn a_dry_run_sends_and_writes_nothing() {
+    let workspace = Workspace::new();
+    let server = server(Options::default());
+    let outcome = workspace
+        .storage()
+        .against(&server)
+        .args(["--dry-run"])
+        .run()
+        .expect(0);
+    assert!(
+        outcome
+            .stdout
+            .contains("cloud_storage_files ─► data/storage/cloud_storage_files/ (merge)")
+    );
+    assert_eq!(server.requests().len(), 0);
+    assert!(!workspace.path("data").exists());
+}
+
+#[test]
+fn check_reads_one_page_and_writes_nothing() {
+    let workspace = Workspace::new();
+    let server = server(Options::default());
+    let outcome = workspace
+        .storage()
+        .against(&server)
+        .args(["check"])
+        .run()
+        .expect(0);
+    assert!(outcome.stdout.contains("ok"), "{}", outcome.stdout);
+    assert_eq!(server.data_requests().len(), 1);
+    assert!(!workspace.path("data").exists());
+    workspace
+        .storage()
+        .against(&server)
+        .env("STORAGE_CLIENT_ID", "someone")
+        .args(["check"])
+        .run()
+        .expect(3);
+}
+
+#[test]
+fn progress_and_logs_are_json_on_request() {
+    let workspace = Workspace::new();
+    let server = server(Options::default());
+    let outcome = workspace
+        .storage()
+        .against(&server)
+        .args(["--progress", "json", "--log-format", "json", "-vv"])
+        .run()
+        .expect(0);
+    let lines: Vec<serde_json::Value> = outcome
+        .stderr
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let last = lines
+        .iter()
+        .rfind(|line| line["event"] == "progress")
+        .unwrap();
+    assert_eq!(
+        (last["rows"].as_u64(), last["pages"].as_u64()),
+        (Some(1250), Some(13))
+    );
+    assert!(
+        lines
+            .iter()
+            .any(|line| line["fields"]["message"] == "request")
+    );
+    let outcome = workspace
+        .storage()
+        .env("STORAGE_CLIENT_ID", "x")
+        .args(["--log-format", "json"])
+        .run()
+        .expect(2);
+    let error: serde_json::Value =
+        serde_json::from_str(outcome.stderr.lines().last().unwrap()).unwrap();
+    assert_eq!(error["kind"], "configuration");
+    assert_eq!(error["message"], "missing setting `client_secret`");
+}
+
+#[test]
+fn the_report_tells_what_the_run_did() {
+    let workspace = Workspace::new();
+    let server = server(Options::default());
+    workspace
+        .storage()
+        .against(&server)
+        .args(["--report", "report.json"])
+        .run()
+        .expect(0);
+    let report: serde_json::Value =
+        serde_json::from_slice(&fs::read(workspace.path("report.json")).unwrap()).unwrap();
+    let resource = &report["resources"][0];
+    assert_eq!(resource["status"], "published");
+    assert_eq!(resource["rows_read"], 1250);
+    assert_eq!(resource["requests"], 14);
+    assert_eq!(resource["load"]["inserted"], 1250);
+    let runs = workspace.path("data/storage/_connector/runs");
+    let kept = fs::read_dir(runs).unwrap().next().unwrap().unwrap();
+    let kept: serde_json::Value = serde_json::from_slice(&fs::read(kept.path()).unwrap()).unwrap();
+    assert_eq!(kept, report);
+}
+
+#[test]
+fn the_sandbox_serves_another_process() {
+    let workspace = Workspace::new();
+    let mut sandbox = workspace
+        .storage()
+        .args(["sandbox", "--records", "321"])
+        .into_command()
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(sandbox.stdout.take().unwrap()).lines();
+    let exports: Vec<(String, String)> = lines
+        .map_while(Result::ok)
+        .take_while(|line| !line.is_empty())
+        .map(|line| {
+            let (name, value) = line
+                .strip_prefix("export ")
+                .unwrap()
+                .split_once('=')
+                .unwrap();
+            (name.to_owned(), value.to_owned())
+        })
+        .collect();
+    let mut run = workspace.storage();
+    for (name, value) in &exports {
+        run = run.env(name, value);
+    }
+    let outcome = run.run();
+    sandbox.kill().unwrap();
+    sandbox.wait().unwrap();
+    outcome.expect(0);
+    assert_eq!(workspace.rows(RESOURCE).count(), 321);
+}
+
+#[test]
+fn completions_are_printed_for_every_shell() {
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let outcome = Workspace::new()
+            .storage()
+            .args(["completions", shell])
+            .run()
+            .expect(0);
+        assert!(outcome.stdout.contains("full-refresh"), "{shell}");
+    }
+}
+
+#[test]
+fn no_colour_where_it_is_not_wanted() {
+    let workspace = Workspace::new();
+    let server = server(Options::default());
+    let outcome = workspace
+        .storage()
+        .against(&server)
+        .env("NO_COLOR", "1")
+        .args(["-r", "nothing"])
+        .run()
+        .expect(2);
+    assert!(!outcome.stderr.contains('\u{1b}'));
+    workspace.storage().against(&server).run().expect(0);
+    expect_truth(&workspace, &server);
+}
