@@ -80,7 +80,15 @@ fn dispatch(context: &mut Context<'_>, command: clap::Command) -> Result<ExitCod
             rows,
             json,
         } => block_on(preview::run(context, &resource, rows, json)),
-        Action::Sandbox(options) => block_on(sandbox::serve(context, &options)),
+        // An interrupt is how serving ends.
+        Action::Sandbox(options) => match block_on(sandbox::serve(context, &options)) {
+            Err(error)
+                if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::Terminated) =>
+            {
+                Ok(ExitCode::SUCCESS)
+            }
+            served => served,
+        },
         Action::Resources { json } => inspect::resources(context, json),
         Action::Schema { resource, json } => inspect::schema(context, resource.as_deref(), json),
         Action::State => inspect::state(context),

@@ -10,3 +10,8 @@ mod workspace;
 pub use binary::binary;
 pub use dataset::{Files, Rows, truth};
 pub use workspace::{Outcome, Run, Workspace};
+
+/// The examples of the README, which must compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

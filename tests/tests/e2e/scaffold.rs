@@ -36,3 +36,84 @@ fn the_schema_of_the_spec_language_is_printed_and_fresh() {
         serde_json::from_str::<serde_json::Value>(committed).unwrap()
     );
 }
+
+/// The code blocks of the README in this language.
+fn readme_blocks(language: &str) -> Vec<String> {
+    let readme = include_str!("../../../README.md");
+    let mut blocks = Vec::new();
+    let mut block: Option<String> = None;
+    for line in readme.lines() {
+        match &mut block {
+            Some(text) if line == "```" => {
+                blocks.push(std::mem::take(text));
+                block = None;
+            }
+            Some(text) => {
+                text.push_str(line);
+                text.push('\n');
+            }
+            None if line == format!("```{language}") => block = Some(String::new()),
+            None => {}
+        }
+    }
+    blocks
+}
+
+#[test]
+fn the_spec_of_the_readme_works_as_printed() {
+    let workspace = Workspace::new();
+    let specs = readme_blocks("yaml");
+    assert_eq!(specs.len(), 1);
+    std::fs::write(workspace.path("spec.yaml"), &specs[0]).unwrap();
+    cargo_connector(&workspace, &["check", "spec.yaml"]).expect(0);
+
+    // The error that the README shows is the one that this spec gives with the typo in it.
+    let mistaken = specs[0].replace("data_selector", "data_selectr");
+    std::fs::write(workspace.path("spec.yaml"), mistaken).unwrap();
+    let outcome = cargo_connector(&workspace, &["check", "spec.yaml"]).expect(2);
+    let shown = readme_blocks("text")
+        .into_iter()
+        .find(|block| block.starts_with("error["))
+        .unwrap();
+    let said = format!("{}{}", outcome.stdout, outcome.stderr);
+    assert!(
+        said.contains(shown.trim_end()),
+        "the README shows\n{shown}\nbut it is\n{said}"
+    );
+}
+
+#[test]
+fn a_new_connector_is_scaffolded_and_mistakes_write_nothing() {
+    let workspace = Workspace::new();
+    let root = workspace.path("root");
+    std::fs::create_dir_all(root.join("connectors")).unwrap();
+    let manifest = "[workspace]\nmembers = [\"connectors/*\"]\n";
+    std::fs::write(root.join("Cargo.toml"), manifest).unwrap();
+    let root_argument = root.display().to_string();
+    cargo_connector(&workspace, &["new", "my-api", "--root", &root_argument]).expect(0);
+    let folder = root.join("connectors/my-api");
+    for file in [
+        "Cargo.toml",
+        "README.md",
+        "build.rs",
+        "spec.yaml",
+        "src/lib.rs",
+        "src/main.rs",
+    ] {
+        assert!(folder.join(file).is_file(), "{file}");
+    }
+    cargo_connector(
+        &workspace,
+        &["check", &folder.join("spec.yaml").display().to_string()],
+    )
+    .expect(0);
+    for (name, says) in [("my-api", "exists"), ("My Api", "name"), ("../up", "name")] {
+        let outcome =
+            cargo_connector(&workspace, &["new", name, "--root", &root_argument]).expect(2);
+        assert!(outcome.stderr.contains(says), "{}", outcome.stderr);
+    }
+    assert_eq!(
+        std::fs::read_dir(root.join("connectors")).unwrap().count(),
+        1
+    );
+}
