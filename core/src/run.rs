@@ -224,10 +224,7 @@ fn dry_run(context: &Context<'_>, selected: &[Resource]) -> Result<ExitCode> {
     let configured = context.configured()?;
     let out = context.out(&configured);
     let base = if configured.any {
-        let options = crate::ClientOptions {
-            max_wait: context.arguments.max_wait,
-        };
-        let client = crate::Client::with_options(context.connector, configured.settings, &options)?;
+        let client = context.client(configured.settings)?;
         client.0.redactor.url(client.0.site.base())
     } else {
         "the built-in sandbox (nothing is configured)".to_owned()
