@@ -1,7 +1,9 @@
 //! Authentication: what is put into a request, and how it is renewed.
 
 mod oauth2;
+mod store;
 mod token;
+mod token_file;
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -13,6 +15,9 @@ use http::header::{AUTHORIZATION, COOKIE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use url::Url;
 
+pub(crate) use self::store::TokenMemory;
+pub use self::store::{LockedToken, TokenOrigin, TokenStore};
+pub use self::token_file::TokenFile;
 use crate::http::{RetryPolicy, Transport};
 use crate::meter::Meter;
 use crate::secret::Redactor;
@@ -88,6 +93,8 @@ pub(crate) struct AuthContext<'a> {
     pub token_url: Option<Url>,
     /// The names of the settings that hold the credentials, for advice.
     pub environment: Vec<String>,
+    /// Where replaced refresh tokens are kept.
+    pub tokens: Arc<dyn TokenStore>,
 }
 
 /// The authenticator of a plan.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use connector_plan::{Auth, Expression, Plan, Resource, Root, SettingRole, Step, Template};
 
-use crate::auth::{AuthContext, Authenticator, authenticator};
+use crate::auth::{AuthContext, Authenticator, TokenMemory, TokenStore, authenticator};
 use crate::http::{RetryPolicy, Session, Transport, TransportOptions};
 use crate::secret::Redactor;
 use crate::settings::SettingSources;
@@ -38,6 +38,9 @@ pub(crate) struct Inner {
 pub struct ClientOptions {
     /// The longest wait before a retry, in place of a longer one of the spec.
     pub max_wait: Option<Duration>,
+    /// Where refresh tokens that the API replaces are kept; in memory by default. A program that is
+    /// started again needs a lasting one, such as [`TokenFile`](crate::TokenFile).
+    pub token_store: Option<Arc<dyn TokenStore>>,
 }
 
 impl Client {
@@ -95,6 +98,10 @@ impl Client {
             .settings
             .iter()
             .find(|setting| setting.role == SettingRole::TokenUrl);
+        let tokens = options
+            .token_store
+            .clone()
+            .unwrap_or_else(|| Arc::new(TokenMemory::default()));
         let make_auth = |auth: &Auth| -> Result<Arc<dyn Authenticator>> {
             let token_url = match auth {
                 Auth::Oauth2(oauth2) => {
@@ -122,6 +129,7 @@ impl Client {
                 redactor: redactor.clone(),
                 token_url,
                 environment: environment_of(auth, &plan),
+                tokens: Arc::clone(&tokens),
             };
             authenticator(auth, &context)
         };

@@ -226,6 +226,7 @@ fn dry_run(context: &Context<'_>, selected: &[Resource]) -> Result<ExitCode> {
     let base = if configured.any {
         let options = crate::ClientOptions {
             max_wait: context.arguments.max_wait,
+            ..crate::ClientOptions::default()
         };
         let client = crate::Client::with_options(context.connector, configured.settings, &options)?;
         client.0.redactor.url(client.0.site.base())

@@ -1,7 +1,8 @@
 //! What every command works with: the plan, the arguments, and the API they point at.
 
 use std::future::Future;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use connector_plan::sandbox::{RunningSandbox, SandboxOptions, StartSandbox};
 use connector_plan::{Plan, Resource, SettingRole};
@@ -9,7 +10,9 @@ use connector_plan::{Plan, Resource, SettingRole};
 use super::arguments::Arguments;
 use super::console::Console;
 use crate::settings::{Configured, SettingSources};
-use crate::{Client, ClientOptions, Connector, Error, ErrorKind, Result, Secret, Settings};
+use crate::{
+    Client, ClientOptions, Connector, Error, ErrorKind, Result, Secret, Settings, TokenFile,
+};
 
 /// What every command works with.
 #[derive(Debug)]
@@ -47,6 +50,14 @@ impl Context<'_> {
             .unwrap_or_else(|| PathBuf::from("data"))
     }
 
+    /// Where refresh tokens that the API replaces are kept: beside the state, which is never
+    /// copied or shown to anybody together with it.
+    fn token_file(&self, out: &Path) -> PathBuf {
+        out.join(&self.plan.name)
+            .join("_connector")
+            .join("tokens.json")
+    }
+
     /// The API that the settings point at, or the sandbox when there are none.
     pub(crate) fn api(&self) -> Result<Api> {
         let configured = self.configured()?;
@@ -60,6 +71,11 @@ impl Context<'_> {
         };
         let options = ClientOptions {
             max_wait: self.arguments.max_wait,
+            token_store: match &sandbox {
+                // Its tokens end with it.
+                Some(_) => None,
+                None => Some(Arc::new(TokenFile::new(self.token_file(&out)))),
+            },
         };
         let client = Client::with_options(self.connector, settings, &options)?;
         Ok(Api {
