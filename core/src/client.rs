@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use connector_plan::{Auth, Expression, Plan, Resource, Root, SettingRole, Step, Template};
 
-use crate::auth::{AuthContext, Authenticator, TokenMemory, TokenStore, authenticator};
+use crate::auth::{AuthContext, Authenticator, CustomAuth, TokenMemory, TokenStore, authenticator};
 use crate::http::{RetryPolicy, Session, Transport, TransportOptions};
 use crate::secret::Redactor;
 use crate::settings::SettingSources;
@@ -41,6 +41,9 @@ pub struct ClientOptions {
     /// Where refresh tokens that the API replaces are kept; in memory by default. A program that is
     /// started again needs a lasting one, such as [`TokenFile`](crate::TokenFile).
     pub token_store: Option<Arc<dyn TokenStore>>,
+    /// Authentication of the program's own, in place of the client's in the spec. Resources that
+    /// have authentication of their own keep it.
+    pub auth: Option<Arc<dyn crate::Auth>>,
 }
 
 impl Client {
@@ -144,7 +147,10 @@ impl Client {
             ),
             home: home.clone(),
         };
-        let shared = make_auth(&plan.client.auth)?;
+        let shared: Arc<dyn Authenticator> = match &options.auth {
+            Some(auth) => Arc::new(CustomAuth::new(Arc::clone(auth), redactor.clone())),
+            None => make_auth(&plan.client.auth)?,
+        };
         let mut own_sessions = BTreeMap::new();
         for resource in &plan.resources {
             let auth = match &resource.endpoint.auth {

@@ -71,6 +71,7 @@ impl Context<'_> {
         };
         let options = ClientOptions {
             max_wait: self.arguments.max_wait,
+            auth: None,
             token_store: match &sandbox {
                 // Its tokens end with it.
                 Some(_) => None,
