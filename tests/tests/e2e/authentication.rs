@@ -22,8 +22,8 @@ fn connector(auth: &str, second: &str) -> Connector {
          - name: second\n  endpoint: {{path: second, data_selector: data{second}}}\n"
     );
     let source = connector_codegen::Source::new("spec.yaml", spec);
-    let (ir, _) = connector_codegen::lower(&source, &connector_codegen::LowerOptions::new("probe"))
-        .unwrap_or_else(|error| panic!("{error}"));
+    let (ir, _) =
+        connector_codegen::lower(&source, &connector_codegen::LowerOptions::new("probe")).unwrap();
     Connector {
         name: "probe",
         version: "0.0.0",
