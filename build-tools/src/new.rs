@@ -15,6 +15,7 @@ use crate::{Error, ErrorKind, Streams, spec_file};
 const TAKEN: &[&str] = &[
     "build-tools",
     "codegen",
+    "contract",
     "core",
     "dataset",
     "decode",
@@ -36,6 +37,10 @@ const FILES: &[(&str, &str)] = &[
     ("build.rs", include_str!("../template/build.rs.template")),
     ("src/lib.rs", include_str!("../template/lib.rs.template")),
     ("src/main.rs", include_str!("../template/main.rs.template")),
+    (
+        "tests/contract.rs",
+        include_str!("../template/contract.rs.template"),
+    ),
 ];
 
 const SPEC: &str = include_str!("../template/spec.yaml.template");

@@ -83,6 +83,7 @@ fn a_new_connector_has_a_spec_without_warnings() {
         "spec.yaml",
         "src/lib.rs",
         "src/main.rs",
+        "tests/contract.rs",
     ] {
         let text = fs::read_to_string(folder.join(path)).unwrap();
         let placeholder = ["@name@", "@crate@", "@prefix@", "@resource@", "@settings@"]

@@ -1,19 +1,27 @@
 //! Authentication: what is put into a request, and how it is renewed.
 
+mod custom;
 mod oauth2;
+mod store;
 mod token;
+mod token_file;
 
 use std::fmt::Debug;
 use std::sync::Arc;
 
 use base64::Engine as _;
-use connector_plan::{ApiKeyLocation, Auth, NamedTemplate};
+use connector_plan::{ApiKeyLocation, Auth as AuthPlan, NamedTemplate};
 use futures_util::future::BoxFuture;
 use http::header::{AUTHORIZATION, COOKIE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use url::Url;
 
-use crate::http::{RetryPolicy, Transport};
+pub(crate) use self::custom::CustomAuth;
+pub use self::custom::{Auth, AuthRequest, Grant};
+pub(crate) use self::store::TokenMemory;
+pub use self::store::{LockedToken, TokenOrigin, TokenStore};
+pub use self::token_file::TokenFile;
+use crate::http::{Request, RetryPolicy, Transport};
 use crate::meter::Meter;
 use crate::secret::Redactor;
 use crate::template::{Scope, render_text};
@@ -21,8 +29,12 @@ use crate::{Error, ErrorKind, Result, Secret};
 
 /// Gives requests their credentials.
 pub(crate) trait Authenticator: Debug + Send + Sync {
-    /// The credentials of the next request.
-    fn credentials<'a>(&'a self, meter: &'a Meter) -> BoxFuture<'a, Result<Arc<Credentials>>>;
+    /// The credentials of a request.
+    fn credentials<'a>(
+        &'a self,
+        request: &'a Request,
+        meter: &'a Meter,
+    ) -> BoxFuture<'a, Result<Arc<Credentials>>>;
 
     /// Replaces credentials that the API refused; false when there are no others to be had.
     fn renew<'a>(
@@ -88,21 +100,23 @@ pub(crate) struct AuthContext<'a> {
     pub token_url: Option<Url>,
     /// The names of the settings that hold the credentials, for advice.
     pub environment: Vec<String>,
+    /// Where replaced refresh tokens are kept.
+    pub tokens: Arc<dyn TokenStore>,
 }
 
 /// The authenticator of a plan.
 pub(crate) fn authenticator(
-    auth: &Auth,
+    auth: &AuthPlan,
     context: &AuthContext<'_>,
 ) -> Result<Arc<dyn Authenticator>> {
     let credentials = match auth {
-        Auth::None => Credentials::default(),
-        Auth::Oauth2(oauth2) => {
+        AuthPlan::None => Credentials::default(),
+        AuthPlan::Oauth2(oauth2) => {
             let source = oauth2::OAuth2Source::new(oauth2, context)?;
             return Ok(Arc::new(token::TokenAuth::new(Box::new(source))));
         }
-        Auth::Bearer { token } => Credentials::bearer(&context.secret(token)?, 0)?,
-        Auth::ApiKey {
+        AuthPlan::Bearer { token } => Credentials::bearer(&context.secret(token)?, 0)?,
+        AuthPlan::ApiKey {
             name,
             value,
             location,
@@ -123,7 +137,7 @@ pub(crate) fn authenticator(
                 },
             }
         }
-        Auth::HttpBasic { username, password } => {
+        AuthPlan::HttpBasic { username, password } => {
             let username = render_text(username, context.scope)?.0;
             let password = context.secret(password)?;
             Credentials {
@@ -170,7 +184,11 @@ impl AuthContext<'_> {
 struct Fixed(Arc<Credentials>);
 
 impl Authenticator for Fixed {
-    fn credentials<'a>(&'a self, _: &'a Meter) -> BoxFuture<'a, Result<Arc<Credentials>>> {
+    fn credentials<'a>(
+        &'a self,
+        _: &'a Request,
+        _: &'a Meter,
+    ) -> BoxFuture<'a, Result<Arc<Credentials>>> {
         Box::pin(async { Ok(Arc::clone(&self.0)) })
     }
 

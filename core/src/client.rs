@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use connector_plan::{Auth, Expression, Plan, Resource, Root, SettingRole, Step, Template};
 
-use crate::auth::{AuthContext, Authenticator, authenticator};
+use crate::auth::{AuthContext, Authenticator, CustomAuth, TokenMemory, TokenStore, authenticator};
 use crate::http::{RetryPolicy, Session, Transport, TransportOptions};
 use crate::secret::Redactor;
 use crate::settings::SettingSources;
@@ -41,6 +41,12 @@ pub struct ClientOptions {
     pub max_wait: Option<Duration>,
     /// A PEM file of certificate authorities to trust beside the system's.
     pub ca_file: Option<PathBuf>,
+    /// Where refresh tokens that the API replaces are kept; in memory by default. A program that is
+    /// started again needs a lasting one, such as [`TokenFile`](crate::TokenFile).
+    pub token_store: Option<Arc<dyn TokenStore>>,
+    /// Authentication of the program's own, in place of the client's in the spec. Resources that
+    /// have authentication of their own keep it.
+    pub auth: Option<Arc<dyn crate::Auth>>,
 }
 
 impl Client {
@@ -99,6 +105,10 @@ impl Client {
             .settings
             .iter()
             .find(|setting| setting.role == SettingRole::TokenUrl);
+        let tokens = options
+            .token_store
+            .clone()
+            .unwrap_or_else(|| Arc::new(TokenMemory::default()));
         let make_auth = |auth: &Auth| -> Result<Arc<dyn Authenticator>> {
             let token_url = match auth {
                 Auth::Oauth2(oauth2) => {
@@ -126,6 +136,7 @@ impl Client {
                 redactor: redactor.clone(),
                 token_url,
                 environment: environment_of(auth, &plan),
+                tokens: Arc::clone(&tokens),
             };
             authenticator(auth, &context)
         };
@@ -140,7 +151,10 @@ impl Client {
             ),
             home: home.clone(),
         };
-        let shared = make_auth(&plan.client.auth)?;
+        let shared: Arc<dyn Authenticator> = match &options.auth {
+            Some(auth) => Arc::new(CustomAuth::new(Arc::clone(auth), redactor.clone())),
+            None => make_auth(&plan.client.auth)?,
+        };
         let mut own_sessions = BTreeMap::new();
         for resource in &plan.resources {
             let auth = match &resource.endpoint.auth {

@@ -31,6 +31,7 @@ mod urls;
 
 /// The Arrow version whose types this crate's functions return.
 pub use arrow;
+pub use auth::{Auth, AuthRequest, Grant, LockedToken, TokenFile, TokenOrigin, TokenStore};
 pub use client::{Client, ClientOptions};
 pub use connector::Connector;
 pub use error::{Error, ErrorKind, Result};

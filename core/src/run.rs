@@ -236,7 +236,7 @@ fn dry_run(context: &Context<'_>, selected: &[Resource]) -> Result<ExitCode> {
     let configured = context.configured()?;
     let out = context.out(&configured);
     let base = if configured.any {
-        let client = context.client(configured.settings)?;
+        let client = context.client(configured.settings, None)?;
         client.0.redactor.url(client.0.site.base())
     } else {
         "the built-in sandbox (nothing is configured)".to_owned()

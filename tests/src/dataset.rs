@@ -35,14 +35,19 @@ impl Files {
 
     /// The first file whose content has this text.
     pub(crate) fn containing(folder: &Path, text: &str) -> Option<PathBuf> {
-        let mut found = None;
+        Self::all_containing(folder, text).into_iter().next()
+    }
+
+    /// The files whose content has this text.
+    pub(crate) fn all_containing(folder: &Path, text: &str) -> Vec<PathBuf> {
+        let mut found = Vec::new();
         walk(folder, &mut |path| {
             let content = fs::read(path).unwrap_or_default();
             if content
                 .windows(text.len())
                 .any(|window| window == text.as_bytes())
             {
-                found = Some(path.to_owned());
+                found.push(path.to_owned());
             }
         });
         found

@@ -65,6 +65,12 @@ impl Workspace {
         Files::below(&self.path("data"))
     }
 
+    /// The files here whose content has this text.
+    #[must_use]
+    pub fn holding(&self, text: &str) -> Vec<PathBuf> {
+        Files::all_containing(self.0.path(), text)
+    }
+
     /// The rows of a dataset of `connector-storage`.
     #[must_use]
     pub fn rows(&self, resource: &str) -> Rows {

@@ -14,6 +14,7 @@ use oauth2::{
 use url::Url;
 
 use super::AuthContext;
+use super::store::{TokenOrigin, TokenStore};
 use super::token::{Token, TokenSource};
 use crate::http::{Call, Response, RetryPolicy, SendError, Transport};
 use crate::meter::Meter;
@@ -36,6 +37,7 @@ pub(crate) struct OAuth2Source {
     transport: Arc<Transport>,
     retry: RetryPolicy,
     redactor: Redactor,
+    tokens: Arc<dyn TokenStore>,
 }
 
 impl OAuth2Source {
@@ -72,6 +74,7 @@ impl OAuth2Source {
             transport: Arc::clone(&context.transport),
             retry: context.retry.clone(),
             redactor: context.redactor.clone(),
+            tokens: Arc::clone(&context.tokens),
         })
     }
 
@@ -82,11 +85,25 @@ impl OAuth2Source {
         if let Some(secret) = &self.client_secret {
             client = client.set_client_secret(ClientSecret::new(secret.expose().to_owned()));
         }
+        let origin = self
+            .refresh_token
+            .as_ref()
+            .map(|token| TokenOrigin::new(self.url.as_str(), &self.client_id, token));
+        // Held until the successor is kept: whoever comes next must not send the same token again.
+        let mut locked = match &origin {
+            Some(origin) => Some(self.tokens.lock(origin).await?),
+            None => None,
+        };
+        let stored = locked.as_ref().and_then(|locked| locked.current()).cloned();
+        if let Some(token) = &stored {
+            self.redactor.learn(token);
+        }
         let exchange = Exchange {
             source: self,
+            stored: stored.is_some(),
             meter,
         };
-        let response = match &self.refresh_token {
+        let response = match stored.as_ref().or(self.refresh_token.as_ref()) {
             None => {
                 let mut request = client.exchange_client_credentials();
                 for scope in &self.scopes {
@@ -116,8 +133,12 @@ impl OAuth2Source {
         let value = Secret::from(response.access_token().secret().as_str());
         self.redactor.learn(&value);
         if let Some(rotated) = response.refresh_token() {
-            self.redactor
-                .learn(&Secret::from(rotated.secret().as_str()));
+            let rotated = Secret::from(rotated.secret().as_str());
+            self.redactor.learn(&rotated);
+            let sent = stored.as_ref().or(self.refresh_token.as_ref());
+            if let Some(locked) = locked.as_mut().filter(|_| sent != Some(&rotated)) {
+                locked.replace(&rotated)?;
+            }
         }
         // A lifetime of zero says nothing: a `401` will tell when the token has ended.
         let lifetime = response.expires_in().filter(|lifetime| !lifetime.is_zero());
@@ -131,6 +152,7 @@ impl OAuth2Source {
     async fn exchange(
         &self,
         request: HttpRequest,
+        stored: bool,
         meter: &Meter,
     ) -> std::result::Result<HttpResponse, Refused> {
         let (parts, body) = request.into_parts();
@@ -155,7 +177,7 @@ impl OAuth2Source {
                     let retryable = self.retry.retries_status(response.status.as_u16());
                     (
                         SendError {
-                            error: self.refused(&response),
+                            error: self.refused(&response, stored),
                             retryable,
                         },
                         Some(response.headers),
@@ -209,7 +231,7 @@ impl OAuth2Source {
     }
 
     /// The error of an answer other than 2xx (RFC 6749, section 5.2).
-    fn refused(&self, response: &Response) -> Error {
+    fn refused(&self, response: &Response, stored: bool) -> Error {
         let status = response.status;
         let code = serde_json::from_slice::<Json>(&response.body)
             .ok()
@@ -218,8 +240,22 @@ impl OAuth2Source {
         let request = self.transport.describe(&Method::POST, &self.url);
         if matches!(status.as_u16(), 400 | 401 | 403) {
             let code = code.unwrap_or_else(|| status.to_string());
-            let message = format!("the token endpoint refused the credentials: `{code}`");
+            let what = if stored {
+                "the stored refresh token"
+            } else {
+                "the credentials"
+            };
+            let message = format!("the token endpoint refused {what}: `{code}`");
             let error = Error::new(ErrorKind::Authentication, message).with("request", request);
+            if self.refresh_token.is_some() && code == "invalid_grant" {
+                let setting = self
+                    .environment
+                    .last()
+                    .map_or("the setting", String::as_str);
+                return error.hint(format!(
+                    "it has ended, or something else has used it: log in again and set {setting} to the new refresh token"
+                ));
+            }
             return if self.environment.is_empty() {
                 error
             } else {
@@ -258,6 +294,8 @@ impl TokenSource for OAuth2Source {
 /// Our own HTTP for the `oauth2` crate: the same transport, limits and retries as for pages.
 struct Exchange<'a> {
     source: &'a OAuth2Source,
+    /// Whether the refresh token is one that the API gave, not the configured one.
+    stored: bool,
     meter: &'a Meter,
 }
 
@@ -266,7 +304,7 @@ impl<'c> AsyncHttpClient<'c> for Exchange<'_> {
     type Future = BoxFuture<'c, std::result::Result<HttpResponse, Refused>>;
 
     fn call(&'c self, request: HttpRequest) -> Self::Future {
-        Box::pin(self.source.exchange(request, self.meter))
+        Box::pin(self.source.exchange(request, self.stored, self.meter))
     }
 }
 

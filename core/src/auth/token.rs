@@ -8,6 +8,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::Mutex;
 
 use super::{Authenticator, Credentials};
+use crate::http::Request;
 use crate::meter::Meter;
 use crate::{Result, Secret};
 
@@ -67,7 +68,11 @@ fn renew_at(asked_at: Instant, lifetime: Duration) -> Option<Instant> {
 }
 
 impl Authenticator for TokenAuth {
-    fn credentials<'a>(&'a self, meter: &'a Meter) -> BoxFuture<'a, Result<Arc<Credentials>>> {
+    fn credentials<'a>(
+        &'a self,
+        _: &'a Request,
+        meter: &'a Meter,
+    ) -> BoxFuture<'a, Result<Arc<Credentials>>> {
         Box::pin(async move {
             let mut current = self.current.lock().await;
             if let Some(current) = current.as_ref()
@@ -137,6 +142,15 @@ mod tests {
         (Arc::new(TokenAuth::new(Box::new(source))), fetched)
     }
 
+    fn request() -> Request {
+        Request {
+            method: http::Method::GET,
+            url: "https://api.example.com/".parse().unwrap(),
+            headers: HeaderMap::new(),
+            body: None,
+        }
+    }
+
     fn header(credentials: &Credentials) -> String {
         let mut headers = HeaderMap::new();
         let mut url = "https://api.example.com/".parse().unwrap();
@@ -148,7 +162,10 @@ mod tests {
     async fn many_requests_share_one_fetch() -> Result<()> {
         let (auth, fetched) = auth(3600);
         let meter = Meter::default();
-        let all = futures_util::future::join_all((0..50).map(|_| auth.credentials(&meter))).await;
+        let request = request();
+        let all =
+            futures_util::future::join_all((0..50).map(|_| auth.credentials(&request, &meter)))
+                .await;
         for credentials in all {
             assert_eq!(header(&*credentials?), "Bearer token-0");
         }
@@ -169,8 +186,14 @@ mod tests {
     async fn a_token_that_has_ended_is_fetched_again() -> Result<()> {
         let (auth, fetched) = auth(0);
         let meter = Meter::default();
-        assert_eq!(header(&*auth.credentials(&meter).await?), "Bearer token-0");
-        assert_eq!(header(&*auth.credentials(&meter).await?), "Bearer token-1");
+        assert_eq!(
+            header(&*auth.credentials(&request(), &meter).await?),
+            "Bearer token-0"
+        );
+        assert_eq!(
+            header(&*auth.credentials(&request(), &meter).await?),
+            "Bearer token-1"
+        );
         assert_eq!(fetched.load(Relaxed), 2);
         Ok(())
     }
@@ -179,7 +202,7 @@ mod tests {
     async fn many_refusals_of_one_token_renew_it_once() -> Result<()> {
         let (auth, fetched) = auth(3600);
         let meter = Meter::default();
-        let refused = auth.credentials(&meter).await?;
+        let refused = auth.credentials(&request(), &meter).await?;
         let renewals =
             futures_util::future::join_all((0..20).map(|_| auth.renew(&refused, &meter))).await;
         assert!(
@@ -188,7 +211,10 @@ mod tests {
                 .all(|renewed| renewed.is_ok_and(|renewed| renewed))
         );
         assert_eq!(fetched.load(Relaxed), 2);
-        assert_eq!(header(&*auth.credentials(&meter).await?), "Bearer token-1");
+        assert_eq!(
+            header(&*auth.credentials(&request(), &meter).await?),
+            "Bearer token-1"
+        );
         Ok(())
     }
 }

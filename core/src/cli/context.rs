@@ -1,7 +1,8 @@
 //! What every command works with: the plan, the arguments, and the API they point at.
 
 use std::future::Future;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use connector_plan::sandbox::{RunningSandbox, SandboxOptions, StartSandbox};
 use connector_plan::{Plan, Resource, SettingRole};
@@ -9,7 +10,10 @@ use connector_plan::{Plan, Resource, SettingRole};
 use super::arguments::Arguments;
 use super::console::Console;
 use crate::settings::{Configured, SettingSources};
-use crate::{Client, ClientOptions, Connector, Error, ErrorKind, Result, Secret, Settings};
+use crate::{
+    Client, ClientOptions, Connector, Error, ErrorKind, Result, Secret, Settings, TokenFile,
+    TokenStore,
+};
 
 /// What every command works with.
 #[derive(Debug)]
@@ -47,6 +51,14 @@ impl Context<'_> {
             .unwrap_or_else(|| PathBuf::from("data"))
     }
 
+    /// Where refresh tokens that the API replaces are kept: beside the state, which is never
+    /// copied or shown to anybody together with it.
+    fn token_file(&self, out: &Path) -> PathBuf {
+        out.join(&self.plan.name)
+            .join("_connector")
+            .join("tokens.json")
+    }
+
     /// The API that the settings point at, or the sandbox when there are none.
     pub(crate) fn api(&self) -> Result<Api> {
         let configured = self.configured()?;
@@ -58,7 +70,12 @@ impl Context<'_> {
             self.announce(&sandbox);
             (self.sandbox_settings(&sandbox), Some(sandbox))
         };
-        let client = self.client(settings)?;
+        let token_store: Option<Arc<dyn TokenStore>> = match &sandbox {
+            // Its tokens end with it.
+            Some(_) => None,
+            None => Some(Arc::new(TokenFile::new(self.token_file(&out)))),
+        };
+        let client = self.client(settings, token_store)?;
         Ok(Api {
             client,
             out,
@@ -67,10 +84,16 @@ impl Context<'_> {
     }
 
     /// A client with these settings and the options of the command line.
-    pub(crate) fn client(&self, settings: Settings) -> Result<Client> {
+    pub(crate) fn client(
+        &self,
+        settings: Settings,
+        token_store: Option<Arc<dyn TokenStore>>,
+    ) -> Result<Client> {
         let options = ClientOptions {
             max_wait: self.arguments.max_wait,
             ca_file: self.arguments.ca_file.clone(),
+            token_store,
+            auth: None,
         };
         Client::with_options(self.connector, settings, &options)
     }

@@ -39,7 +39,7 @@ impl Session {
         let mut retries = 0;
         let mut renewed = false;
         loop {
-            let credentials = self.auth.credentials(meter).await?;
+            let credentials = self.auth.credentials(request, meter).await?;
             meter.request();
             let outcome = self
                 .transport

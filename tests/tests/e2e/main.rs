@@ -2,10 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot start has failed")]
 
+mod authentication;
 mod bad_input;
 mod command_line;
 mod datasets;
 mod faults;
+mod rotation;
 mod scaffold;
 mod tokens;
 

@@ -99,6 +99,7 @@ fn a_new_connector_is_scaffolded_and_mistakes_write_nothing() {
         "spec.yaml",
         "src/lib.rs",
         "src/main.rs",
+        "tests/contract.rs",
     ] {
         assert!(folder.join(file).is_file(), "{file}");
     }
