@@ -5,6 +5,7 @@
 mod bad_input;
 mod command_line;
 mod datasets;
+mod expressions;
 mod faults;
 mod scaffold;
 mod tokens;
