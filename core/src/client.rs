@@ -1,6 +1,7 @@
 //! A connector's client: its plan, its settings and one set of credentials for all requests.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,6 +39,8 @@ pub(crate) struct Inner {
 pub struct ClientOptions {
     /// The longest wait before a retry, in place of a longer one of the spec.
     pub max_wait: Option<Duration>,
+    /// A PEM file of certificate authorities to trust beside the system's.
+    pub ca_file: Option<PathBuf>,
 }
 
 impl Client {
@@ -86,6 +89,7 @@ impl Client {
                 timeouts: plan.client.timeouts,
                 allowed_hosts: plan.client.allowed_hosts.clone(),
                 max_body: MAX_BODY,
+                ca_file: options.ca_file.clone(),
                 loopback: is_loopback(site.base()),
             },
             redactor.clone(),

@@ -1,6 +1,7 @@
 //! HTTP: one request with credentials bound to their origin, redirects, retries and body limits.
 
 mod retry;
+mod roots;
 mod session;
 mod transport;
 

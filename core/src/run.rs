@@ -130,11 +130,7 @@ async fn read(
     };
     let extracted = extract.run(sender).await;
     // A writer that failed ends the reading too: its error is the cause.
-    let load = writer
-        .finish()
-        .await
-        .map_err(convert::dataset_error)
-        .map_err(with_resource)?;
+    let load = writer.finish().await.map_err(with_resource)?;
     let extracted = extracted?;
     let report = blocking(move || load.commit(None))
         .await?
@@ -172,7 +168,9 @@ fn check_limit(limit: Option<u64>, store: &Store, resource: &Resource) -> Result
 
 /// Encodes batches on a thread of its own.
 #[derive(Debug)]
-struct Writer(thread::JoinHandle<Result<Load, connector_dataset::Error>>);
+struct Writer(Option<WriterThread>);
+
+type WriterThread = thread::JoinHandle<Result<Load, connector_dataset::Error>>;
 
 impl Writer {
     fn start(
@@ -187,7 +185,7 @@ impl Writer {
                 }
                 Ok(load)
             })
-            .map(Self)
+            .map(|thread| Self(Some(thread)))
             .map_err(|error| {
                 Error::new(ErrorKind::Internal, "the writer thread cannot be started")
                     .caused_by(error)
@@ -195,12 +193,26 @@ impl Writer {
     }
 
     /// Waits for the last batch. Every sender is gone by now, so the thread ends.
-    async fn finish(self) -> Result<Load, connector_dataset::Error> {
-        match tokio::task::spawn_blocking(move || self.0.join()).await {
-            Ok(Ok(load)) => load,
+    async fn finish(mut self) -> Result<Load> {
+        let thread = self.0.take();
+        match blocking(|| thread.map(WriterThread::join)).await? {
+            Some(Ok(load)) => load.map_err(convert::dataset_error),
             // A panic of the writer is a defect: it goes on to the caller instead of being hidden.
-            Ok(Err(panic)) => std::panic::resume_unwind(panic),
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
+            Some(Err(panic)) => std::panic::resume_unwind(panic),
+            None => Err(Error::new(
+                ErrorKind::Internal,
+                "the writer has already ended",
+            )),
+        }
+    }
+}
+
+impl Drop for Writer {
+    /// An interrupted run waits for its writer, which removes what it has staged.
+    fn drop(&mut self) {
+        if let Some(thread) = self.0.take() {
+            // What became of the load no longer matters: it is not committed.
+            drop(thread.join());
         }
     }
 }
@@ -225,10 +237,7 @@ fn dry_run(context: &Context<'_>, selected: &[Resource]) -> Result<ExitCode> {
     let configured = context.configured()?;
     let out = context.out(&configured);
     let base = if configured.any {
-        let options = crate::ClientOptions {
-            max_wait: context.arguments.max_wait,
-        };
-        let client = crate::Client::with_options(context.connector, configured.settings, &options)?;
+        let client = context.client(configured.settings)?;
         client.0.redactor.url(client.0.site.base())
     } else {
         "the built-in sandbox (nothing is configured)".to_owned()

@@ -258,7 +258,7 @@ impl Drop for UnderWay<'_> {
 async fn read(mut body: Incoming) -> Result<Option<Bytes>, hyper::Error> {
     let mut bytes = BytesMut::new();
     while let Some(frame) =
-        futures_util::future::poll_fn(|cx| std::pin::Pin::new(&mut body).poll_frame(cx)).await
+        std::future::poll_fn(|cx| std::pin::Pin::new(&mut body).poll_frame(cx)).await
     {
         if let Ok(data) = frame?.into_data() {
             if bytes.len() + data.len() > MAX_REQUEST_BODY {

@@ -26,6 +26,7 @@ pub(crate) struct Arguments {
     pub verbosity: u8,
     pub report: Option<PathBuf>,
     pub max_wait: Option<Duration>,
+    pub ca_file: Option<PathBuf>,
     /// Settings given as flags, by setting name.
     pub settings: BTreeMap<String, String>,
 }
@@ -122,6 +123,13 @@ pub(crate) fn command(connector: &Connector, plan: &Plan) -> Command {
             path("config", "Read settings from this YAML file")
                 .short('c')
                 .global(true),
+        )
+        .arg(
+            path(
+                "ca-file",
+                "Trust the certificate authorities of this PEM file, too",
+            )
+            .global(true),
         )
         .arg(
             Arg::new("max-wait")
@@ -368,6 +376,7 @@ impl Arguments {
             verbosity: at.get_count("verbose"),
             report: matches.get_one::<PathBuf>("report").cloned(),
             max_wait: at.get_one::<Duration>("max-wait").copied(),
+            ca_file: at.get_one::<PathBuf>("ca-file").cloned(),
             settings,
         }
     }

@@ -58,15 +58,21 @@ impl Context<'_> {
             self.announce(&sandbox);
             (self.sandbox_settings(&sandbox), Some(sandbox))
         };
-        let options = ClientOptions {
-            max_wait: self.arguments.max_wait,
-        };
-        let client = Client::with_options(self.connector, settings, &options)?;
+        let client = self.client(settings)?;
         Ok(Api {
             client,
             out,
             sandbox,
         })
+    }
+
+    /// A client with these settings and the options of the command line.
+    pub(crate) fn client(&self, settings: Settings) -> Result<Client> {
+        let options = ClientOptions {
+            max_wait: self.arguments.max_wait,
+            ca_file: self.arguments.ca_file.clone(),
+        };
+        Client::with_options(self.connector, settings, &options)
     }
 
     pub(crate) fn sandbox(&self, options: &SandboxOptions) -> Result<RunningSandbox> {

@@ -1,5 +1,6 @@
 //! One exchange with a server: redirects under our own rule, bodies under a limit.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -7,6 +8,7 @@ use http::header::{ACCEPT, CONTENT_TYPE, LOCATION};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use url::{Origin, Url};
 
+use super::roots;
 use crate::auth::Credentials;
 use crate::secret::Redactor;
 use crate::{Error, ErrorKind, Result};
@@ -23,6 +25,8 @@ pub(crate) struct TransportOptions {
     pub allowed_hosts: Vec<String>,
     /// The largest body after decompression, in bytes.
     pub max_body: usize,
+    /// A PEM file of certificate authorities to trust beside the system's.
+    pub ca_file: Option<PathBuf>,
     /// Whether every request goes to this machine, where no proxy has a place.
     pub loopback: bool,
 }
@@ -77,25 +81,25 @@ impl SendError {
 impl Transport {
     pub(crate) fn new(options: TransportOptions, redactor: Redactor) -> Result<Self> {
         let timeouts = options.timeouts;
-        let mut builder = reqwest::Client::builder()
-            .user_agent(options.user_agent)
-            // Redirects are followed here, where the origin rule is known; no Referer, because a
-            // URL may carry secrets.
-            .redirect(reqwest::redirect::Policy::none())
-            .referer(false)
-            .retry(reqwest::retry::never())
-            .connect_timeout(Duration::from_secs_f64(timeouts.connect))
-            .read_timeout(Duration::from_secs_f64(timeouts.read))
-            .timeout(Duration::from_secs_f64(timeouts.total))
-            .tcp_nodelay(true);
-        if options.loopback {
-            builder = builder.no_proxy();
-        }
-        let client = builder.build().map_err(|error| {
-            Error::new(ErrorKind::Configuration, "the HTTP client cannot be set up")
-                .hint("install the system's CA certificates (package `ca-certificates`)")
-                .caused_by(error)
-        })?;
+        let builder = || {
+            let builder = reqwest::Client::builder()
+                .user_agent(&options.user_agent)
+                // Redirects are followed here, where the origin rule is known; no Referer, because
+                // a URL may carry secrets.
+                .redirect(reqwest::redirect::Policy::none())
+                .referer(false)
+                .retry(reqwest::retry::never())
+                .connect_timeout(Duration::from_secs_f64(timeouts.connect))
+                .read_timeout(Duration::from_secs_f64(timeouts.read))
+                .timeout(Duration::from_secs_f64(timeouts.total))
+                .tcp_nodelay(true);
+            if options.loopback {
+                builder.no_proxy()
+            } else {
+                builder
+            }
+        };
+        let client = roots::build(builder, options.ca_file.as_deref())?;
         Ok(Self {
             client,
             allowed_hosts: options.allowed_hosts,

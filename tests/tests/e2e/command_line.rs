@@ -321,3 +321,36 @@ fn no_colour_where_it_is_not_wanted() {
     workspace.storage().against(&server).run().expect(0);
     expect_truth(&workspace, &server);
 }
+
+#[test]
+fn a_machine_without_certificates_runs_too() {
+    let workspace = Workspace::new();
+    workspace
+        .storage()
+        .env("SSL_CERT_FILE", "/dev/null")
+        .env("SSL_CERT_DIR", workspace.path("nowhere"))
+        .run()
+        .expect(0);
+    assert_eq!(workspace.rows(RESOURCE).count(), 1250);
+}
+
+#[test]
+fn certificates_of_ones_own_must_be_certificates() {
+    let workspace = Workspace::new();
+    for (content, says) in [
+        (None, "cannot be read"),
+        (Some("no certificate"), "no CA certificates in PEM form"),
+    ] {
+        if let Some(content) = content {
+            fs::write(workspace.path("ca.pem"), content).unwrap();
+        }
+        let run = workspace
+            .storage()
+            .env("STORAGE_CLIENT_ID", "x")
+            .env("STORAGE_CLIENT_SECRET", "y");
+        run.args(["--ca-file", "ca.pem"])
+            .run()
+            .expect(2)
+            .says(&[says, "ca.pem"]);
+    }
+}
