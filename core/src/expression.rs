@@ -391,7 +391,7 @@ mod tests {
         );
         check("str_to_datetime(record.when).year", json!(2024));
         check(
-            "strptime('2024-02', '%Y-%m') < str_to_datetime(record.when)",
+            "strptime('01.02.2024', '%d.%m.%Y') < str_to_datetime(record.when)",
             json!(true),
         );
         check("now_utc().year >= 2024", json!(true));
