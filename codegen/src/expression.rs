@@ -41,7 +41,7 @@ pub(crate) struct Problem {
     pub code: &'static str,
     pub message: String,
     pub range: Range<usize>,
-    pub label: String,
+    pub label: Box<str>,
     pub note: Option<&'static str>,
     pub help: Option<String>,
     /// Whether it may still be an expression of the full grammar.
@@ -133,7 +133,7 @@ fn brace(text: &str, at: usize) -> (Problem, usize) {
         code,
         message,
         range: at..end,
-        label: label.to_owned(),
+        label: label.into(),
         note: None,
         help: Some(help),
         more: false,

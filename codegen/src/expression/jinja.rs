@@ -92,7 +92,7 @@ pub(super) fn compile(text: &str, range: Range<usize>) -> Result<Compiled, Vec<P
     })
 }
 
-fn problem(message: String, range: Range<usize>, label: impl Into<String>) -> Problem {
+fn problem(message: String, range: Range<usize>, label: impl Into<Box<str>>) -> Problem {
     Problem {
         code: code::EXPRESSION,
         message,
@@ -170,8 +170,8 @@ impl Checker {
                 start..start + chain.word.len(),
                 format!("the variables are {}", list(&names, "and")),
             );
-            found.help = nearest(&chain.word, names.into_iter())
-                .map(|near| format!("did you mean {}?", quote(near)));
+            found.help =
+                nearest(&chain.word, names).map(|near| format!("did you mean {}?", quote(near)));
             self.problems.push(found);
             return;
         };

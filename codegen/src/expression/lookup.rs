@@ -271,7 +271,7 @@ impl Parser<'_> {
             code: code::EXPRESSION,
             message: message.to_owned(),
             range: range.start.min(self.text.len())..range.end.min(self.text.len()),
-            label: label.to_owned(),
+            label: label.into(),
             note: Some(SUPPORTED),
             help: None,
             more: false,

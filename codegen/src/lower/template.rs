@@ -137,7 +137,7 @@ impl Lowering<'_, '_> {
         let range = &problem.range;
         let span = yaml::locate(self.reporter.text, span, text, range.start, range.end);
         let mut diagnostic = Diagnostic::error(problem.code, &problem.message)
-            .label(span, &problem.label)
+            .label(span, &*problem.label)
             .help_if(problem.help.clone());
         if let Some(note) = problem.note {
             diagnostic = diagnostic.note(note);

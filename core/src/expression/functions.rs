@@ -64,8 +64,8 @@ pub(super) fn method(
     minijinja_contrib::pycompat::unknown_method_callback(state, value, method, arguments)
 }
 
-fn format_datetime(value: Value, format: &str, input: Option<&str>) -> Result<String, Error> {
-    time::format_datetime(&value, format, input)
+fn format_datetime(value: &Value, format: &str, input: Option<&str>) -> Result<String, Error> {
+    time::format_datetime(value, format, input)
 }
 
 /// The largest or smallest of the arguments, or of the one list.
@@ -84,7 +84,7 @@ fn extreme(values: &[Value], largest: bool) -> Result<Value, Error> {
     found.ok_or_else(|| Error::new(ErrorKind::MissingArgument, "no values to choose from"))
 }
 
-fn hash(value: Value, algorithm: Option<&str>) -> Result<String, Error> {
+fn hash(value: &Value, algorithm: Option<&str>) -> Result<String, Error> {
     let text = value.to_string();
     let digest = match algorithm.unwrap_or("sha256") {
         "sha256" => Sha256::digest(text).to_vec(),
