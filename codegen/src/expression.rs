@@ -1,8 +1,9 @@
 //! Text with expressions: `{{ … }}`, dlt's `dlt.secrets["x"]`, and its `{placeholders}`.
 //!
-//! Only plain lookups are expressions so far; whatever else stands between the braces is a
-//! [`Problem`] that knows the offending token.
+//! Plain lookups become paths; whatever else stands between the braces is Jinja, whose names are
+//! checked. What is neither is a [`Problem`] that knows the offending token.
 
+mod jinja;
 mod lookup;
 mod token;
 
@@ -10,6 +11,7 @@ use std::ops::Range;
 
 use connector_plan::{Path, Root};
 
+pub(crate) use self::jinja::Compiled;
 use crate::diagnostic::code;
 use crate::words::quote;
 
@@ -18,6 +20,7 @@ use crate::words::quote;
 pub(crate) enum Piece {
     Text(String),
     Lookup(Found),
+    Jinja(Compiled),
 }
 
 /// A lookup, and where it stands in the text.
@@ -38,15 +41,25 @@ pub(crate) struct Problem {
     pub code: &'static str,
     pub message: String,
     pub range: Range<usize>,
-    pub label: String,
+    pub label: Box<str>,
     pub note: Option<&'static str>,
     pub help: Option<String>,
+    /// Whether it may still be an expression of the full grammar.
+    pub more: bool,
 }
 
 /// What expressions can be, for messages.
 pub(crate) const SUPPORTED: &str = "an expression is a plain lookup: `config.name`, \
     `secrets.name`, `response.a.b`, `response['a']`, `response.get('a', {}).get('b')`, \
     `headers['name']`, or a text in quotes";
+
+/// The names of variables.
+pub(crate) fn names(roots: &[Root]) -> impl Iterator<Item = &'static str> {
+    lookup::ROOTS
+        .iter()
+        .filter(|(_, root)| roots.contains(root))
+        .map(|(name, _)| *name)
+}
 
 /// Splits a text; every problem in it is reported, not only the first.
 pub(crate) fn parse(text: &str) -> Result<Vec<Piece>, Vec<Problem>> {
@@ -72,6 +85,17 @@ pub(crate) fn parse(text: &str) -> Result<Vec<Piece>, Vec<Problem>> {
                     push(&mut pieces, &mut plain);
                     pieces.push(piece);
                     at = end;
+                }
+                Err(problem) if problem.more && jinja::end(text, at + 2).is_some() => {
+                    let end = jinja::end(text, at + 2).unwrap_or(text.len());
+                    match jinja::compile(text, at + 2..end) {
+                        Ok(compiled) => {
+                            push(&mut pieces, &mut plain);
+                            pieces.push(Piece::Jinja(compiled));
+                        }
+                        Err(found) => problems.extend(found),
+                    }
+                    at = end + 2;
                 }
                 Err(problem) => {
                     // Reading goes on behind the braces, wherever they close.
@@ -109,9 +133,10 @@ fn brace(text: &str, at: usize) -> (Problem, usize) {
         code,
         message,
         range: at..end,
-        label: label.to_owned(),
+        label: label.into(),
         note: None,
         help: Some(help),
+        more: false,
     };
     let opening = text[at..].starts_with('{');
     if opening && text[at..].starts_with("{%") || text[at..].starts_with("{#") {
@@ -186,6 +211,27 @@ fn is_placeholder(name: &str) -> bool {
 mod tests {
     use super::*;
 
+    /// An expression as its source, `?` when it is a predicate, and what it looks at.
+    fn show_compiled(compiled: &Compiled) -> String {
+        let uses: Vec<String> = compiled
+            .uses
+            .iter()
+            .map(|found| {
+                let keys = found.path.iter().map(|step| match step {
+                    connector_plan::Step::Key(key) => format!("/{key}"),
+                    other => format!("{other:?}"),
+                });
+                format!("{:?}{}", found.root, keys.collect::<String>())
+            })
+            .collect();
+        let sign = if compiled.predicate.is_some() {
+            "?"
+        } else {
+            ""
+        };
+        format!("<{}{sign} {}>", compiled.source, uses.join(" "))
+    }
+
     /// Pieces as text: lookups as `<root/path|default>`.
     fn show(text: &str) -> String {
         let problem =
@@ -196,6 +242,7 @@ mod tests {
                 .iter()
                 .map(|piece| match piece {
                     Piece::Text(text) => text.clone(),
+                    Piece::Jinja(compiled) => show_compiled(compiled),
                     Piece::Lookup(found) => {
                         let path: String = found
                             .path
@@ -263,31 +310,94 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_plain_lookup_is_jinja() {
+        #[track_caller]
+        fn check(text: &str, expect: &str) {
+            assert_eq!(show(text), expect, "{text}");
+        }
+        check("{{ config.a | upper }}", "<config.a | upper Config/a>");
+        check("x{{ config.a + 1 }}y", "x<config.a + 1 Config/a>y");
+        check("{{ now_utc().year }}", "<now_utc().year >");
+        check(
+            "{{ response.chunk_size == 0 }}",
+            "<response.chunk_size == 0? Response/chunk_size>",
+        );
+        check(
+            "{{ response.get('next_marker') is none }}",
+            "<response.get('next_marker') is none? Response/next_marker>",
+        );
+        check(
+            "{{ not response.get('paging', {}).get('next_link', {}) }}",
+            "<not response.get('paging', {}).get('next_link', {})? Response/paging/next_link>",
+        );
+        check(
+            "{{ record['type'] == 'file' }}",
+            "<record['type'] == 'file'? Record/type>",
+        );
+        check(
+            "{{ record.a.b != 1 and record.c not in ['x', 'y'] or record.get('d') }}",
+            "<record.a.b != 1 and record.c not in ['x', 'y'] or record.get('d')? Record/a/b Record/c Record/d>",
+        );
+        check("{{ 1 < record.n <= 3 }}", "<1 < record.n <= 3? Record/n>");
+        check("{{ record.n | int > 3 }}", "<record.n | int > 3 Record/n>");
+        check(
+            "{{ record.name.startswith('a') }}",
+            "<record.name.startswith('a') Record/name>",
+        );
+        check("{{ record | length }}", "<record | length Record>");
+        check(
+            "{{ response.rows[-1].id + 1 }}",
+            "<response.rows[-1].id + 1 Response/rows>",
+        );
+        check(
+            "{{ response.a[config.k] ~ '}}' }}",
+            "<response.a[config.k] ~ '}}' Response/a Config/k>",
+        );
+        check("{{ {'a': 1}.a }}", "<{'a': 1}.a >");
+        check(
+            "{{ last_page_size < page_size }}",
+            "<last_page_size < page_size? LastPageSize PageSize>",
+        );
+        check(
+            "{{ dlt.secrets['a'] ~ ':' }}",
+            "<dlt.secrets['a'] ~ ':' Secrets/a>",
+        );
+        check(
+            "{{ (now_utc() - duration('P1D')).strftime('%s') }}",
+            "<(__subtract(now_utc() , duration('P1D'))).strftime('%s') >",
+        );
+        check(
+            "{{ now_utc() + duration('P1D') - duration('PT1H') }}",
+            "<__subtract(__add(now_utc() , duration('P1D')) , duration('PT1H')) >",
+        );
+    }
+
+    #[test]
     fn everything_else_is_pointed_at() {
         #[track_caller]
         fn check(text: &str, expect: &str) {
             assert_eq!(show(text), expect, "{text}");
         }
-        check(
-            "{{ config.a | upper }}",
-            "unexpected `|` in an expression@|",
-        );
-        check("{{ config.a + 1 }}", "unexpected `+` in an expression@+");
-        check(
-            "{{ config.a == 'b' }}",
-            "unexpected `==` in an expression@==",
-        );
-        check(
-            "{{ not config.a }}",
-            "unexpected `config` in an expression@config",
-        );
         check("{{ cfg.a }}", "unknown variable `cfg`@cfg");
-        check("{{ now_utc() }}", "unknown variable `now_utc`@now_utc");
+        check("{{ now_utcc() }}", "unknown function `now_utcc`@now_utcc");
         check(
             "{{ response.items() }}",
-            "unexpected `(` in an expression@(",
+            "an expression over the whole response@response",
         );
-        check("{{ response.get(x) }}", "unexpected `x` in an expression@x");
+        check(
+            "{{ response | length }}",
+            "an expression over the whole response@response",
+        );
+        check(
+            "{{ response[x] }}",
+            "an expression over the whole response@response; unknown variable `x`@x",
+        );
+        check("{{ config.a | uppper }}", "unknown filter `uppper`@uppper");
+        check("{{ config.a is nonne }}", "unknown test `nonne`@nonne");
+        check(
+            "{{ not cfg.a and x == 1 }}",
+            "unknown variable `cfg`@cfg; unknown variable `x`@x",
+        );
         check(
             "{{ response.get('a', 'x').get('b') }}",
             "a default that is looked into@'x'",
@@ -295,9 +405,14 @@ mod tests {
         check("{{ }}", "an empty expression@ ");
         check("{{ config.a", "an expression without `}}`@{{ config.a");
         check("{{ 'abc }}", "a text without closing quote@'abc }}");
-        check("{{ config. }}", "unexpected `}}` in an expression@}}");
-        check("{{ config[1.5] }}", "unexpected `1.5` in an expression@1.5");
-        check("{{ config.ä }}", "unexpected `ä` in an expression@ä");
+        check(
+            "{{ config. }}",
+            "not an expression: unexpected end of input, expected identifier or integer@.",
+        );
+        check(
+            "{{ config.ä }}",
+            "not an expression: unexpected character@config.ä",
+        );
         check(
             "{% if x %}",
             "statements and comments are not supported in expressions@{% if x %}",
@@ -323,9 +438,5 @@ mod tests {
             "unknown variable `a`@a; unknown variable `b`@b",
         );
         check("{{ '{' ", "an expression without `}}`@{{ '{' ");
-        check(
-            "{{ 99999999999999999999 }}",
-            "unexpected `99999999999999999999` in an expression@99999999999999999999",
-        );
     }
 }

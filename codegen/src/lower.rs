@@ -5,6 +5,7 @@
 
 mod auth;
 mod client;
+mod condition;
 mod endpoint;
 mod fields;
 mod header;

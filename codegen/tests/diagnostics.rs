@@ -256,7 +256,7 @@ fn urls_and_origins() {
 fn expressions() {
     check(
         "expression_operator",
-        &client("headers:\n  X-A: \"a {{ config.start | upper }}\"")
+        &client("headers:\n  X-A: \"a {{ config.start | uppper }}\"")
             .replace("client:", "config: {start: string}\nclient:"),
     );
     check(
@@ -313,12 +313,36 @@ fn expressions() {
     check(
         "expression_cursor",
         &endpoint(
-            "paginator:\n  type: cursor\n  cursor_value: \"{{ response.next if response.more }}\"",
+            "paginator:\n  type: cursor\n  cursor_value: \"{{ response.next ~ nxt if rspnse.more }}\"",
         ),
     );
     check(
         "expression_cursor_record",
-        &endpoint("paginator: {type: cursor, cursor_value: \"{{ last_record['id'] }}\"}"),
+        &endpoint("paginator: {type: cursor, cursor_value: \"{{ record['id'] }}\"}"),
+    );
+    check(
+        "expression_functions",
+        &endpoint(
+            "params:\n  since: \"{{ format_date(now_utc(), '%s') }}\"\n  until: \"{{ 'a' is nonne }}\"",
+        ),
+    );
+    check(
+        "expression_syntax",
+        &endpoint("params:\n  since: >-\n    {{ 1 +\n    * 2 }}"),
+    );
+    check(
+        "filter_of_a_page",
+        &endpoint("record_filter: \"{{ record.a == response.b or secrets.c }}\""),
+    );
+    check(
+        "filter_constant",
+        &endpoint("record_filter: \"{{ 1 == 2 }}\""),
+    );
+    check("filter_text", &endpoint("record_filter: record.a"));
+    check("filter_whole", &endpoint("record_filter: \"{{ record }}\""));
+    check(
+        "filter_input",
+        &endpoint("record_filter: \"{{ record.a == config.kind }}\""),
     );
     check(
         "expression_cursor_text",
@@ -422,7 +446,9 @@ fn paginators() {
     );
     check(
         "paginator_stop_condition",
-        &endpoint("paginator: {type: cursor, stop_condition: \"{{ response.a is none }}\"}"),
+        &endpoint(
+            "paginator: {type: cursor, stop_condition: \"{{ response | length == 0 and record.x }}\"}",
+        ),
     );
     check(
         "paginator_paths",

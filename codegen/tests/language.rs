@@ -225,7 +225,22 @@ fn paginators_have_the_defaults_of_dlt() {
     );
     check(
         "cursor",
-        &json!({"type": "cursor", "source": {"body": [{"key": "cursors"}, {"key": "next"}]}, "cursor": {"query": "cursor"}, "limit": null, "limit_target": null, "stop": stop(false)}),
+        &json!({"type": "cursor", "source": {"body": [{"key": "cursors"}, {"key": "next"}]}, "cursor": {"query": "cursor"}, "follow_links": true, "limit": null, "limit_target": null, "stop": stop(false)}),
+    );
+    check(
+        "{type: cursor, cursor_param: c, cursor_value: \"{{ response.get('paging', {}).get('next_link', {}) }}\", stop_condition: \"{{ response.chunk_size == 0 }}\"}",
+        &json!({"type": "cursor", "source": {"body": [{"key": "paging"}, {"key": "next_link"}]}, "cursor": {"query": "c"}, "limit": null, "limit_target": null, "stop": {
+            "after_empty_page": false, "on_short_page": false, "total": null, "has_more": null,
+            "condition": {"predicate": {"compare": [{"lookup": {"root": "response", "path": [{"key": "chunk_size"}], "default": null}}, "equal", {"literal": 0}]}}
+        }}),
+    );
+    check(
+        "{type: cursor, cursor_param: c, cursor_value: \"{{ last_record['id'] }}\"}",
+        &json!({"type": "cursor", "source": {"last_record": [{"key": "id"}]}, "cursor": {"query": "c"}, "limit": null, "limit_target": null, "stop": stop(false)}),
+    );
+    check(
+        "{type: cursor, cursor_param: c, cursor_value: \"{{ response.a.b | int + 1 }}\"}",
+        &json!({"type": "cursor", "source": {"jinja": {"source": "response.a.b | int + 1", "reads": [{"root": "response", "path": [{"key": "a"}, {"key": "b"}]}]}}, "cursor": {"query": "c"}, "limit": null, "limit_target": null, "stop": stop(false)}),
     );
     check(
         "json_link",

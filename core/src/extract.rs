@@ -14,7 +14,7 @@ use self::build::RequestBuilder;
 use crate::client::Inner;
 use crate::http::{Request, Response};
 use crate::paging::{LoopGuard, PageFacts, paginator};
-use crate::{Error, Json, Meter, Result, convert};
+use crate::{Error, Json, Meter, Result, convert, filter};
 
 /// A batch is handed over when it has this many records …
 const BATCH_ROWS: usize = 32 * 1024;
@@ -36,6 +36,8 @@ pub(crate) struct Extract<'a> {
 pub(crate) struct Extracted {
     /// The records handed over.
     pub rows: u64,
+    /// The records that the filter dropped.
+    pub filtered: u64,
     /// Whether the limit, or a reader that had enough, ended it before the API did.
     pub stopped: bool,
     /// Values that no declared column could hold, by their path.
@@ -51,11 +53,13 @@ impl Extract<'_> {
     }
 
     async fn pages(&self, batches: mpsc::Sender<RecordBatch>) -> Result<Extracted> {
-        let mut paginator = paginator(&self.resource.endpoint.paginator)?;
+        let mut paginator = paginator(&self.resource.endpoint.paginator, &self.client.settings)?;
         let captures = paginator.captures();
         let options = DecoderOptions {
             selector: self.resource.endpoint.data_selector.clone(),
             captures,
+            last_record_captures: paginator.last_record_captures(),
+            filter: filter::of(self.resource, &self.client.settings)?,
             ..DecoderOptions::default()
         };
         let mut decoder = Decoder::new(RecordSchema::new(&self.resource.fields), options)
@@ -70,18 +74,22 @@ impl Extract<'_> {
             let request = builder.request(&current)?;
             let Fetched {
                 records,
+                filtered,
                 captures,
+                last_record,
                 response,
             } = self.page(&request, &mut decoder).await?;
             self.meter.page(records, response.body.len());
             guard.page(records, fingerprint(&response.body))?;
             largest = largest.max(records);
-            extracted.rows += records;
+            extracted.rows += records - filtered;
+            extracted.filtered += filtered;
             let over = self.limit.is_some_and(|limit| extracted.rows >= limit);
             turn = paginator.next(&PageFacts {
                 records,
                 largest,
                 captures: &captures,
+                last_record: &last_record,
                 headers: &response.headers,
                 url: &response.url,
             })?;
@@ -121,18 +129,26 @@ impl Extract<'_> {
             if is_empty_page(&response) {
                 return Ok(Fetched {
                     records: 0,
+                    filtered: 0,
                     captures: Vec::new(),
+                    last_record: Vec::new(),
                     response,
                 });
             }
             let error = match decoder.decode_page(&response.body) {
                 Ok(page) => {
                     let Page {
-                        records, captures, ..
+                        records,
+                        filtered,
+                        captures,
+                        last_record_captures,
+                        ..
                     } = page;
                     return Ok(Fetched {
                         records,
+                        filtered,
                         captures,
+                        last_record: last_record_captures,
                         response,
                     });
                 }
@@ -163,7 +179,9 @@ impl Extract<'_> {
 /// A page that has been decoded, and the answer it came in.
 struct Fetched {
     records: u64,
+    filtered: u64,
     captures: Vec<Option<Json>>,
+    last_record: Vec<Option<Json>>,
     response: Response,
 }
 

@@ -1,5 +1,6 @@
 //! Paging: which request comes next, from what the last one gave.
 
+mod conditional;
 mod cursor;
 mod offset;
 mod page_number;
@@ -12,7 +13,9 @@ use connector_plan::{Paginator as PaginatorPlan, Path, Stop, Target};
 use http::HeaderMap;
 use url::Url;
 
-use crate::{Error, ErrorKind, Json, Result};
+use self::conditional::Conditional;
+use crate::expression::{Captured, View};
+use crate::{Error, ErrorKind, Json, Result, Settings};
 
 /// Finds the next page of a resource.
 ///
@@ -20,6 +23,12 @@ use crate::{Error, ErrorKind, Json, Result};
 pub trait Paginator: Debug + Send {
     /// The paths of the response body that [`next`](Paginator::next) wants to see.
     fn captures(&self) -> Vec<Path>;
+
+    /// The paths of a page's last record that [`next`](Paginator::next) wants to see; none by
+    /// default.
+    fn last_record_captures(&self) -> Vec<Path> {
+        Vec::new()
+    }
 
     /// What the first request carries.
     fn first(&mut self) -> Turn;
@@ -52,21 +61,59 @@ pub struct PageFacts<'a> {
     pub largest: u64,
     /// What the paths of [`Paginator::captures`] led to, in their order.
     pub captures: &'a [Option<Json>],
+    /// What the paths of [`Paginator::last_record_captures`] led to, in their order; nothing
+    /// without a record.
+    pub last_record: &'a [Option<Json>],
     /// The response headers.
     pub headers: &'a HeaderMap,
     /// The URL that answered, after redirects and without credentials.
     pub url: &'a Url,
 }
 
-/// The paginator of a plan.
-pub(crate) fn paginator(plan: &PaginatorPlan) -> Result<Box<dyn Paginator>> {
+/// What an expression sees of a page.
+fn page_view<'a>(
+    page: &PageFacts<'a>,
+    settings: &'a Settings,
+    page_size: Option<u64>,
+    response: Captured<'a>,
+    last_record: Captured<'a>,
+) -> View<'a> {
+    View {
+        settings: Some(settings),
+        headers: Some(page.headers),
+        response,
+        last_record,
+        last_page_size: Some(page.records),
+        page_size,
+        ..View::default()
+    }
+}
+
+/// The paginator of a plan, with the condition that ends it.
+pub(crate) fn paginator(plan: &PaginatorPlan, settings: &Settings) -> Result<Box<dyn Paginator>> {
+    let inner = unconditional(plan, settings)?;
+    let (stop, page_size) = match plan {
+        PaginatorPlan::Offset(plan) => (&plan.stop, plan.limit),
+        PaginatorPlan::PageNumber(plan) => (&plan.stop, plan.limit),
+        PaginatorPlan::Cursor(plan) => (&plan.stop, plan.limit),
+        _ => return Ok(inner),
+    };
+    Ok(match &stop.condition {
+        None => inner,
+        Some(condition) => Box::new(Conditional::new(inner, condition, settings, page_size)?),
+    })
+}
+
+fn unconditional(plan: &PaginatorPlan, settings: &Settings) -> Result<Box<dyn Paginator>> {
     Ok(match plan {
         PaginatorPlan::SinglePage => Box::new(single_page::SinglePage),
         PaginatorPlan::Offset(plan) => Box::new(offset::OffsetPaginator::new(plan.clone())),
         PaginatorPlan::PageNumber(plan) => {
             Box::new(page_number::PageNumberPaginator::new(plan.clone()))
         }
-        PaginatorPlan::Cursor(plan) => Box::new(cursor::CursorPaginator::new(plan.clone())),
+        PaginatorPlan::Cursor(plan) => {
+            Box::new(cursor::CursorPaginator::new(plan.clone(), settings)?)
+        }
         other => {
             return Err(Error::new(
                 ErrorKind::Internal,

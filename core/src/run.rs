@@ -143,6 +143,7 @@ async fn read(
 fn publish(entry: &mut ResourceRecord, extracted: Extracted, report: LoadReport) {
     entry.status = Status::Published;
     entry.rows_read = extracted.rows;
+    entry.rows_filtered = extracted.filtered;
     entry.stopped_at_limit = extracted.stopped;
     entry.rescued(extracted.report);
     entry.load = Some(report);

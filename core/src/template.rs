@@ -2,6 +2,7 @@
 
 use connector_plan::{Expression, Lookup, Part, Root, Step, Template};
 
+use crate::expression::{View, evaluate as evaluate_jinja};
 use crate::{Error, ErrorKind, Json, Result, Settings};
 
 /// What templates can see.
@@ -116,6 +117,17 @@ const PATH_VALUE: &percent_encoding::AsciiSet = &percent_encoding::NON_ALPHANUME
 fn evaluate(expression: &Expression, scope: Scope<'_>) -> Result<Rendered> {
     match expression {
         Expression::Lookup(lookup) => look_up(lookup, scope),
+        Expression::Jinja(jinja) => Ok(Rendered {
+            value: evaluate_jinja(
+                jinja,
+                &View {
+                    settings: scope.settings,
+                    partition: scope.partition,
+                    ..View::default()
+                },
+            )?,
+            secret: jinja.is_secret(),
+        }),
         other => Err(Error::new(
             ErrorKind::Internal,
             format!("this runtime cannot evaluate the expression {other:?}"),
@@ -169,8 +181,10 @@ pub(crate) fn walk<'a>(value: &'a Json, path: &[Step]) -> Option<&'a Json> {
 }
 
 fn name(expression: &Expression) -> String {
-    let Expression::Lookup(lookup) = expression else {
-        return "the expression".to_owned();
+    let lookup = match expression {
+        Expression::Lookup(lookup) => lookup,
+        Expression::Jinja(jinja) => return jinja.source.clone(),
+        _ => return "the expression".to_owned(),
     };
     let mut name = format!("{:?}", lookup.root).to_lowercase();
     for step in &lookup.path {

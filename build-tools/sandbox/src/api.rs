@@ -10,7 +10,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use connector_plan::Plan;
+use connector_plan::{Endpoint, Plan};
 use hyper::{
     StatusCode,
     header::{ALLOW, AUTHORIZATION, HOST, RETRY_AFTER},
@@ -21,6 +21,7 @@ use crate::{
     Options, RequestRecord,
     auth::AuthCheck,
     body::Body,
+    condition,
     data::Table,
     fault::{Accident, Schedule},
     options::Ending,
@@ -28,7 +29,7 @@ use crate::{
     random::{combine, hash_text},
     received::Received,
     refusal::Refusal,
-    route::{Route, Routes},
+    route::{Route, Routes, same_request},
     sandbox::Counters,
     server::{Handler, Reply},
     settings::Samples,
@@ -97,7 +98,7 @@ impl Api {
             .resources
             .iter()
             .map(|resource| {
-                Table::new(resource, &options)
+                Table::new(resource, &options, &choices(plan, &resource.endpoint))
                     .map_err(|error| format!("resource `{}`: {error}", resource.name))
             })
             .collect::<Result<Vec<_>, _>>()?;
@@ -155,6 +156,32 @@ impl Api {
         let paginator = &self.plan.resources[number].endpoint.paginator;
         let len = self.tables[table].len();
         self.routes.routes[route].pager.reachable(paginator, len)
+    }
+
+    /// The records that a client keeps which reads everything, in a part of what it can reach.
+    pub(crate) fn kept(&self, resource: &str, range: std::ops::Range<usize>) -> Vec<Bytes> {
+        let (Some(number), Some(table)) = (self.number(resource), self.table(resource)) else {
+            return Vec::new();
+        };
+        let mut records = table.records(range);
+        if let Some(filter) = &self.plan.resources[number].record_filter {
+            records.retain(|record| {
+                serde_json::from_slice(record)
+                    .map_or(true, |record| condition::keeps(filter, &record))
+            });
+        }
+        records
+    }
+
+    /// How many records a client keeps that reads everything.
+    fn kept_count(&self, resource: &str) -> usize {
+        let reachable = self.reachable(resource);
+        match self.number(resource) {
+            Some(number) if self.plan.resources[number].record_filter.is_some() => {
+                self.kept(resource, 0..reachable).len()
+            }
+            _ => reachable,
+        }
     }
 
     pub(crate) fn expire_tokens(&self) {
@@ -342,7 +369,7 @@ impl Api {
                 .iter()
                 .map(|resource| {
                     let about = json!({
-                        "count": self.reachable(&resource.name),
+                        "count": self.kept_count(&resource.name),
                         "records": format!("/_sandbox/truth/{}", resource.name),
                     });
                     (resource.name.clone(), about)
@@ -355,9 +382,14 @@ impl Api {
         let api = std::sync::Arc::clone(self);
         let mut at = 0;
         let body = Body::streamed(Box::new(move || {
-            let end = (at + TRUTH_CHUNK).min(api.reachable(&resource));
-            let records = api.table(&resource)?.records(at..end.max(at));
-            at = end;
+            let reachable = api.reachable(&resource);
+            let mut records = Vec::new();
+            // A chunk of which nothing is kept does not end the truth.
+            while records.is_empty() && at < reachable {
+                let end = (at + TRUTH_CHUNK).min(reachable);
+                records = api.kept(&resource, at..end);
+                at = end;
+            }
             let mut lines = Vec::new();
             for record in &records {
                 // A line break outside of texts, where it has to be escaped, means nothing.
@@ -420,6 +452,28 @@ impl Handler for Front {
     fn ended(&self) {
         self.0.numbers.under_way.fetch_sub(1, Ordering::SeqCst);
     }
+}
+
+/// What the filters of all resources that send the same requests choose by.
+fn choices(plan: &Plan, endpoint: &Endpoint) -> Vec<(String, Vec<String>)> {
+    let mut all: Vec<(String, Vec<String>)> = Vec::new();
+    let sharing = plan.resources.iter().filter(|other| {
+        same_request(&other.endpoint, endpoint)
+            && other.endpoint.data_selector.steps == endpoint.data_selector.steps
+    });
+    for filter in sharing.filter_map(|resource| resource.record_filter.as_ref()) {
+        for (field, texts) in condition::choices(filter) {
+            match all.iter_mut().find(|(name, _)| *name == field) {
+                Some((_, known)) => {
+                    known.extend(texts);
+                    known.sort_unstable();
+                    known.dedup();
+                }
+                None => all.push((field, texts)),
+            }
+        }
+    }
+    all
 }
 
 /// What makes a request the same as another, whatever token it carries.

@@ -16,6 +16,7 @@
 mod api;
 mod auth;
 mod body;
+mod condition;
 mod data;
 mod document;
 mod fault;

@@ -13,6 +13,7 @@ use url::form_urlencoded;
 use crate::{
     LastCursor, LinkForm, Options, RequestRecord,
     body::Body,
+    condition::SignalKind,
     data::Table,
     document::Node,
     options::Ending,
@@ -101,11 +102,16 @@ impl Maker<'_> {
         let end = page.start.saturating_add(page.size);
         let more = end < longest;
         // An empty page at the end is reached by one cursor more.
-        let next = (more || (self.options.trailing_empty_page && page.start < longest))
-            .then_some(end.min(longest));
+        let pager = &self.route.pager;
+        let counted = pager
+            .signals
+            .iter()
+            .any(|signal| signal.kind == SignalKind::Count);
+        let trailing = counted || self.options.trailing_empty_page;
+        let next =
+            (more || (trailing && page.start < longest) || counted).then_some(end.min(longest));
         self.put_next(request, page, next, longest, &mut document, &mut headers);
 
-        let pager = &self.route.pager;
         let mut put = |path: &Path, value: Value| {
             // Without a place, an API does not tell: these only save requests.
             document.place(path, Node::Value(value));
@@ -119,6 +125,14 @@ impl Maker<'_> {
         }
         if let Some(path) = &pager.stop.has_more {
             put(path, more.into());
+        }
+        for signal in &pager.signals {
+            let value = match &signal.kind {
+                SignalKind::Count => longest.min(end).saturating_sub(page.start).into(),
+                SignalKind::Values { more: value, .. } if more => value.clone(),
+                SignalKind::Values { end: value, .. } => value.clone(),
+            };
+            put(&signal.path, value);
         }
         // What APIs say beside it.
         let decoration: &[(&str, u64)] = match &pager.kind {
@@ -185,7 +199,9 @@ impl Maker<'_> {
                     }
                 }
             }
-            (CursorSource::Header(_), None) => {}
+            (CursorSource::Header(_), None)
+            // Paging serves these as places of the body.
+            | (CursorSource::LastRecord(_) | CursorSource::Jinja(_), _) => {}
         }
     }
 

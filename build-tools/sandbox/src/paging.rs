@@ -1,11 +1,12 @@
 //! Which records a request asks for, and how the answer says what comes next.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use connector_plan::{CursorSource, Paginator, Path, Selector, Step, Stop, Target};
+use connector_plan::{CursorSource, Paginator, Path, Root, Selector, Step, Stop, Target};
 use serde_json::Value;
 
 use crate::{
     Options,
+    condition::{Signal, signals},
     data::Table,
     random::{combine, mix},
     received::Received,
@@ -19,6 +20,8 @@ const DEFAULT_PAGE_SIZE: u64 = 100;
 pub(crate) struct Pager {
     pub(crate) kind: Kind,
     pub(crate) stop: Stop,
+    /// What pages say about the end, beside the cursor.
+    pub(crate) signals: Vec<Signal>,
     limit_target: Option<Target>,
     default_size: u64,
     max_size: u64,
@@ -99,8 +102,10 @@ impl Pager {
                 )
             }
             Paginator::Cursor(p) => {
-                let source = p.source.clone();
-                let kind = match (&p.cursor, last_record_field(&source, selector)) {
+                let source = served(&p.source, selector)?;
+                let followed = p.follow_links && is_named_link(&source);
+                let cursor = p.cursor.as_ref().filter(|_| !followed);
+                let kind = match (cursor, last_record_field(&source, selector)) {
                     (Some(target), Some(field)) => Kind::LastRecord {
                         field,
                         target: target.clone(),
@@ -123,8 +128,26 @@ impl Pager {
             (Some(limit), Some(_)) => limit / 4,
             (None, _) => DEFAULT_PAGE_SIZE,
         };
+        let own = match &kind {
+            Kind::Cursor {
+                source: CursorSource::Body(path),
+                ..
+            }
+            | Kind::Link {
+                source: CursorSource::Body(path),
+                ..
+            } => Some(path),
+            _ => None,
+        };
+        // A cursor says by itself what a condition asks of it.
+        let mut signals = stop.condition.as_ref().map(signals).unwrap_or_default();
+        signals.retain(|signal| {
+            let declared = [own, stop.total.as_ref(), stop.has_more.as_ref()];
+            !declared.contains(&Some(&signal.path))
+        });
         Ok(Self {
             kind,
+            signals,
             stop,
             limit_target: limit_target.clone(),
             default_size: options.default_page_size.unwrap_or(usual).max(1),
@@ -232,6 +255,46 @@ impl Pager {
         };
         usize::try_from(pages.saturating_mul(size)).map_or(len, |reachable| reachable.min(len))
     }
+}
+
+/// Where a page has the value that a cursor is made from.
+fn served(source: &CursorSource, selector: &Selector) -> Result<CursorSource, String> {
+    let in_last_record = |path: &Path| {
+        let steps = &selector.steps;
+        let array = steps.strip_suffix(&[Step::Wildcard]).unwrap_or(steps);
+        let mut whole = array.to_vec();
+        whole.push(Step::Index(-1));
+        whole.extend(path.iter().cloned());
+        CursorSource::Body(whole)
+    };
+    Ok(match source {
+        CursorSource::LastRecord(path) => in_last_record(path),
+        // What becomes of the value is the client's affair: it is sent back as it is in most specs.
+        CursorSource::Jinja(jinja) => match jinja.reads.as_slice() {
+            [read] if read.root == Root::Response => CursorSource::Body(read.path.clone()),
+            [read] if read.root == Root::LastRecord => in_last_record(&read.path),
+            [read] if read.root == Root::Headers => match read.path.as_slice() {
+                [Step::Key(name)] => CursorSource::Header(name.clone()),
+                _ => return Err(format!("the sandbox cannot serve `{}`", jinja.source)),
+            },
+            _ => return Err(format!("the sandbox cannot serve `{}`", jinja.source)),
+        },
+        other => other.clone(),
+    })
+}
+
+/// Whether a cursor that may be a link is called one.
+fn is_named_link(source: &CursorSource) -> bool {
+    let CursorSource::Body(path) = source else {
+        return false;
+    };
+    let Some(Step::Key(name)) = path.last() else {
+        return false;
+    };
+    let name = name.to_lowercase();
+    ["link", "url", "uri", "href"]
+        .iter()
+        .any(|word| name.contains(word))
 }
 
 /// The field of the last record that the cursor is, when the path leads there.

@@ -121,11 +121,8 @@ impl Sandbox {
     /// an unknown resource. A record that is not JSON is its text.
     #[must_use]
     pub fn truth(&self, resource: &str) -> Vec<Value> {
-        let Some(table) = self.api.table(resource) else {
-            return Vec::new();
-        };
-        table
-            .records(0..self.api.reachable(resource))
+        self.api
+            .kept(resource, 0..self.api.reachable(resource))
             .iter()
             .map(|record| {
                 serde_json::from_slice(record)

@@ -9,13 +9,15 @@ use crate::diagnostic::code;
 use crate::words::{list, nearest, quote};
 
 /// The variables of expressions.
-const ROOTS: [(&str, Root); 9] = [
+pub(super) const ROOTS: [(&str, Root); 11] = [
     ("config", Root::Config),
     ("secrets", Root::Secrets),
     ("response", Root::Response),
     ("headers", Root::Headers),
     ("record", Root::Record),
     ("last_record", Root::LastRecord),
+    ("last_page_size", Root::LastPageSize),
+    ("page_size", Root::PageSize),
     ("stream_slice", Root::Partition),
     ("stream_partition", Root::Partition),
     ("stream_interval", Root::Interval),
@@ -110,6 +112,7 @@ impl Parser<'_> {
             range,
             &format!("the variables are {}", list(&names, "and")),
         );
+        problem.more = true;
         if !near.is_empty() {
             problem.help = Some(format!("did you mean {}?", quote(near)));
         }
@@ -252,11 +255,13 @@ impl Parser<'_> {
             }
             _ => {
                 let found = quote(&self.text[range.clone()]);
-                self.problem(
+                let mut problem = self.problem(
                     &format!("unexpected {found} in an expression"),
                     range,
                     "not part of a plain lookup",
-                )
+                );
+                problem.more = true;
+                problem
             }
         }
     }
@@ -266,9 +271,10 @@ impl Parser<'_> {
             code: code::EXPRESSION,
             message: message.to_owned(),
             range: range.start.min(self.text.len())..range.end.min(self.text.len()),
-            label: label.to_owned(),
+            label: label.into(),
             note: Some(SUPPORTED),
             help: None,
+            more: false,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use connector_plan::{Endpoint, Field, WriteDisposition};
+use connector_plan::{Condition, Endpoint, Field, WriteDisposition};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
@@ -22,6 +22,7 @@ pub(super) fn sha256(bytes: &[u8]) -> String {
 /// changes when the list does.
 pub(super) fn of_resource(
     endpoint: &Endpoint,
+    record_filter: Option<&Condition>,
     fields: &[Field],
     primary_key: &[String],
     write_disposition: WriteDisposition,
@@ -33,7 +34,7 @@ pub(super) fn of_resource(
             (name, field.map(|field| &field.field_type))
         })
         .collect();
-    let canonical = json!([
+    let mut canonical = json!([
         "resource/1",
         endpoint.path,
         endpoint.method,
@@ -41,5 +42,9 @@ pub(super) fn of_resource(
         key_types,
         write_disposition,
     ]);
+    // Resources without a filter keep the hash that they had before there were filters.
+    if let (Some(filter), Some(list)) = (record_filter, canonical.as_array_mut()) {
+        list.push(json!(filter));
+    }
     sha256(canonical.to_string().as_bytes())
 }

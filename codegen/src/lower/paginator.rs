@@ -1,12 +1,13 @@
 //! How the next page is found.
 
 use connector_plan::{
-    Cursor, CursorSource, Method, Offset, PageNumber, Paginator, Path, Root, Step, Stop, Target,
-    Template,
+    Condition, Cursor, CursorSource, Method, Offset, PageNumber, Paginator, Path, Root, Step, Stop,
+    Target, Template,
 };
 use serde_json::Value;
 
 use super::Lowering;
+use super::condition::Moment;
 use super::request::Request;
 use crate::diagnostic::{Diagnostic, code};
 use crate::expression::Piece;
@@ -28,6 +29,7 @@ struct Places<'s> {
 
 /// When paging ends, as the spec says it.
 struct StopKeys<'s> {
+    condition: &'s Key<Text>,
     total: Option<&'s Key<Text>>,
     has_more: &'s Key<Text>,
     after_empty_page: bool,
@@ -73,6 +75,7 @@ impl Lowering<'_, '_> {
             request,
         );
         let stop = self.stop(&StopKeys {
+            condition: &spec.stop_condition,
             total: Some(&spec.total_path),
             has_more: &spec.has_more_path,
             after_empty_page: spec.stop_after_empty_page.get().copied().unwrap_or(true),
@@ -131,6 +134,7 @@ impl Lowering<'_, '_> {
             request,
         );
         let stop = self.stop(&StopKeys {
+            condition: &spec.stop_condition,
             total: Some(&spec.total_path),
             has_more: &spec.has_more_path,
             after_empty_page: spec.stop_after_empty_page.get().copied().unwrap_or(true),
@@ -204,6 +208,7 @@ impl Lowering<'_, '_> {
             request,
         );
         let stop = self.stop(&StopKeys {
+            condition: &spec.stop_condition,
             total: None,
             has_more: &spec.has_more_path,
             after_empty_page: spec.stop_after_empty_page.get().copied().unwrap_or(false),
@@ -212,6 +217,13 @@ impl Lowering<'_, '_> {
         Paginator::Cursor(Cursor {
             source,
             cursor: Some(cursor),
+            follow_links: [
+                &spec.cursor_param,
+                &spec.cursor_body_path,
+                &spec.cursor_header,
+            ]
+            .iter()
+            .all(|key| key.is_unset()),
             limit,
             limit_target,
             stop,
@@ -226,6 +238,9 @@ impl Lowering<'_, '_> {
             // What is wrong inside the expression has been reported.
             [] if !given.value.value.trim().is_empty() => return nowhere,
             [Piece::Lookup(found)] => found,
+            [Piece::Jinja(compiled)] => {
+                return CursorSource::Jinja(self.jinja(compiled, &given.value, Moment::Page));
+            }
             _ => {
                 self.report(
                     Diagnostic::error(code::EXPRESSION, "a cursor is exactly one expression")
@@ -257,17 +272,10 @@ impl Lowering<'_, '_> {
                 self.header_name(name, given.span);
                 CursorSource::Header(name.to_ascii_lowercase())
             }
-            (Root::LastRecord | Root::Record, _) => {
-                self.reporter.not_supported(
-                    "a cursor out of a record",
-                    given.span,
-                    "a cursor is looked up in `response` or `headers`",
-                );
-                nowhere
-            }
+            (Root::LastRecord, [_, ..]) => CursorSource::LastRecord(found.path.clone()),
             _ => {
                 self.invalid(
-                    "a cursor is looked up in `response` or `headers`",
+                    "a cursor is looked up in `response`, `headers` or `last_record`",
                     given.span,
                     "this is something else",
                 );
@@ -281,7 +289,11 @@ impl Lowering<'_, '_> {
             Some(text) => self.single_path(text),
             None => vec![Step::Key("next".to_owned())],
         };
-        link(CursorSource::Body(path))
+        let mut paginator = link(CursorSource::Body(path));
+        if let Paginator::Cursor(cursor) = &mut paginator {
+            cursor.stop.condition = self.stop_condition(&spec.stop_condition);
+        }
+        paginator
     }
 
     fn header_link(&mut self, spec: &HeaderLinkSpec) -> Paginator {
@@ -318,6 +330,7 @@ impl Lowering<'_, '_> {
         Paginator::Cursor(Cursor {
             source: CursorSource::Header(name),
             cursor: Some(cursor),
+            follow_links: false,
             limit: None,
             limit_target: None,
             stop: Stop::default(),
@@ -496,7 +509,12 @@ impl Lowering<'_, '_> {
             on_short_page: keys.on_short_page,
             total: total.map(|text| self.single_path(text)),
             has_more: keys.has_more.get().map(|text| self.single_path(text)),
+            condition: self.stop_condition(keys.condition),
         }
+    }
+
+    fn stop_condition(&mut self, key: &Key<Text>) -> Option<Condition> {
+        self.condition(key.get()?, Moment::Page)
     }
 
     /// Checks that paging can end.
@@ -505,6 +523,7 @@ impl Lowering<'_, '_> {
             || stop.on_short_page
             || stop.total.is_some()
             || stop.has_more.is_some()
+            || stop.condition.is_some()
             || maximum;
         if !ends {
             self.report(
@@ -533,6 +552,7 @@ fn link(source: CursorSource) -> Paginator {
     Paginator::Cursor(Cursor {
         source,
         cursor: None,
+        follow_links: false,
         limit: None,
         limit_target: None,
         stop: Stop::default(),

@@ -427,7 +427,7 @@ mod tests {
                     .iter()
                     .map(|piece| match piece {
                         Piece::Text(text) => text.clone(),
-                        Piece::Lookup(_) => "<>".to_owned(),
+                        Piece::Lookup(_) | Piece::Jinja(_) => "<>".to_owned(),
                     })
                     .collect()
             };

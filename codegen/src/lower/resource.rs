@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 
-use connector_plan::{Client, Field, FieldType, Resource, WriteDisposition};
+use connector_plan::{Client, Condition, Field, FieldType, Resource, WriteDisposition};
 
+use super::condition::Moment;
 use super::{Lowering, identity, is_device, is_snake_case};
 use crate::diagnostic::{Diagnostic, code};
 use crate::source::Span;
@@ -108,6 +109,7 @@ impl Lowering<'_, '_> {
             .client
             .get()
             .map_or(&no_paginator, |client| &client.paginator);
+        let record_filter = self.record_filter(resource, endpoint);
         let endpoint = self.endpoint(endpoint, &name, client, paginator, blame);
         let mut fields = match resource.schema.get() {
             Some(schema) => self.schema(schema, &place),
@@ -131,7 +133,13 @@ impl Lowering<'_, '_> {
         if let Some(text) = record {
             self.check_record(text);
         }
-        let identity = identity::of_resource(&endpoint, &fields, &primary_key, write_disposition);
+        let identity = identity::of_resource(
+            &endpoint,
+            record_filter.as_ref(),
+            &fields,
+            &primary_key,
+            write_disposition,
+        );
         let lowered = Resource {
             name,
             description: resource
@@ -140,12 +148,34 @@ impl Lowering<'_, '_> {
                 .map_or_else(String::new, |text| text.value.trim().to_owned()),
             selected: resource.selected.get().copied().unwrap_or(true),
             endpoint,
+            record_filter,
             fields,
             primary_key,
             write_disposition,
             identity,
         };
         (lowered, record.map(|text| text.value.clone()))
+    }
+
+    /// Which records are kept; resources and their endpoints alike may say it.
+    fn record_filter(
+        &mut self,
+        resource: &ResourceMapping,
+        endpoint: &EndpointMapping,
+    ) -> Option<Condition> {
+        let (own, inner) = (
+            resource.record_filter.given(),
+            endpoint.record_filter.given(),
+        );
+        if let (Some(own), Some(inner)) = (own, inner) {
+            self.reporter.conflict(
+                "the filter stands in the resource and in its endpoint",
+                own.key.span.max(inner.key.span),
+                own.key.span.min(inner.key.span),
+            );
+        }
+        let given = own.or(inner)?;
+        self.condition(&given.value, Moment::Record)
     }
 
     fn resource_name(&mut self, resource: &ResourceMapping) -> String {

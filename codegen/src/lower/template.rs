@@ -137,7 +137,7 @@ impl Lowering<'_, '_> {
         let range = &problem.range;
         let span = yaml::locate(self.reporter.text, span, text, range.start, range.end);
         let mut diagnostic = Diagnostic::error(problem.code, &problem.message)
-            .label(span, &problem.label)
+            .label(span, &*problem.label)
             .help_if(problem.help.clone());
         if let Some(note) = problem.note {
             diagnostic = diagnostic.note(note);
@@ -160,6 +160,13 @@ impl Lowering<'_, '_> {
                 Piece::Lookup(found) => {
                     let lookup = self.resolve(found, span, text, purpose);
                     parts.push(Part::Expression(Expression::Lookup(lookup)));
+                }
+                Piece::Jinja(compiled) => {
+                    for found in &compiled.uses {
+                        self.resolve(found.clone(), span, text, purpose);
+                    }
+                    let jinja = super::condition::plan(&compiled);
+                    parts.push(Part::Expression(Expression::Jinja(jinja)));
                 }
             }
         }
@@ -195,7 +202,12 @@ impl Lowering<'_, '_> {
                     "remove it: every run reads the resource in full",
                 );
             }
-            Root::Response | Root::Headers | Root::Record | Root::LastRecord => {
+            Root::Response
+            | Root::Headers
+            | Root::Record
+            | Root::LastRecord
+            | Root::LastPageSize
+            | Root::PageSize => {
                 self.report(
                     Diagnostic::error(
                         code::EXPRESSION,
@@ -213,7 +225,7 @@ impl Lowering<'_, '_> {
         }
     }
 
-    fn resolve_input(&mut self, found: &Found, span: Span, purpose: Purpose) {
+    pub(super) fn resolve_input(&mut self, found: &Found, span: Span, purpose: Purpose) {
         let [Step::Key(name)] = found.path.as_slice() else {
             self.report(
                 Diagnostic::error(

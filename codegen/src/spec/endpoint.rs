@@ -28,6 +28,8 @@ mapping! {
     /// Where the records are in a page: a dotted path such as `data.items`, in which `*` goes
     /// through lists and mappings alike, or JSONPath. Without one the page itself is the records.
     data_selector: Text = "data_selector", default "$";
+    /// Which records are kept, as in the resource: `{{ record['type'] == 'file' }}`.
+    record_filter: Text = "record_filter";
     /// How the next page is found.
     paginator: PaginatorSpec = "paginator";
     /// Authentication in place of the client's.
@@ -38,7 +40,6 @@ mapping! {
         "incremental" => "remove it: every run reads the resource in full",
         "response_actions" => "statuses to try again are listed in `retry.statuses`",
         "error_handler" => "statuses to try again are listed in `retry.statuses`",
-        "record_filter" => "remove it: all records are kept",
         "processing_steps" => "remove it: records are kept as they come",
         "partitions" => "write one resource per value",
         "parent" => "",

@@ -48,9 +48,9 @@ mapping! {
     stop_after_empty_page: bool = "stop_after_empty_page", default true;
     /// A page shorter than the limit ends paging, without a probing request.
     stop_on_short_page: bool = "stop_on_short_page", default false;
-    later {
-        "stop_condition" => "use `has_more_path` or `total_path`",
-    }
+    /// An expression of the response that ends paging when it is true.
+    stop_condition: Text = "stop_condition";
+    later {}
 }
 
 mapping! {
@@ -82,9 +82,9 @@ mapping! {
     stop_after_empty_page: bool = "stop_after_empty_page", default true;
     /// A page shorter than the limit ends paging, without a probing request.
     stop_on_short_page: bool = "stop_on_short_page", default false;
-    later {
-        "stop_condition" => "use `has_more_path` or `total_path`",
-    }
+    /// An expression of the response that ends paging when it is true.
+    stop_condition: Text = "stop_condition";
+    later {}
 }
 
 mapping! {
@@ -95,7 +95,8 @@ mapping! {
     cursor_path: Text = "cursor_path", default "cursors.next";
     /// The cursor as an expression, such as `{{ response.get('next_marker') }}`.
     cursor_value: Text = "cursor_value";
-    /// The query parameter of the cursor.
+    /// The query parameter of the cursor. Where neither this nor another place is named, a cursor
+    /// that is a URL or a path is followed as a link.
     cursor_param: Text = "cursor_param", default "cursor";
     /// The member of the body that takes the cursor, a dotted path.
     cursor_body_path: Text = "cursor_body_path";
@@ -113,9 +114,10 @@ mapping! {
     has_more_path: Text = "has_more_path";
     /// An empty page ends paging, whatever its cursor.
     stop_after_empty_page: bool = "stop_after_empty_page", default false;
-    later {
-        "stop_condition" => "use `has_more_path`; a missing or empty cursor ends paging by itself",
-    }
+    /// An expression of the response that ends paging when it is true, whatever the cursor; such as
+    /// `{{ response.get('next_marker') is none }}`.
+    stop_condition: Text = "stop_condition";
+    later {}
 }
 
 mapping! {
@@ -123,9 +125,9 @@ mapping! {
     JsonLinkSpec, "the json_link paginator";
     /// Where the response has the URL.
     next_url_path: Text = "next_url_path", default "next";
-    later {
-        "stop_condition" => "a missing or empty link ends paging by itself",
-    }
+    /// An expression of the response that ends paging when it is true, whatever the link.
+    stop_condition: Text = "stop_condition";
+    later {}
 }
 
 mapping! {

@@ -25,13 +25,14 @@ mapping! {
     primary_key: OneOrMany<Text> = "primary_key";
     /// What happens to the records of earlier runs.
     write_disposition: WriteDispositionSpec = "write_disposition", default "append";
+    /// Which records are kept: an expression such as `{{ record['type'] == 'file' }}`.
+    record_filter: Text = "record_filter";
     /// The fields of a record.
     schema: SchemaSpec = "schema";
     later {
         "parent" => "",
         "partitions" => "write one resource per value",
         "incremental" => "remove it: every run reads the resource in full",
-        "record_filter" => "remove it: all records are kept",
         "processing_steps" => "remove it: records are kept as they come",
         "response_actions" => "statuses to try again are listed in `retry.statuses`",
         "error_handler" => "statuses to try again are listed in `retry.statuses`",

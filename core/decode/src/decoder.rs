@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::column::ObjectColumn;
 use crate::error::{Error, ErrorKind};
+use crate::filter::RecordFilter;
 use crate::rescue::{Report, Rescue};
 use crate::schema::RecordSchema;
 use crate::tokens::{Tokens, excerpt};
@@ -21,6 +22,8 @@ pub struct DecoderOptions {
     pub captures: Vec<Path>,
     /// Paths from the last record of a page whose values it gives; at most 64, without wildcards.
     pub last_record_captures: Vec<Path>,
+    /// Which records go into the columns; all of them by default.
+    pub filter: Option<RecordFilter>,
     /// The arrays and objects that may be open at once; 128 by default.
     pub max_depth: usize,
     /// The bytes that a captured value may have; 1 MiB by default.
@@ -36,6 +39,7 @@ impl Default for DecoderOptions {
             },
             captures: Vec::new(),
             last_record_captures: Vec::new(),
+            filter: None,
             max_depth: 128,
             max_capture: 1 << 20,
         }
@@ -46,8 +50,10 @@ impl Default for DecoderOptions {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Page {
-    /// The records.
+    /// The records received, those included that the filter dropped.
     pub records: u64,
+    /// The records that the filter dropped.
+    pub filtered: u64,
     /// The values of [`DecoderOptions::captures`]: nothing where the page has none.
     ///
     /// An integer beyond 64 bits is a string of its digits.
@@ -77,7 +83,9 @@ impl Decoder {
     /// An error of kind [`ErrorKind::Configuration`] when a timestamp format, a decimal type, the
     /// depth of the fields or a capture is beyond what can be decoded.
     pub fn new(schema: RecordSchema, options: DecoderOptions) -> Result<Self, Error> {
-        for captures in [&options.captures, &options.last_record_captures] {
+        let filtering = options.filter.as_ref().map(|filter| &filter.captures);
+        let all = [&options.captures, &options.last_record_captures];
+        for captures in all.into_iter().chain(filtering) {
             if captures.len() > MAX_CAPTURES {
                 return Err(Error::new(
                     ErrorKind::Configuration,
@@ -127,11 +135,12 @@ impl Decoder {
         let rows = self.columns.len();
         let mark = self.rescue.mark();
         match self.decode(page) {
-            Ok((captures, last_record_captures)) => {
-                let records = (self.columns.len() - rows) as u64;
-                let counts = self.rescue.end_page(page.len(), Ok(records));
+            Ok((captures, last_record_captures, filtered)) => {
+                let kept = (self.columns.len() - rows) as u64;
+                let counts = self.rescue.end_page(page.len(), Ok(kept));
                 Ok(Page {
-                    records,
+                    records: kept + filtered,
+                    filtered,
                     captures,
                     last_record_captures,
                     rescued: counts.rescued,
@@ -146,7 +155,7 @@ impl Decoder {
         }
     }
 
-    fn decode(&mut self, page: &[u8]) -> Result<(Values, Values), Error> {
+    fn decode(&mut self, page: &[u8]) -> Result<(Values, Values, u64), Error> {
         // No column can get more bytes from a page than the page has, so no offset overflows.
         if i32::try_from(self.bytes().saturating_add(page.len())).is_err() {
             return Err(Error::new(
@@ -182,6 +191,9 @@ impl Decoder {
             before: self.columns.len(),
             columns: &mut self.columns,
             rescue: &mut self.rescue,
+            filter: self.options.filter.as_ref(),
+            max_capture: self.options.max_capture,
+            filtered: 0,
             last: None,
             matched: false,
             lost: None,
@@ -194,6 +206,7 @@ impl Decoder {
         if tokens.at < page.len() {
             return Err(tokens.malformed("the end of the document"));
         }
+        let filtered = records.as_ref().map_or(0, |records| records.filtered);
         let (last, unmatched) = match records {
             Some(Records {
                 last,
@@ -214,7 +227,7 @@ impl Decoder {
             tokens.at = start;
             (last_captures, _) = Walk::new(&mut tokens, None, last_paths, max_capture).run()?;
         }
-        Ok((captures, last_captures))
+        Ok((captures, last_captures, filtered))
     }
 
     /// The records in the columns.

@@ -16,6 +16,8 @@ pub enum ErrorKind {
     SelectorMatchesNothing,
     /// A field that must have a value is missing, null or of another type.
     SchemaContract,
+    /// The filter could not judge a record.
+    Filter,
     /// The page is nested too deeply, or too large for what it would be put into.
     Limit,
     /// The decoder was set up with something that cannot work.

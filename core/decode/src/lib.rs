@@ -44,6 +44,7 @@
 mod column;
 mod decoder;
 mod error;
+mod filter;
 mod members;
 mod number;
 mod place;
@@ -55,6 +56,7 @@ mod walk;
 
 pub use decoder::{Decoder, DecoderOptions, Page};
 pub use error::{Error, ErrorKind};
+pub use filter::RecordFilter;
 pub use rescue::{Report, RescuedField};
 pub use schema::RecordSchema;
 pub use timestamp::{TimestampFormat, parse_date, parse_timestamp};

@@ -6,6 +6,7 @@ use connector_plan::{Path, Selector, Step};
 
 use crate::column::ObjectColumn;
 use crate::error::{Error, ErrorKind};
+use crate::filter::RecordFilter;
 use crate::place::Place;
 use crate::rescue::{Rescue, RescueMark};
 use crate::tokens::{Tokens, excerpt};
@@ -29,6 +30,11 @@ pub(crate) struct Records<'w> {
     pub(crate) selector: &'w Selector,
     pub(crate) columns: &'w mut ObjectColumn,
     pub(crate) rescue: &'w mut Rescue,
+    pub(crate) filter: Option<&'w RecordFilter>,
+    /// The bytes that a captured value may have.
+    pub(crate) max_capture: usize,
+    /// The records that the filter dropped.
+    pub(crate) filtered: u64,
     /// The rows of the columns that are not of this page.
     pub(crate) before: usize,
     /// Where the last record starts.
@@ -37,6 +43,14 @@ pub(crate) struct Records<'w> {
     pub(crate) matched: bool,
     /// Where it led nowhere first.
     pub(crate) lost: Option<Error>,
+}
+
+/// What had been read at some point of a page.
+#[derive(Clone, Copy, Debug)]
+struct Mark {
+    rows: usize,
+    filtered: u64,
+    rescue: RescueMark,
 }
 
 /// A set of captures, by their index.
@@ -351,8 +365,14 @@ impl Records<'_> {
     #[inline]
     fn record(&mut self, tokens: &mut Tokens<'_>, place: &Place<'_>) -> Result<(), Error> {
         let row = self.columns.len();
-        let place = place.record((row - self.before + 1) as u64);
+        let place = place.record((row - self.before + 1) as u64 + self.filtered);
         self.last = Some(tokens.at);
+        if let Some(filter) = self.filter
+            && !self.keeps(filter, tokens, &place)?
+        {
+            self.filtered += 1;
+            return Ok(());
+        }
         if tokens.peek() == b'{' {
             self.columns.read(tokens, self.rescue, &place)?;
         } else {
@@ -361,11 +381,48 @@ impl Records<'_> {
         self.rescue.end_record(tokens, row, &place)
     }
 
-    fn mark(&self) -> (usize, RescueMark) {
-        (self.columns.len(), self.rescue.mark())
+    /// Reads a record for its filter. The tokens are behind a record that is dropped, and in front
+    /// of one that is kept.
+    #[inline(never)]
+    fn keeps(
+        &self,
+        filter: &RecordFilter,
+        tokens: &mut Tokens<'_>,
+        place: &Place<'_>,
+    ) -> Result<bool, Error> {
+        let start = tokens.at;
+        let mut walk = Walk::new(tokens, None, &filter.captures, self.max_capture);
+        let all = Captures(u64::MAX).filter(|index| index < filter.captures.len());
+        walk.value(0, false, all, place)?;
+        let found = walk.found;
+        let keep = filter.keeps(&found).map_err(|problem| {
+            let record = place.record_number();
+            let message = format!("the filter fails at record {record} of the page: {problem}");
+            Error::new(ErrorKind::Filter, message)
+                .at(start)
+                .with_hint("correct `record_filter` in the spec")
+        })?;
+        if keep {
+            tokens.at = start;
+        }
+        Ok(keep)
     }
 
-    fn truncate(&mut self, (rows, mark): (usize, RescueMark)) {
+    fn mark(&self) -> Mark {
+        Mark {
+            rows: self.columns.len(),
+            filtered: self.filtered,
+            rescue: self.rescue.mark(),
+        }
+    }
+
+    fn truncate(&mut self, mark: Mark) {
+        let Mark {
+            rows,
+            filtered,
+            rescue: mark,
+        } = mark;
+        self.filtered = filtered;
         self.columns.truncate(rows);
         self.rescue.truncate(mark);
         self.rescue.count_duplicate();

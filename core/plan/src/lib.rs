@@ -10,6 +10,7 @@
 
 mod client;
 mod endpoint;
+mod expression;
 mod field;
 mod paginator;
 mod plan;
@@ -24,6 +25,9 @@ pub use client::{
     Retry, Timeouts,
 };
 pub use endpoint::{Body, Endpoint, Method, Parameter};
+pub use expression::{
+    Comparison, Condition, FILTERS, FUNCTIONS, Jinja, Operand, Predicate, Read, TESTS,
+};
 pub use field::{Field, FieldType};
 pub use paginator::{Cursor, CursorSource, Offset, PageNumber, Paginator, Stop, Target};
 pub use plan::{PLAN_VERSION, Plan, PlanError};

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Path;
+use crate::{Condition, Jinja, Path};
 
 /// How the next page is found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -33,7 +33,7 @@ pub struct Offset {
     pub limit_target: Option<Target>,
     /// The offset at which paging stops (exclusive).
     pub maximum: Option<u64>,
-    /// When paging ends.
+    /// When paging ends. The condition is asked before anything else.
     pub stop: Stop,
 }
 
@@ -63,6 +63,9 @@ pub struct Cursor {
     pub source: CursorSource,
     /// Where the value goes; nowhere when it is a link to follow.
     pub cursor: Option<Target>,
+    /// Whether a value that is a URL or a path of the API is followed as a link instead.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub follow_links: bool,
     /// The page size asked for.
     pub limit: Option<u64>,
     /// Where the page size goes.
@@ -81,6 +84,10 @@ pub enum CursorSource {
     Header(String),
     /// The target of the `Link` header with this relation (RFC 8288).
     Link(String),
+    /// A value of the page's last record.
+    LastRecord(Path),
+    /// The value of an expression.
+    Jinja(Jinja),
 }
 
 /// When paging ends.
@@ -95,6 +102,9 @@ pub struct Stop {
     pub total: Option<Path>,
     /// Where the response says whether there is more.
     pub has_more: Option<Path>,
+    /// What ends it when it is true of the response.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub condition: Option<Condition>,
 }
 
 /// Where a paging value goes in a request.

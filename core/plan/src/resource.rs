@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Endpoint, Field};
+use crate::{Condition, Endpoint, Field};
 
 /// One dataset and the requests that fill it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -16,6 +16,9 @@ pub struct Resource {
     pub selected: bool,
     /// The requests.
     pub endpoint: Endpoint,
+    /// Which records are kept; all of them without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record_filter: Option<Condition>,
     /// The fields of a record, in column order.
     pub fields: Vec<Field>,
     /// The names of the top-level fields that identify a record; empty when nothing does.

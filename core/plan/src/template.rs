@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Path;
+use crate::{Jinja, Path};
 
 /// A value of the spec that may contain expressions.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -57,16 +57,18 @@ pub enum Part {
 }
 
 /// An expression, parsed at build time.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Expression {
     /// A plain lookup such as `response.get('paging', {}).next` or `config.start_date`.
     Lookup(Lookup),
+    /// Anything else that Jinja can say.
+    Jinja(Jinja),
 }
 
 /// A path below one of the variables that expressions know.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Lookup {
     /// The variable.
@@ -93,6 +95,10 @@ pub enum Root {
     Record,
     /// The last record of the page just received.
     LastRecord,
+    /// The number of records of the page just received, before any filter.
+    LastPageSize,
+    /// The page size that the paginator asks for.
+    PageSize,
     /// The values that the parents bind for this request.
     Partition,
     /// The window of the incremental cursor.

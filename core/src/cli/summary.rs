@@ -70,6 +70,13 @@ pub(crate) fn notes(record: &RunRecord, selected: &[Resource], api: &Api, consol
                 resource.rescued.len() - 5
             ));
         }
+        if resource.rows_filtered > 0 {
+            console.note(&format!(
+                "note: {}: {} records were dropped by the filter of the spec",
+                resource.name,
+                count(resource.rows_filtered)
+            ));
+        }
         if resource.stopped_at_limit {
             console.note(&format!(
                 "note: {}: stopped at --limit; the API has more records",

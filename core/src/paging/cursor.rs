@@ -1,25 +1,50 @@
 //! Paging by a value of the response: a cursor to send back, or a link to follow.
 
-use connector_plan::{Cursor, CursorSource, Path};
+use connector_plan::{Cursor, CursorSource, Path, Root};
 use http::HeaderMap;
 use http::header::LINK;
 use url::Url;
 
-use super::{PageFacts, Paginator, StopRules, Turn, Verdict, show};
-use crate::{Error, ErrorKind, Json, Result};
+use super::{PageFacts, Paginator, StopRules, Turn, Verdict, page_view, show};
+use crate::expression::{Captured, Program};
+use crate::{Error, ErrorKind, Json, Result, Settings};
 
 #[derive(Debug)]
 pub(super) struct CursorPaginator {
     plan: Cursor,
     stop: StopRules,
+    /// The cursor when it is an expression.
+    program: Option<CursorProgram>,
+}
+
+/// A cursor that is computed.
+#[derive(Debug)]
+struct CursorProgram {
+    program: Program,
+    settings: Settings,
+    response: Vec<Path>,
+    last_record: Vec<Path>,
 }
 
 impl CursorPaginator {
-    pub(super) fn new(plan: Cursor) -> Self {
-        Self {
+    pub(super) fn new(plan: Cursor, settings: &Settings) -> Result<Self> {
+        let program = match &plan.source {
+            CursorSource::Jinja(jinja) => {
+                let program = Program::new(jinja)?;
+                Some(CursorProgram {
+                    settings: settings.clone(),
+                    response: program.paths(Root::Response),
+                    last_record: program.paths(Root::LastRecord),
+                    program,
+                })
+            }
+            _ => None,
+        };
+        Ok(Self {
             stop: StopRules(plan.stop.clone()),
+            program,
             plan,
-        }
+        })
     }
 
     fn turn(&self) -> Turn {
@@ -43,6 +68,17 @@ impl CursorPaginator {
                 .last()
                 .and_then(Clone::clone)
                 .filter(|value| !is_empty(value)),
+            CursorSource::LastRecord(_) => page
+                .last_record
+                .first()
+                .and_then(Clone::clone)
+                .filter(|value| !is_empty(value)),
+            CursorSource::Jinja(_) => match &self.program {
+                Some(program) => {
+                    Some(program.evaluate(page, self.plan.limit)?).filter(|value| !is_empty(value))
+                }
+                None => None,
+            },
             CursorSource::Header(name) => page
                 .headers
                 .get(name)
@@ -53,13 +89,44 @@ impl CursorPaginator {
     }
 }
 
+impl CursorProgram {
+    fn evaluate(&self, page: &PageFacts<'_>, page_size: Option<u64>) -> Result<Json> {
+        // The captures of the stop rules come first.
+        let stop = page.captures.len().saturating_sub(self.response.len());
+        let view = page_view(
+            page,
+            &self.settings,
+            page_size,
+            Captured {
+                paths: &self.response,
+                values: page.captures.get(stop..).unwrap_or_default(),
+            },
+            Captured {
+                paths: &self.last_record,
+                values: page.last_record,
+            },
+        );
+        self.program.evaluate(&view)
+    }
+}
+
 impl Paginator for CursorPaginator {
     fn captures(&self) -> Vec<Path> {
         let mut paths = self.stop.captures();
-        if let CursorSource::Body(path) = &self.plan.source {
-            paths.push(path.clone());
+        match (&self.plan.source, &self.program) {
+            (CursorSource::Body(path), _) => paths.push(path.clone()),
+            (_, Some(program)) => paths.extend(program.response.iter().cloned()),
+            _ => {}
         }
         paths
+    }
+
+    fn last_record_captures(&self) -> Vec<Path> {
+        match (&self.plan.source, &self.program) {
+            (CursorSource::LastRecord(path), _) => vec![path.clone()],
+            (_, Some(program)) => program.last_record.clone(),
+            _ => Vec::new(),
+        }
     }
 
     fn first(&mut self) -> Turn {
@@ -81,14 +148,15 @@ impl Paginator for CursorPaginator {
             }
             return Ok(None);
         };
+        let is_link = self.plan.follow_links && is_link(&value, page.url);
         let mut turn = match &self.plan.cursor {
-            Some(target) => {
+            Some(target) if !is_link => {
                 let mut turn = self.turn();
                 turn.values.insert(0, (target.clone(), value.clone()));
                 turn
             }
             // A link carries everything that the next request needs.
-            None => Turn {
+            _ => Turn {
                 link: Some(follow(page.url, &value)?),
                 ..Turn::default()
             },
@@ -115,6 +183,24 @@ fn is_empty(value: &Json) -> bool {
     }
 }
 
+/// Whether a cursor is the next page's URL, its path or its query, rather than a value to send.
+///
+/// Opaque cursors may begin with a slash, too: a path has a query, or begins as the page's own.
+fn is_link(value: &Json, page: &Url) -> bool {
+    let Some(text) = value.as_str() else {
+        return false;
+    };
+    if text.starts_with("https://") || text.starts_with("http://") || text.starts_with("?") {
+        return true;
+    }
+    let Some(path) = text.strip_prefix('/') else {
+        return false;
+    };
+    let first = |path: &str| path.split(['/', '?']).next().map(str::to_owned);
+    text.contains('?')
+        || (path.contains('/') && first(path) == first(page.path().trim_start_matches('/')))
+}
+
 fn follow(base: &Url, value: &Json) -> Result<Url> {
     value
         .as_str()
@@ -131,6 +217,8 @@ fn source_name(source: &CursorSource) -> String {
         CursorSource::Body(path) => show(path),
         CursorSource::Header(name) => format!("header {name}"),
         CursorSource::Link(relation) => format!("link {relation}"),
+        CursorSource::LastRecord(path) => format!("last record, {}", show(path)),
+        CursorSource::Jinja(jinja) => jinja.source.clone(),
     }
 }
 
@@ -228,6 +316,25 @@ mod tests {
         for value in [json!("0"), json!(1), json!({"a": 1}), json!([0])] {
             assert!(!is_empty(&value), "{value}");
         }
+    }
+
+    #[test]
+    fn a_cursor_that_is_a_link_is_told_from_one_that_is_a_value() {
+        #[track_caller]
+        fn check(value: &Json, expect: bool) {
+            let page = Url::parse("https://a/v1/list?page=1").unwrap();
+            assert_eq!(is_link(value, &page), expect, "{value}");
+        }
+        check(&json!("https://a/v1/list?c=2"), true);
+        check(&json!("http://b/"), true);
+        check(&json!("?c=2"), true);
+        check(&json!("/v1/list/2"), true);
+        check(&json!("/v1/list?c=2"), true);
+        check(&json!("/other?c=2"), true);
+        check(&json!("/9j/4AAQSkZJRg=="), false);
+        check(&json!("abc"), false);
+        check(&json!("httpsomething"), false);
+        check(&json!(7), false);
     }
 
     #[test]

@@ -96,6 +96,7 @@ mod tests {
                 records: *records,
                 largest,
                 captures: if capture.is_some() { &captures } else { &[] },
+                last_record: &[],
                 headers: &HeaderMap::new(),
                 url: &url,
             };

@@ -39,6 +39,8 @@ pub(crate) struct ResourceRecord {
     pub write_disposition: &'static str,
     /// Records received from the API and handed to the dataset.
     pub rows_read: u64,
+    /// Records received that the resource's filter dropped.
+    pub rows_filtered: u64,
     /// Whether `--limit` ended the reading before the API did.
     pub stopped_at_limit: bool,
     pub seconds: f64,
@@ -118,6 +120,7 @@ impl ResourceRecord {
             status: Status::NotRead,
             write_disposition: resource.write_disposition.as_str(),
             rows_read: 0,
+            rows_filtered: 0,
             stopped_at_limit: false,
             seconds: 0.0,
             reading: ReadingRecord::default(),

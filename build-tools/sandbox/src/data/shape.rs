@@ -68,8 +68,13 @@ enum Value {
     Text(TextKind),
     Timestamp(Vec<Format>),
     Date,
-    Decimal { precision: u8, scale: u8 },
+    Decimal {
+        precision: u8,
+        scale: u8,
+    },
     Json,
+    /// One of these texts, in quotes.
+    Choice(Vec<Vec<u8>>),
     Object(Vec<FieldShape>),
     List(Box<Value>),
 }
@@ -95,6 +100,7 @@ impl RecordShape {
         seed: u64,
         nulls: bool,
         undeclared_every: u64,
+        choices: &[(String, Vec<String>)],
     ) -> Result<Self, String> {
         let declared;
         let fields = if resource.fields.is_empty() {
@@ -115,6 +121,30 @@ impl RecordShape {
                 };
             }
             shapes.push(shape);
+        }
+        for (name, texts) in choices {
+            let value = Value::choice(texts);
+            match fields.iter().position(|field| field.name == *name) {
+                // A key stays unique, and a value of another type what it is.
+                Some(at)
+                    if fields[at].field_type == FieldType::String
+                        && !resource.primary_key.contains(name) =>
+                {
+                    shapes[at].content = Content::Value(value);
+                }
+                Some(_) => {}
+                // The filter reads what no column takes.
+                None => {
+                    let mut key = quoted(name);
+                    key.push(b':');
+                    shapes.push(FieldShape {
+                        key,
+                        salt: hash_text(name),
+                        nullable: false,
+                        content: Content::Value(value),
+                    });
+                }
+            }
         }
         let capacity = divide_keys(&mut shapes);
         Ok(Self {
@@ -316,9 +346,25 @@ impl Value {
         })
     }
 
+    /// What filters ask for, and something that none of them does.
+    fn choice(texts: &[String]) -> Self {
+        let other = std::iter::once("other".to_owned());
+        Self::Choice(
+            texts
+                .iter()
+                .cloned()
+                .chain(other)
+                .map(|text| quoted(&text))
+                .collect(),
+        )
+    }
+
     fn push(&self, out: &mut Vec<u8>, random: u64, row: Generated) {
         match self {
             Self::Boolean => push_boolean(out, random & 1 == 1),
+            Self::Choice(texts) => {
+                out.extend_from_slice(&texts[(random >> 20) as usize % texts.len()]);
+            }
             Self::Integer(kind) => kind.push(out, random),
             Self::Number(kind) => kind.push(out, random),
             Self::Text(kind) => kind.push(out, random, row.tick),

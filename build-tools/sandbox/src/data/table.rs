@@ -68,12 +68,17 @@ impl Block {
 }
 
 impl Table {
-    pub(crate) fn new(resource: &Resource, options: &Options) -> Result<Self, String> {
+    pub(crate) fn new(
+        resource: &Resource,
+        options: &Options,
+        choices: &[(String, Vec<String>)],
+    ) -> Result<Self, String> {
         let shape = RecordShape::new(
             resource,
             options.seed,
             options.nulls,
             options.undeclared_every,
+            choices,
         )?;
         let table = Self {
             keep: if options.prerender { usize::MAX } else { KEEP },

@@ -24,6 +24,7 @@ pub(crate) fn stop() -> Stop {
         on_short_page: false,
         total: Some(steps("meta.total")),
         has_more: Some(steps("meta.more")),
+        condition: None,
     }
 }
 
@@ -53,6 +54,7 @@ fn cursor(source: CursorSource, target: Option<Target>) -> Paginator {
     Paginator::Cursor(Cursor {
         source,
         cursor: target,
+        follow_links: false,
         limit: Some(100),
         limit_target: Some(query("limit")),
         stop: Stop::default(),
