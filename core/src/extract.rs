@@ -1,8 +1,10 @@
 //! The loop over a resource's pages: request, decode, hand over columns, ask for the next page.
 
 mod build;
+mod fan_out;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use ::http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use arrow::array::RecordBatch;
@@ -11,9 +13,11 @@ use connector_plan::Resource;
 use tokio::sync::mpsc;
 
 use self::build::RequestBuilder;
+pub(crate) use self::fan_out::read_alone;
 use crate::client::Inner;
 use crate::http::{Request, Response};
 use crate::paging::{LoopGuard, PageFacts, paginator};
+use crate::partition::{Family, Partition};
 use crate::{Error, Json, Meter, Result, convert};
 
 /// A batch is handed over when it has this many records …
@@ -26,6 +30,8 @@ const BATCH_BYTES: usize = 8 << 20;
 pub(crate) struct Extract<'a> {
     pub client: &'a Inner,
     pub resource: &'a Resource,
+    /// What is read together with it: where its partitions come from, and who needs its values.
+    pub family: &'a Family<'a>,
     /// Stop after this many records.
     pub limit: Option<u64>,
     pub meter: Arc<Meter>,
@@ -40,17 +46,47 @@ pub(crate) struct Extracted {
     pub stopped: bool,
     /// Values that no declared column could hold, by their path.
     pub report: Report,
+    /// The partitions that were to be read; none for a resource that is read by itself.
+    pub partitions: u64,
+    /// The partitions that could not be read, and the records of parents without a value.
+    pub skipped: u64,
+    /// Why the first of them was skipped.
+    pub skip_reason: Option<Error>,
 }
 
 impl Extract<'_> {
     /// Reads every page and sends the records as batches.
     pub(crate) async fn run(&self, batches: mpsc::Sender<RecordBatch>) -> Result<Extracted> {
-        self.pages(batches)
-            .await
-            .map_err(|error| error.with("resource", &self.resource.name))
+        let (sender, mut receiver) = mpsc::channel(1);
+        let read = async {
+            if self.resource.relations.is_empty() {
+                let largest = AtomicU64::new(0);
+                self.pages(&Partition::whole(), self.limit, &largest, sender)
+                    .await
+            } else {
+                self.partitions(sender).await
+            }
+        };
+        let hand_over = async move {
+            while let Some(batch) = receiver.recv().await {
+                self.family.collect(&self.resource.name, &batch);
+                if batches.send(batch).await.is_err() {
+                    break;
+                }
+            }
+        };
+        let (extracted, ()) = tokio::join!(read, hand_over);
+        extracted.map_err(|error| error.with("resource", &self.resource.name))
     }
 
-    async fn pages(&self, batches: mpsc::Sender<RecordBatch>) -> Result<Extracted> {
+    /// Reads the pages of one partition.
+    async fn pages(
+        &self,
+        partition: &Partition,
+        limit: Option<u64>,
+        largest: &AtomicU64,
+        batches: mpsc::Sender<RecordBatch>,
+    ) -> Result<Extracted> {
         let mut paginator = paginator(&self.resource.endpoint.paginator)?;
         let captures = paginator.captures();
         let options = DecoderOptions {
@@ -60,9 +96,8 @@ impl Extract<'_> {
         };
         let mut decoder = Decoder::new(RecordSchema::new(&self.resource.fields), options)
             .map_err(|error| self.decode_error(error))?;
-        let builder = RequestBuilder::new(self.client, self.resource)?;
+        let builder = RequestBuilder::new(self.client, self.resource, &partition.values)?;
         let mut guard = LoopGuard::default();
-        let mut largest = 0;
         let mut extracted = Extracted::default();
         let mut turn = Some(paginator.first());
         while let Some(current) = turn {
@@ -75,9 +110,9 @@ impl Extract<'_> {
             } = self.page(&request, &mut decoder).await?;
             self.meter.page(records, response.body.len());
             guard.page(records, fingerprint(&response.body))?;
-            largest = largest.max(records);
+            let largest = largest.fetch_max(records, Relaxed).max(records);
             extracted.rows += records;
-            let over = self.limit.is_some_and(|limit| extracted.rows >= limit);
+            let over = limit.is_some_and(|limit| extracted.rows >= limit);
             turn = paginator.next(&PageFacts {
                 records,
                 largest,
@@ -91,10 +126,11 @@ impl Extract<'_> {
             }
             let full = decoder.rows() >= BATCH_ROWS || decoder.bytes() >= BATCH_BYTES;
             if (full || turn.is_none()) && decoder.rows() > 0 {
-                let mut batch = decoder
+                let batch = decoder
                     .take_batch()
                     .map_err(|error| self.decode_error(error))?;
-                if let Some(limit) = self.limit.filter(|_| over) {
+                let mut batch = partition.complete(batch)?;
+                if let Some(limit) = limit.filter(|_| over) {
                     let excess = usize::try_from(extracted.rows - limit).unwrap_or(usize::MAX);
                     if excess > 0 {
                         extracted.stopped = true;

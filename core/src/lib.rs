@@ -20,6 +20,7 @@ mod extract;
 mod http;
 mod meter;
 mod paging;
+mod partition;
 mod record;
 mod request;
 mod run;

@@ -20,6 +20,7 @@ use crate::cli::context::{Api, Context};
 use crate::cli::progress::Progress;
 use crate::cli::summary;
 use crate::extract::{Extract, Extracted};
+use crate::partition::Family;
 use crate::{Error, ErrorKind, Meter, Result, convert};
 
 /// The command that runs without a subcommand.
@@ -44,18 +45,34 @@ pub(crate) async fn command(context: &Context<'_>) -> Result<ExitCode> {
     let mut record = RunRecord::start(context, &source, store.run());
     let progress = Progress::new(context.arguments.progress, &context.console);
     let mut first_error: Option<ErrorKind> = None;
-    for resource in &selected {
+    let names = selected.iter().map(|resource| resource.name.as_str());
+    let family = Family::new(&context.plan, names);
+    for resource in family.order() {
+        let wanted = selected.iter().any(|known| known.name == resource.name);
         let meter = Arc::new(Meter::default());
         let shown = progress.start(&resource.name, &meter);
         let started = Instant::now();
         let mut entry = ResourceRecord::new(resource);
-        let outcome = read(context, &api, &store, resource, &meter, &mut entry).await;
+        let reading = Reading {
+            context,
+            api: &api,
+            store: &store,
+            family: &family,
+            resource,
+            meter: &meter,
+        };
+        let outcome = if wanted {
+            reading.publish(&mut entry).await
+        } else {
+            reading.for_children(&mut entry).await
+        };
         entry.finish(&meter.read(), started.elapsed());
         match outcome {
-            Ok(()) => shown.finish("published"),
+            Ok(()) => shown.finish(if wanted { "published" } else { "read" }),
             Err(error) => {
                 shown.finish("failed");
                 context.console.error(&error);
+                family.fail(&resource.name, &error);
                 entry.fail(&error);
                 first_error.get_or_insert(error.kind());
             }
@@ -67,7 +84,7 @@ pub(crate) async fn command(context: &Context<'_>) -> Result<ExitCode> {
             break;
         }
     }
-    for resource in selected.iter().skip(record.resources.len()) {
+    for resource in &family.order()[record.resources.len()..] {
         record.resources.push(ResourceRecord::new(resource));
     }
     context.console.attach(None);
@@ -93,62 +110,79 @@ pub(crate) async fn command(context: &Context<'_>) -> Result<ExitCode> {
     Ok(ExitCode::from(code))
 }
 
-/// Reads one resource and publishes its dataset.
-async fn read(
-    context: &Context<'_>,
-    api: &Api,
-    store: &Store,
-    resource: &Resource,
-    meter: &Arc<Meter>,
-    entry: &mut ResourceRecord,
-) -> Result<()> {
-    let with_resource = |error: Error| error.with("resource", &resource.name);
-    let arguments = &context.arguments;
-    check_limit(arguments.limit, store, resource)?;
-    let options = LoadOptions {
-        resource: resource.name.clone(),
-        schema: RecordSchema::new(&resource.fields).arrow(),
-        primary_key: resource.primary_key.clone(),
-        disposition: resource.write_disposition,
-        identity: resource.identity.clone(),
-        full_refresh: arguments.full_refresh,
-        writer: WriterOptions::default(),
-        metadata: Vec::new(),
-    };
-    let load = store
-        .begin(options)
-        .map_err(convert::dataset_error)
-        .map_err(with_resource)?;
-    // Two batches wait at most; the encoder works on its own core.
-    let (sender, receiver) = mpsc::channel(2);
-    let writer = Writer::start(load, receiver)?;
-    let extract = Extract {
-        client: &api.client.0,
-        resource,
-        limit: arguments.limit,
-        meter: Arc::clone(meter),
-    };
-    let extracted = extract.run(sender).await;
-    // A writer that failed ends the reading too: its error is the cause.
-    let load = writer
-        .finish()
-        .await
-        .map_err(convert::dataset_error)
-        .map_err(with_resource)?;
-    let extracted = extracted?;
-    let report = blocking(move || load.commit(None))
-        .await?
-        .map_err(convert::dataset_error)
-        .map_err(with_resource)?;
-    publish(entry, extracted, report);
-    Ok(())
+/// The reading of one resource in a run.
+struct Reading<'a> {
+    context: &'a Context<'a>,
+    api: &'a Api,
+    store: &'a Store,
+    family: &'a Family<'a>,
+    resource: &'a Resource,
+    meter: &'a Arc<Meter>,
+}
+
+impl Reading<'_> {
+    /// Reads the resource and publishes its dataset.
+    async fn publish(&self, entry: &mut ResourceRecord) -> Result<()> {
+        let resource = self.resource;
+        let with_resource = |error: Error| error.with("resource", &resource.name);
+        let arguments = &self.context.arguments;
+        check_limit(arguments.limit, self.store, resource)?;
+        let options = LoadOptions {
+            resource: resource.name.clone(),
+            schema: RecordSchema::new(&resource.fields).arrow(),
+            primary_key: resource.primary_key.clone(),
+            disposition: resource.write_disposition,
+            identity: resource.identity.clone(),
+            full_refresh: arguments.full_refresh,
+            writer: WriterOptions::default(),
+            metadata: Vec::new(),
+        };
+        let load = self
+            .store
+            .begin(options)
+            .map_err(convert::dataset_error)
+            .map_err(with_resource)?;
+        // Two batches wait at most; the encoder works on its own core.
+        let (sender, receiver) = mpsc::channel(2);
+        let writer = Writer::start(load, receiver)?;
+        let extracted = self.extract(arguments.limit).run(sender).await;
+        // A writer that failed ends the reading too: its error is the cause.
+        let load = writer
+            .finish()
+            .await
+            .map_err(convert::dataset_error)
+            .map_err(with_resource)?;
+        let extracted = extracted?;
+        let report = blocking(move || load.commit(None))
+            .await?
+            .map_err(convert::dataset_error)
+            .map_err(with_resource)?;
+        publish(entry, extracted, report);
+        Ok(())
+    }
+
+    /// Reads the resource for the values that its children need; nothing is written.
+    async fn for_children(&self, entry: &mut ResourceRecord) -> Result<()> {
+        let extracted = self.extract(None).run_for_children().await?;
+        entry.status = Status::Read;
+        entry.read(extracted);
+        Ok(())
+    }
+
+    fn extract(&self, limit: Option<u64>) -> Extract<'_> {
+        Extract {
+            client: &self.api.client.0,
+            resource: self.resource,
+            family: self.family,
+            limit,
+            meter: Arc::clone(self.meter),
+        }
+    }
 }
 
 fn publish(entry: &mut ResourceRecord, extracted: Extracted, report: LoadReport) {
     entry.status = Status::Published;
-    entry.rows_read = extracted.rows;
-    entry.stopped_at_limit = extracted.stopped;
-    entry.rescued(extracted.report);
+    entry.read(extracted);
     entry.load = Some(report);
 }
 

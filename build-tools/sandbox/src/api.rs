@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    ops::Range,
     sync::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -10,7 +11,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use connector_plan::Plan;
+use connector_plan::{Plan, Resource};
 use hyper::{
     StatusCode,
     header::{ALLOW, AUTHORIZATION, HOST, RETRY_AFTER},
@@ -28,6 +29,7 @@ use crate::{
     random::{combine, hash_text},
     received::Received,
     refusal::Refusal,
+    related::Related,
     route::{Route, Routes},
     sandbox::Counters,
     server::{Handler, Reply},
@@ -45,6 +47,7 @@ pub(crate) struct Api {
     origin: String,
     pub(crate) tables: Vec<Table>,
     routes: Routes,
+    related: Related,
     checks: Vec<AuthCheck>,
     endpoints: Vec<TokenEndpoint>,
     tokens: Mutex<TokenStore>,
@@ -97,11 +100,12 @@ impl Api {
             .resources
             .iter()
             .map(|resource| {
-                Table::new(resource, &options)
+                Table::new(&without_included(resource), &options)
                     .map_err(|error| format!("resource `{}`: {error}", resource.name))
             })
             .collect::<Result<Vec<_>, _>>()?;
         let api = Self {
+            related: Related::new(plan, samples, options.seed),
             routes: Routes::new(plan, samples, &options, &checks, &auths)?,
             plan: plan.clone(),
             origin,
@@ -117,11 +121,36 @@ impl Api {
             options,
         };
         for (resource, (route, _)) in plan.resources.iter().zip(&api.routes.resources) {
-            api.maker(&api.routes.routes[*route])
+            api.maker(&api.routes.routes[*route], None)
                 .test()
                 .map_err(|error| format!("resource `{}`: {error}", resource.name))?;
         }
+        api.relate()?;
         Ok(api)
+    }
+
+    /// Works out which records belong to which values of parents.
+    pub(crate) fn relate(&self) -> Result<(), String> {
+        self.related.update(
+            &self.plan,
+            &|resource| self.truth(resource),
+            &|number, count| self.tables[self.routes.resources[number].1].set(count),
+        )
+    }
+
+    /// The records that a full read of a resource gives.
+    pub(crate) fn truth(&self, resource: &str) -> Vec<Value> {
+        let Some(table) = self.table(resource) else {
+            return Vec::new();
+        };
+        self.reachable(resource)
+            .into_iter()
+            .flat_map(|range| table.records(range))
+            .map(|record| {
+                serde_json::from_slice(&record)
+                    .unwrap_or_else(|_| String::from_utf8_lossy(&record).into_owned().into())
+            })
+            .collect()
     }
 
     /// The requests so far.
@@ -146,15 +175,35 @@ impl Api {
             .position(|candidate| candidate.name == resource)
     }
 
-    /// How many records a client reads that reads everything.
-    pub(crate) fn reachable(&self, resource: &str) -> usize {
+    /// The records that a client reads which reads everything, in the order of its reading.
+    pub(crate) fn reachable(&self, resource: &str) -> Vec<Range<usize>> {
         let Some(number) = self.number(resource) else {
-            return 0;
+            return Vec::new();
         };
         let (route, table) = self.routes.resources[number];
         let paginator = &self.plan.resources[number].endpoint.paginator;
         let len = self.tables[table].len();
-        self.routes.routes[route].pager.reachable(paginator, len)
+        let pager = &self.routes.routes[route].pager;
+        let reach = |window: Range<usize>| {
+            let window = window.start.min(len)..window.end.min(len);
+            window.start..window.start + pager.reachable(paginator, window.len())
+        };
+        match self.related.slots(table) {
+            Some(slots) => slots.windows().map(reach).collect(),
+            None => std::iter::once(reach(0..len)).collect(),
+        }
+    }
+
+    /// The records of a table that a request can reach.
+    fn window(&self, table: usize, slot: Option<usize>) -> Range<usize> {
+        let len = self.tables[table].len();
+        match (slot, self.related.slots(table)) {
+            (Some(slot), Some(slots)) => {
+                let window = slots.window(slot);
+                window.start.min(len)..window.end.min(len)
+            }
+            _ => 0..len,
+        }
     }
 
     pub(crate) fn expire_tokens(&self) {
@@ -180,9 +229,11 @@ impl Api {
         }
     }
 
-    fn maker<'a>(&'a self, route: &'a Route) -> Maker<'a> {
+    fn maker<'a>(&'a self, route: &'a Route, slot: Option<usize>) -> Maker<'a> {
+        let tables = route.content.iter();
         Maker {
             route,
+            windows: tables.map(|(table, _)| self.window(*table, slot)).collect(),
             tables: &self.tables,
             options: &self.options,
             origin: &self.origin,
@@ -238,11 +289,11 @@ impl Api {
                 "`Host` is not that of the sandbox",
             ));
         }
-        let route = self.route(request)?;
+        let (route, slot) = self.route(request)?;
         let received = Received::new(request)?;
-        let page = route
-            .pager
-            .read(&received, &self.tables[route.content[0].0])?;
+        let table = route.content[0].0;
+        let window = self.window(table, slot);
+        let page = route.pager.read(&received, &self.tables[table], &window)?;
 
         let accident = lock(&self.faults).next(fingerprint(request));
         if accident.is_some() {
@@ -275,7 +326,7 @@ impl Api {
             }
             Some(Accident::Slow(_)) | None => Ending::Whole,
         };
-        let (mut reply, records) = self.maker(route).reply(request, page, ending);
+        let (mut reply, records) = self.maker(route, slot).reply(request, page, ending);
         if let Some(Accident::Slow(milliseconds)) = accident {
             reply.delay = Duration::from_millis(milliseconds);
         }
@@ -287,7 +338,7 @@ impl Api {
     }
 
     /// The route of a request that may be served.
-    fn route(&self, request: &RequestRecord) -> Result<&Route, Refusal> {
+    fn route(&self, request: &RequestRecord) -> Result<(&Route, Option<usize>), Refusal> {
         let on_path: Vec<&Route> = self
             .routes
             .routes
@@ -311,9 +362,13 @@ impl Api {
             let tokens = lock(&self.tokens);
             let checked = self.checks[route.auth]
                 .check(request, &tokens, self.now())
-                .and_then(|()| route.check(&Received::new(request)?));
+                .and_then(|()| {
+                    let received = Received::new(request)?;
+                    route.check(&received)?;
+                    self.slot(route, &received)
+                });
             match checked {
-                Ok(()) => return Ok(route),
+                Ok(slot) => return Ok((route, slot)),
                 Err(error) => refusal = refusal.or(Some(error)),
             }
         }
@@ -326,6 +381,19 @@ impl Api {
             )
             .header(ALLOW, methods.join(", "))
         }))
+    }
+
+    /// The partition that a request is for, when its resource has any.
+    fn slot(&self, route: &Route, received: &Received<'_>) -> Result<Option<usize>, Refusal> {
+        let table = route.content[0].0;
+        if self.related.slots(table).is_none() {
+            return Ok(None);
+        }
+        let slot = self.related.slot(table, received);
+        slot.map(Some).ok_or_else(|| {
+            let text = "no record of a parent has these values";
+            Refusal::new(StatusCode::NOT_FOUND, "not_found", text)
+        })
     }
 
     /// What is true, for checks that run outside: no credentials are asked for.
@@ -342,7 +410,7 @@ impl Api {
                 .iter()
                 .map(|resource| {
                     let about = json!({
-                        "count": self.reachable(&resource.name),
+                        "count": self.reachable(&resource.name).iter().map(Range::len).sum::<usize>(),
                         "records": format!("/_sandbox/truth/{}", resource.name),
                     });
                     (resource.name.clone(), about)
@@ -353,11 +421,20 @@ impl Api {
         let resource = rest.strip_prefix('/')?.to_owned();
         self.table(&resource)?;
         let api = std::sync::Arc::clone(self);
-        let mut at = 0;
+        let mut ranges = self.reachable(&resource).into_iter();
+        let mut rest = 0..0;
         let body = Body::streamed(Box::new(move || {
-            let end = (at + TRUTH_CHUNK).min(api.reachable(&resource));
-            let records = api.table(&resource)?.records(at..end.max(at));
-            at = end;
+            let mut records = Vec::new();
+            while records.len() < TRUTH_CHUNK {
+                if rest.is_empty() {
+                    let Some(next) = ranges.next() else { break };
+                    rest = next;
+                    continue;
+                }
+                let end = (rest.start + TRUTH_CHUNK).min(rest.end);
+                records.extend(api.table(&resource)?.records(rest.start..end));
+                rest.start = end;
+            }
             let mut lines = Vec::new();
             for record in &records {
                 // A line break outside of texts, where it has to be escaped, means nothing.
@@ -373,6 +450,20 @@ impl Api {
         *reply.response.body_mut() = body;
         Some(reply)
     }
+}
+
+/// A resource as its API sees it: what its children get from it stays out of their records.
+fn without_included(resource: &Resource) -> Resource {
+    let mut resource = resource.clone();
+    let included: Vec<String> = resource
+        .relations
+        .included()
+        .map(|include| include.column.clone())
+        .collect();
+    resource
+        .fields
+        .retain(|field| !included.contains(&field.name));
+    resource
 }
 
 /// The server's side of an [`Api`].

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use connector_plan::{Client, Field, FieldType, Resource, WriteDisposition};
+use connector_plan::{Client, Field, FieldType, Relations, Resource, WriteDisposition};
 
 use super::{Lowering, identity, is_device, is_snake_case};
 use crate::diagnostic::{Diagnostic, code};
@@ -44,6 +44,8 @@ impl Lowering<'_, '_> {
         let mut names: HashMap<String, Span> = HashMap::new();
         let mut records: HashMap<String, Span> = HashMap::new();
         let mut resources = Vec::new();
+        let mut records_of = Vec::new();
+        let mut scopes = Vec::new();
         for written in spec.resources.get().into_iter().flatten() {
             let merged = match defaults {
                 Some(defaults) => written.over(defaults),
@@ -55,6 +57,7 @@ impl Lowering<'_, '_> {
                 ..merged.0
             });
             let resource = self.resource(spec, &own.0, client);
+            scopes.push(std::mem::take(&mut self.scope));
             if let Some(given) = own.0.name.given()
                 && let Some(first) = names.insert(resource.0.name.clone(), given.span)
             {
@@ -70,9 +73,11 @@ impl Lowering<'_, '_> {
             {
                 self.duplicate("two record types are called", name, given.span, first);
             }
-            resources.push(resource);
+            resources.push(resource.0);
+            records_of.push(resource.1);
         }
-        resources
+        self.relate(&mut resources, scopes);
+        resources.into_iter().zip(records_of).collect()
     }
 
     fn duplicate(&mut self, message: &str, name: &str, second: Span, first: Span) {
@@ -98,6 +103,7 @@ impl Lowering<'_, '_> {
             .map_or(resource.blame, |given| given.span);
         let place = format!("resources.{name}");
         self.place(place.clone(), blame);
+        self.open_scope(resource, blame);
         let nowhere = EndpointMapping::empty(blame);
         let endpoint = resource
             .endpoint
@@ -140,6 +146,8 @@ impl Lowering<'_, '_> {
                 .map_or_else(String::new, |text| text.value.trim().to_owned()),
             selected: resource.selected.get().copied().unwrap_or(true),
             endpoint,
+            // Parents are known when all resources are.
+            relations: Relations::default(),
             fields,
             primary_key,
             write_disposition,

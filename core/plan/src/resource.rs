@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Endpoint, Field};
+use crate::{Endpoint, Field, Relations};
 
 /// One dataset and the requests that fill it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -16,6 +16,9 @@ pub struct Resource {
     pub selected: bool,
     /// The requests.
     pub endpoint: Endpoint,
+    /// The values that the requests are repeated for.
+    #[serde(default, skip_serializing_if = "Relations::is_empty")]
+    pub relations: Relations,
     /// The fields of a record, in column order.
     pub fields: Vec<Field>,
     /// The names of the top-level fields that identify a record; empty when nothing does.

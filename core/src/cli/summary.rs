@@ -29,6 +29,7 @@ pub(crate) fn table(record: &RunRecord) -> String {
             let status = match resource.status {
                 Status::Published => "published",
                 Status::Failed => "FAILED",
+                Status::Read => "read",
                 Status::NotRead => "not read",
             };
             let load = resource.load.as_ref();
@@ -68,6 +69,13 @@ pub(crate) fn notes(record: &RunRecord, selected: &[Resource], api: &Api, consol
                 "note: {}: {} more paths are in `_rescued`; the run record lists them",
                 resource.name,
                 resource.rescued.len() - 5
+            ));
+        }
+        if let Some(reason) = &resource.skipped_because {
+            console.note(&format!(
+                "note: {}: {} of its partitions were skipped, the first because {reason}",
+                resource.name,
+                count(resource.skipped_partitions)
             ));
         }
         if resource.stopped_at_limit {

@@ -6,6 +6,7 @@ mod bad_input;
 mod command_line;
 mod datasets;
 mod faults;
+mod relations;
 mod scaffold;
 mod tokens;
 
