@@ -209,9 +209,9 @@ mod tests {
                             .path
                             .iter()
                             .map(|step| match step {
-                                connector_plan::Step::Key(key) => format!("/{key}"),
-                                connector_plan::Step::Index(index) => format!("#{index}"),
-                                connector_plan::Step::Wildcard => "*".to_owned(),
+                                Step::Key(key) => format!("/{key}"),
+                                Step::Index(index) => format!("#{index}"),
+                                Step::Wildcard => "*".to_owned(),
                             })
                             .collect();
                         let default = found

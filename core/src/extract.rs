@@ -2,6 +2,7 @@
 
 mod build;
 mod fan_out;
+mod listing;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -14,6 +15,7 @@ use tokio::sync::mpsc;
 
 use self::build::RequestBuilder;
 pub(crate) use self::fan_out::read_alone;
+pub(crate) use self::listing::{Listing, Reader};
 use crate::client::Inner;
 use crate::http::{Request, Response};
 use crate::paging::{LoopGuard, PageFacts, paginator};
@@ -32,6 +34,8 @@ pub(crate) struct Extract<'a> {
     pub resource: &'a Resource,
     /// What is read together with it: where its partitions come from, and who needs its values.
     pub family: &'a Family<'a>,
+    /// The pages, when other resources are made from the same ones.
+    pub listing: Option<Reader>,
     /// Stop after this many records.
     pub limit: Option<u64>,
     pub meter: Arc<Meter>,
@@ -153,7 +157,11 @@ impl Extract<'_> {
         let session = self.client.session(&self.resource.name);
         let mut retries = 0;
         loop {
-            let response = session.fetch(request, &self.meter).await?;
+            let fetch = session.fetch(request, &self.meter);
+            let response = match &self.listing {
+                Some(listing) if retries == 0 => listing.next(request, fetch).await?,
+                _ => Arc::new(fetch.await?),
+            };
             if is_empty_page(&response) {
                 return Ok(Fetched {
                     records: 0,
@@ -200,7 +208,7 @@ impl Extract<'_> {
 struct Fetched {
     records: u64,
     captures: Vec<Option<Json>>,
-    response: Response,
+    response: Arc<Response>,
 }
 
 /// Whether an answer says that it has no content (RFC 9110, section 15.3.5), which is a page

@@ -13,13 +13,14 @@ use connector_dataset::{
 };
 use connector_decode::RecordSchema;
 use connector_plan::{Resource, WriteDisposition};
+use futures_util::future::join_all;
 use tokio::sync::mpsc;
 
 pub(crate) use self::record::{ResourceRecord, RunRecord, Status};
 use crate::cli::context::{Api, Context};
 use crate::cli::progress::Progress;
 use crate::cli::summary;
-use crate::extract::{Extract, Extracted};
+use crate::extract::{Extract, Extracted, Listing, Reader};
 use crate::partition::Family;
 use crate::{Error, ErrorKind, Meter, Result, convert};
 
@@ -47,44 +48,44 @@ pub(crate) async fn command(context: &Context<'_>) -> Result<ExitCode> {
     let mut first_error: Option<ErrorKind> = None;
     let names = selected.iter().map(|resource| resource.name.as_str());
     let family = Family::new(&context.plan, names);
-    for resource in family.order() {
-        let wanted = selected.iter().any(|known| known.name == resource.name);
-        let meter = Arc::new(Meter::default());
-        let shown = progress.start(&resource.name, &meter);
-        let started = Instant::now();
-        let mut entry = ResourceRecord::new(resource);
-        let reading = Reading {
-            context,
-            api: &api,
-            store: &store,
-            family: &family,
-            resource,
-            meter: &meter,
-        };
-        let outcome = if wanted {
-            reading.publish(&mut entry).await
-        } else {
-            reading.for_children(&mut entry).await
-        };
-        entry.finish(&meter.read(), started.elapsed());
-        match outcome {
-            Ok(()) => shown.finish(if wanted { "published" } else { "read" }),
-            Err(error) => {
-                shown.finish("failed");
+    for group in groups(&family) {
+        let readings =
+            Listing::readers(group.len())
+                .into_iter()
+                .zip(&group)
+                .map(|(listing, resource)| {
+                    let reading = Reading {
+                        context,
+                        api: &api,
+                        store: &store,
+                        family: &family,
+                        resource,
+                        wanted: selected.iter().any(|known| known.name == resource.name),
+                        meter: Arc::new(Meter::default()),
+                    };
+                    let shared = (group.len() > 1).then_some(listing);
+                    reading.run(&progress, shared)
+                });
+        for (entry, outcome) in join_all(readings).await {
+            if let Err(error) = outcome {
                 context.console.error(&error);
-                family.fail(&resource.name, &error);
-                entry.fail(&error);
+                family.fail(&entry.name, &error);
                 first_error.get_or_insert(error.kind());
             }
+            record.resources.push(entry);
         }
-        let refused = first_error == Some(ErrorKind::Authentication);
-        record.resources.push(entry);
         // Nobody gets in with these credentials: asking again for every resource helps nobody.
-        if refused {
+        if first_error == Some(ErrorKind::Authentication) {
             break;
         }
     }
-    for resource in &family.order()[record.resources.len()..] {
+    let read: Vec<String> = record
+        .resources
+        .iter()
+        .map(|entry| entry.name.clone())
+        .collect();
+    let left = family.order().iter();
+    for resource in left.filter(|resource| !read.contains(&resource.name)) {
         record.resources.push(ResourceRecord::new(resource));
     }
     context.console.attach(None);
@@ -117,12 +118,57 @@ struct Reading<'a> {
     store: &'a Store,
     family: &'a Family<'a>,
     resource: &'a Resource,
-    meter: &'a Arc<Meter>,
+    /// Whether its dataset is published, or only its children need it.
+    wanted: bool,
+    meter: Arc<Meter>,
+}
+
+/// Resources that are made from the same listing stand together: its pages are fetched once.
+fn groups<'p>(family: &Family<'p>) -> Vec<Vec<&'p Resource>> {
+    let mut groups: Vec<Vec<&Resource>> = Vec::new();
+    for resource in family.order().iter().copied() {
+        let same = groups.iter_mut().find(|group| {
+            group.iter().all(|other| {
+                other.relations.is_empty()
+                    && resource.relations.is_empty()
+                    && other.endpoint == resource.endpoint
+            })
+        });
+        match same {
+            Some(group) => group.push(resource),
+            None => groups.push(vec![resource]),
+        }
+    }
+    groups
 }
 
 impl Reading<'_> {
+    async fn run(
+        self,
+        progress: &Progress,
+        listing: Option<Reader>,
+    ) -> (ResourceRecord, Result<()>) {
+        let shown = progress.start(&self.resource.name, &self.meter);
+        let started = Instant::now();
+        let mut entry = ResourceRecord::new(self.resource);
+        let outcome = if self.wanted {
+            self.publish(&mut entry, listing).await
+        } else {
+            self.for_children(&mut entry, listing).await
+        };
+        entry.finish(&self.meter.read(), started.elapsed());
+        match &outcome {
+            Ok(()) => shown.finish(if self.wanted { "published" } else { "read" }),
+            Err(error) => {
+                shown.finish("failed");
+                entry.fail(error);
+            }
+        }
+        (entry, outcome)
+    }
+
     /// Reads the resource and publishes its dataset.
-    async fn publish(&self, entry: &mut ResourceRecord) -> Result<()> {
+    async fn publish(&self, entry: &mut ResourceRecord, listing: Option<Reader>) -> Result<()> {
         let resource = self.resource;
         let with_resource = |error: Error| error.with("resource", &resource.name);
         let arguments = &self.context.arguments;
@@ -145,7 +191,7 @@ impl Reading<'_> {
         // Two batches wait at most; the encoder works on its own core.
         let (sender, receiver) = mpsc::channel(2);
         let writer = Writer::start(load, receiver)?;
-        let extracted = self.extract(arguments.limit).run(sender).await;
+        let extracted = self.extract(arguments.limit, listing).run(sender).await;
         // A writer that failed ends the reading too: its error is the cause.
         let load = writer
             .finish()
@@ -162,20 +208,25 @@ impl Reading<'_> {
     }
 
     /// Reads the resource for the values that its children need; nothing is written.
-    async fn for_children(&self, entry: &mut ResourceRecord) -> Result<()> {
-        let extracted = self.extract(None).run_for_children().await?;
+    async fn for_children(
+        &self,
+        entry: &mut ResourceRecord,
+        listing: Option<Reader>,
+    ) -> Result<()> {
+        let extracted = self.extract(None, listing).run_for_children().await?;
         entry.status = Status::Read;
         entry.read(extracted);
         Ok(())
     }
 
-    fn extract(&self, limit: Option<u64>) -> Extract<'_> {
+    fn extract(&self, limit: Option<u64>, listing: Option<Reader>) -> Extract<'_> {
         Extract {
             client: &self.api.client.0,
             resource: self.resource,
             family: self.family,
+            listing,
             limit,
-            meter: Arc::clone(self.meter),
+            meter: Arc::clone(&self.meter),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Parents and partitions: what gives the values that the requests of a resource name.
 
+use std::collections::HashSet;
+
 use connector_plan::{
     Binding, Field, FieldType, Include, Lookup, Parent, Relations, Resource, Root, Step,
 };
@@ -11,9 +13,12 @@ use crate::expression::Found;
 use crate::names::singular;
 use crate::source::Span;
 use crate::spec::{
-    OnParentErrorSpec, ParameterSpec, ParentSpec, PartitionsSpec, ResourceMapping, Text,
+    Named, OnParentErrorSpec, ParameterSpec, ParentSpec, PartitionsSpec, ResourceMapping, Text,
 };
 use crate::words::{list, nearest, quote};
+
+/// The most combinations of values that a spec may list.
+const MAXIMUM_PARTITIONS: usize = 10_000;
 
 /// What the expressions of one resource can name, and what they do name.
 #[derive(Debug, Default)]
@@ -68,7 +73,7 @@ impl Lowering<'_, '_> {
             .endpoint
             .get()
             .and_then(|endpoint| endpoint.0.params.get());
-        for (name, given) in params.into_iter().flat_map(|params| params.given()) {
+        for (name, given) in params.into_iter().flat_map(Named::given) {
             if let ParameterSpec::Resolve(parent) = &given.value {
                 self.bind_parent(parent, Some((&name.text, name.span)));
             }
@@ -178,6 +183,14 @@ impl Lowering<'_, '_> {
                     if given.value.0.is_empty() {
                         self.invalid("a partition needs a value", given.span, "none here");
                     }
+                    if partitions.len().saturating_mul(given.value.0.len()) > MAXIMUM_PARTITIONS {
+                        self.invalid(
+                            format!("more than {MAXIMUM_PARTITIONS} partitions"),
+                            given.span,
+                            "too many combinations",
+                        );
+                        continue;
+                    }
                     partitions = partitions
                         .iter()
                         .flat_map(|partition| {
@@ -222,12 +235,10 @@ impl Lowering<'_, '_> {
             );
             return;
         }
-        let mut seen: Vec<&Map<String, Value>> = Vec::new();
-        let mut twice = false;
-        for partition in &partitions {
-            twice |= seen.contains(&partition);
-            seen.push(partition);
-        }
+        let mut seen = HashSet::new();
+        let twice = partitions
+            .iter()
+            .any(|partition| !seen.insert(Value::Object(partition.clone()).to_string()));
         if twice {
             self.invalid(
                 "a partition is listed twice",
@@ -360,9 +371,9 @@ impl Lowering<'_, '_> {
     }
 
     /// Resolves the parents of all resources, each with its scope.
-    pub(super) fn relate(&mut self, resources: &mut [Resource], scopes: Vec<Scope>) {
-        let graph = self.graph(resources, &scopes);
-        let order = self.order(resources, &scopes, &graph);
+    pub(super) fn relate(&mut self, resources: &mut [Resource], scopes: &[Scope]) {
+        let graph = self.graph(resources, scopes);
+        let order = self.order(resources, scopes, &graph);
         for (position, scope) in scopes.iter().enumerate() {
             self.report_unbound(resources, position, scope);
         }
@@ -374,7 +385,7 @@ impl Lowering<'_, '_> {
         if self.reporter.found.iter().any(wrong) {
             return;
         }
-        for scope in &scopes {
+        for scope in scopes {
             let parents = scope.parents.iter().filter(|bound| !bound.used);
             let parents = parents.map(|bound| (&bound.name, bound.name_span));
             let listed = scope.statics.iter().filter(|listed| !listed.used);
@@ -502,14 +513,13 @@ impl Lowering<'_, '_> {
                 Some((resource, field)) => diagnostic.help(format!(
                     "write `parent: {{resource: {resource}, field: {field}, as: {name}}}`"
                 )),
-                None => diagnostic.help(format!(
-                    "write `parent: {{resource: …, field: …, as: {name}}}`, or `partitions: {{{name}: […]}}`"
-                )),
+                None => diagnostic
+                    .note("an input is written `{{ config.name }}`, a literal brace `{{ '{' }}`")
+                    .help(format!(
+                        "write `parent: {{resource: …, field: …, as: {name}}}`, or `partitions: {{{name}: […]}}`"
+                    )),
             };
-            self.report(
-                diagnostic
-                    .note("an input is written `{{ config.name }}`, a literal brace `{{ '{' }}`"),
-            );
+            self.report(diagnostic);
         }
     }
 

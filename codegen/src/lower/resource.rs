@@ -76,7 +76,7 @@ impl Lowering<'_, '_> {
             resources.push(resource.0);
             records_of.push(resource.1);
         }
-        self.relate(&mut resources, scopes);
+        self.relate(&mut resources, &scopes);
         resources.into_iter().zip(records_of).collect()
     }
 

@@ -114,7 +114,7 @@ impl JsonSchema for EndpointSpec {
 pub(crate) enum ParameterSpec {
     Values(Vec<Scalar>),
     /// dlt's `type: resolve`: no parameter, but what a placeholder of this name stands for.
-    Resolve(ParentSpec),
+    Resolve(Box<ParentSpec>),
 }
 
 impl FromNode for ParameterSpec {
@@ -125,7 +125,8 @@ impl FromNode for ParameterSpec {
                 let kind = entries.iter().find(|entry| entry.key.text == "type");
                 match kind.map(|entry| &entry.node.value) {
                     Some(Value::String(kind)) if kind == "resolve" => {
-                        return ParentSpec::read(node, Some("type"), reporter).map(Self::Resolve);
+                        return ParentSpec::read(node, Some("type"), reporter)
+                            .map(|parent| Self::Resolve(Box::new(parent)));
                     }
                     Some(Value::String(kind)) if kind == "incremental" => {
                         reporter.not_supported("`type: incremental`", node.blame, "");

@@ -31,6 +31,7 @@ pub(crate) async fn read_alone(
         client,
         resource,
         family: &family,
+        listing: None,
         limit,
         meter: Arc::clone(meter),
     };

@@ -291,6 +291,42 @@ fn several_parents_and_static_values_are_combined_and_go_everywhere() {
     assert_eq!(body["text"], format!("team {team}"));
 }
 
+#[test]
+fn resources_of_one_listing_fetch_it_once() {
+    let connector = connector(
+        "
+  - name: files
+    endpoint: {path: /items}
+    schema: {fields: {id: string, size: integer}}
+  - name: folders
+    endpoint: {path: /items}
+    schema: {fields: {id: string, name: string}}
+  - name: comments
+    parent: {resource: files, field: id}
+    endpoint: {path: '/files/{id}/comments'}
+    schema: {fields: {id: string}}
+  - name: shares
+    parent: {resource: folders, field: id}
+    endpoint: {path: '/folders/{id}/shares'}
+    schema: {fields: {id: string}}
+",
+    );
+    let server = server(connector, |options| options.records = 95);
+    let workspace = Workspace::new();
+    let (code, record) = run(connector, &server, &workspace, &[]);
+    expect_code(code, 0);
+    for resource in ["files", "folders", "comments", "shares"] {
+        expect_truth(&workspace, &server, resource);
+    }
+    assert_eq!(requests(&server)["/api/items"], 10);
+    let of = |name: &str| entry(&record, name)["requests"].as_u64().unwrap();
+    assert_eq!(
+        of("files") + of("folders"),
+        10,
+        "each request is counted once"
+    );
+}
+
 fn failing(policy: &str) -> &'static Connector {
     connector(&format!(
         "
