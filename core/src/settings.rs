@@ -606,7 +606,7 @@ mod tests {
         check_error(
             CREDENTIALS,
             Some("client_secret: \"canary\n"),
-            "the configuration file is not a YAML mapping of names to values at 2:3 (file: \
+            "the configuration file is not a YAML mapping of names to values at 2:1 (file: \
              DIR/settings.yaml); ",
         );
     }
