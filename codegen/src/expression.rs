@@ -9,11 +9,10 @@ mod token;
 
 use std::ops::Range;
 
-use connector_plan::{Path, Root};
+use connector_plan::{Path, Root, Step};
 
 pub(crate) use self::jinja::Compiled;
 use crate::diagnostic::code;
-use crate::words::quote;
 
 /// A piece of a text.
 #[derive(Clone, Debug, PartialEq)]
@@ -106,6 +105,10 @@ pub(crate) fn parse(text: &str) -> Result<Vec<Piece>, Vec<Problem>> {
                     problems.push(problem);
                 }
             }
+        } else if let Some((found, end)) = placeholder(text, at) {
+            push(&mut pieces, &mut plain);
+            pieces.push(Piece::Lookup(found));
+            at = end;
         } else {
             let (problem, end) = brace(text, at);
             problems.push(problem);
@@ -151,38 +154,16 @@ fn brace(text: &str, at: usize) -> (Problem, usize) {
         found.note = Some(SUPPORTED);
         return (found, end);
     }
-    let name = text[at + 1..]
-        .find(['{', '}'])
-        .filter(|end| opening && text[at + 1 + end..].starts_with('}'))
-        .map(|end| &text[at + 1..at + 1 + end]);
-    if let Some(name) = name.filter(|name| is_placeholder(name)) {
-        let end = at + name.len() + 2;
-        let found = match name.split_once('.') {
-            Some(("resources", _)) => problem(
-                code::NOT_SUPPORTED,
-                "a value of a parent resource is not supported yet".to_owned(),
-                end,
-                "this needs a later version",
-                "write the value itself, one resource per value".to_owned(),
-            ),
-            Some(("incremental", _)) => problem(
-                code::NOT_SUPPORTED,
-                "incremental reading is not supported yet".to_owned(),
-                end,
-                "this needs a later version",
-                "remove the parameter: every run reads the resource in full".to_owned(),
-            ),
-            _ => problem(
-                code::UNBOUND,
-                format!("no parent binds {}", quote(name)),
-                end,
-                "nothing gives this placeholder a value",
-                format!(
-                    "an input is written `{{{{ config.{name} }}}}`, a literal brace `{{{{ '{{' }}}}`"
-                ),
-            ),
-        };
-        return (found, end);
+    let name = name_in_braces(text, at).filter(|name| name.starts_with("incremental."));
+    if let Some(name) = name {
+        let found = problem(
+            code::NOT_SUPPORTED,
+            "incremental reading is not supported yet".to_owned(),
+            at + name.len() + 2,
+            "this needs a later version",
+            "remove the parameter: every run reads the resource in full".to_owned(),
+        );
+        return (found, at + name.len() + 2);
     }
     let (sign, word) = if opening {
         ('{', "opening")
@@ -197,6 +178,33 @@ fn brace(text: &str, at: usize) -> (Problem, usize) {
         format!("write a literal brace as `{{{{ '{sign}' }}}}`"),
     );
     (found, at + 1)
+}
+
+/// dlt's placeholder at `at`, a value of the partition; also where the text goes on.
+fn placeholder(text: &str, at: usize) -> Option<(Found, usize)> {
+    let name = name_in_braces(text, at)?;
+    let end = at + name.len() + 2;
+    let (word, key) = match name.split_once('.') {
+        Some(("resources", rest)) => ("resources", rest),
+        Some(("incremental", _)) => return None,
+        _ => ("stream_slice", name),
+    };
+    let found = Found {
+        root: Root::Partition,
+        word: word.to_owned(),
+        path: vec![Step::Key(key.to_owned())],
+        default: None,
+        range: at..end,
+    };
+    Some((found, end))
+}
+
+/// The name of a placeholder whose brace opens at `at`.
+fn name_in_braces(text: &str, at: usize) -> Option<&str> {
+    let inside = text[at..].strip_prefix('{')?;
+    let end = inside.find(['{', '}'])?;
+    let name = inside[end..].starts_with('}').then(|| &inside[..end])?;
+    is_placeholder(name).then_some(name)
 }
 
 /// Whether text between single braces is a placeholder of dlt rather than, say, JSON.
@@ -218,7 +226,7 @@ mod tests {
             .iter()
             .map(|found| {
                 let keys = found.path.iter().map(|step| match step {
-                    connector_plan::Step::Key(key) => format!("/{key}"),
+                    Step::Key(key) => format!("/{key}"),
                     other => format!("{other:?}"),
                 });
                 format!("{:?}{}", found.root, keys.collect::<String>())
@@ -248,9 +256,9 @@ mod tests {
                             .path
                             .iter()
                             .map(|step| match step {
-                                connector_plan::Step::Key(key) => format!("/{key}"),
-                                connector_plan::Step::Index(index) => format!("#{index}"),
-                                connector_plan::Step::Wildcard => "*".to_owned(),
+                                Step::Key(key) => format!("/{key}"),
+                                Step::Index(index) => format!("#{index}"),
+                                Step::Wildcard => "*".to_owned(),
                             })
                             .collect();
                         let default = found
@@ -302,6 +310,8 @@ mod tests {
         check("{{ headers['X-Next'] }}", "<Headers/X-Next>");
         check("{{ stream_slice['file_id'] }}", "<Partition/file_id>");
         check("{{ stream_partition.file_id }}", "<Partition/file_id>");
+        check("/a/{id}/b", "/a/<Partition/id>/b");
+        check("{resources.a.b.c}", "<Partition/a.b.c>");
         check("{{ last_record['id'] }}", "<LastRecord/id>");
         check("{{ '{' }}x{{ '}' }}", "{x}");
         check("{{ \"it's\" }}", "it's");
@@ -416,11 +426,6 @@ mod tests {
         check(
             "{% if x %}",
             "statements and comments are not supported in expressions@{% if x %}",
-        );
-        check("/a/{id}/b", "no parent binds `id`@{id}");
-        check(
-            "{resources.a.id}",
-            "a value of a parent resource is not supported yet@{resources.a.id}",
         );
         check(
             "{incremental.start_value}",

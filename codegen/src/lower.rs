@@ -13,6 +13,7 @@ mod identity;
 mod inputs;
 mod paginator;
 mod path;
+mod relations;
 mod request;
 mod resource;
 mod template;
@@ -77,6 +78,8 @@ struct Lowering<'r, 't> {
     name: String,
     reporter: &'r mut Reporter<'t>,
     inputs: Inputs,
+    /// What the expressions of the resource at hand can name.
+    scope: relations::Scope,
     lines: Lines<'t>,
     /// Where things stand, for documentation.
     places: BTreeMap<String, u32>,
@@ -90,6 +93,7 @@ impl<'r, 't> Lowering<'r, 't> {
             name: options.name.clone(),
             reporter,
             inputs,
+            scope: relations::Scope::default(),
             lines,
             places: BTreeMap::new(),
         }
@@ -98,6 +102,7 @@ impl<'r, 't> Lowering<'r, 't> {
     fn run(mut self, spec: &Spec, source: &Source) -> Ir {
         self.check_name(spec);
         let client = self.client(spec);
+        self.close_client_scope();
         let (resources, record_names): (Vec<_>, Vec<_>) =
             self.resources(spec, &client).into_iter().unzip();
         let settings = self.settings(spec, &client, &resources);

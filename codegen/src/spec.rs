@@ -12,6 +12,7 @@ mod endpoint;
 mod fields;
 mod paginator;
 pub(crate) mod read;
+mod relations;
 mod resource;
 mod scalars;
 pub(crate) mod schema;
@@ -21,13 +22,14 @@ pub(crate) use auth::{
 };
 pub(crate) use client::{ClientSpec, RetrySpec};
 pub(crate) use config::{InputSpec, InputType};
-pub(crate) use endpoint::{EndpointMapping, EndpointSpec, MethodSpec};
+pub(crate) use endpoint::{EndpointMapping, EndpointSpec, MethodSpec, ParameterSpec};
 pub(crate) use fields::{FieldSpec, SchemaSpec, TypeSpec};
 pub(crate) use paginator::{
     CursorSpec, HeaderCursorSpec, HeaderLinkSpec, JsonLinkSpec, OffsetSpec, PageNumberSpec,
     PaginatorSpec,
 };
 pub(crate) use read::{Given, Key, Named, Over, Reporter};
+pub(crate) use relations::{OnParentErrorSpec, ParentSpec, PartitionsSpec};
 pub(crate) use resource::{Disposition, ResourceMapping, ResourceSpec, WriteDispositionSpec};
 pub(crate) use scalars::{Json, Scalar, Text};
 

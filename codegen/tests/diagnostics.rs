@@ -118,9 +118,7 @@ fn keys() {
     );
     check(
         "key_later",
-        &resource(
-            "incremental:\n  cursor_path: updated_at\nrecord_filter: \"{{ record.a }}\"\nparent: {resource: a}",
-        ),
+        &resource("incremental:\n  cursor_path: updated_at\nrecord_filter: \"{{ record.a }}\""),
     );
     check(
         "key_later_columns",
@@ -562,4 +560,73 @@ fn diagnostics_for_tools_have_lines_and_columns() {
     assert_eq!(json[0]["labels"][0]["column"], 5);
     assert_eq!(json[0]["labels"][0]["end_column"], 17);
     assert_eq!(json[0]["help"], "did you mean `data_selector`?");
+}
+
+/// A spec with folders, collections and organizations, and these resources more.
+fn family(resources: &str) -> String {
+    format!(
+        "client:\n  base_url: https://api.example.com\nresource_defaults:\n  schema: {{fields: {{id: integer, tags: json, at: {{type: object, fields: {{id: string}}}}}}}}\nresources:\n- folders\n- collections\n- organizations\n{resources}"
+    )
+}
+
+#[test]
+fn what_is_wrong_with_parents() {
+    check(
+        "parent_unbound",
+        &family(
+            "- {name: adaccounts, endpoint: '/organizations/{organization_id}/adaccounts'}\n- name: collaborations\n  endpoint: \"/folders/{{ stream_slice['folder_id'] }}/collaborations\"\n- name: items\n  endpoint: \"/collections/{{ stream_partition.collection }}/items\"\n",
+        ),
+    );
+    check(
+        "parent_unknown",
+        &family(
+            "- name: items\n  parent: [{resource: folder, field: id, as: a}, {resource: folders, field: ident, as: b}, {resource: collections, field: at.name, as: c}, {resource: organizations, field: tags, as: d}]\n  endpoint: '/items/{a}/{b}/{c}/{d}'\n",
+        ),
+    );
+    check(
+        "parent_unused",
+        &family(
+            "- name: items\n  parent: {resource: folders, field: id, as: folder_id}\n  partitions: {region: [eu, us]}\n",
+        ),
+    );
+    check(
+        "parent_cycle",
+        &family(
+            "- name: a\n  parent: {resource: c, field: id, as: x}\n  endpoint: /a/{x}\n- name: b\n  endpoint: '/b/{resources.a.id}'\n- name: c\n  parent: {resource: b, field: id}\n  endpoint: /c/{id}\n- name: d\n  endpoint: '/d/{resources.d.id}'\n",
+        ),
+    );
+    check(
+        "parent_twice",
+        &family(
+            "- name: a\n  parent: [{resource: folders, field: id, as: x}, {resource: folders, field: id, as: y}]\n  endpoint: /a/{x}/{y}\n- name: b\n  parent: {resource: folders, field: id, as: x}\n  endpoint: '/b/{resources.folders.id}'\n- name: c\n  parent: {resource: folders, field: id, as: x}\n  partitions: {x: [1, 2]}\n  endpoint: '/c/{x}'\n- name: d\n  parent: {resource: folders, field: id, as: x}\n  endpoint: {path: '/d/{x}', params: {x: {type: resolve, resource: folders, field: id}}}\n",
+        ),
+    );
+    check(
+        "parent_related",
+        &family(
+            "- name: files\n  parent: {resource: folders, field: id, as: x}\n  endpoint: /a/{x}\n- name: comments\n  endpoint: '/b/{resources.folders.id}/{resources.files.id}'\n",
+        ),
+    );
+    check(
+        "parent_include",
+        &family(
+            "- name: a\n  include_from_parent: id\n- name: b\n  parent: {resource: folders, field: id}\n  endpoint: /b/{id}\n  include_from_parent: [id, tag]\n  schema: {fields: {_folders_id: integer}}\n",
+        ),
+    );
+    check(
+        "parent_keys",
+        &family(
+            "- name: a\n  parent: {field: id, as: 'a b'}\n  on_parent_error: ignore\n- name: b\n  parents: {resource: folders, field: 'x[0]', as: 'a b'}\n",
+        ),
+    );
+    check(
+        "partitions",
+        &family(
+            "- name: a\n  partitions: {}\n- name: b\n  partitions: [{x: 1}, {y: 2}, {x: 1}]\n  endpoint: '/b/{x}'\n- name: c\n  partitions: {x: []}\n  endpoint: \"/c/{{ stream_slice['x']['y'] }}\"\n",
+        ),
+    );
+    check(
+        "parent_of_the_client",
+        &client("headers: {X-File: \"{{ stream_slice['file_id'] }}\"}"),
+    );
 }

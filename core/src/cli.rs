@@ -4,7 +4,7 @@
 //! for people (progress, notes, errors) to standard error.
 
 mod arguments;
-mod cell;
+pub(crate) mod cell;
 mod check;
 pub(crate) mod console;
 pub(crate) mod context;

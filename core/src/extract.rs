@@ -1,8 +1,11 @@
 //! The loop over a resource's pages: request, decode, hand over columns, ask for the next page.
 
 mod build;
+mod fan_out;
+mod listing;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use ::http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use arrow::array::RecordBatch;
@@ -11,9 +14,12 @@ use connector_plan::Resource;
 use tokio::sync::mpsc;
 
 use self::build::RequestBuilder;
+pub(crate) use self::fan_out::read_alone;
+pub(crate) use self::listing::{Listing, Reader};
 use crate::client::Inner;
 use crate::http::{Request, Response};
 use crate::paging::{LoopGuard, PageFacts, paginator};
+use crate::partition::{Family, Partition};
 use crate::{Error, Json, Meter, Result, convert, filter};
 
 /// A batch is handed over when it has this many records …
@@ -26,6 +32,10 @@ const BATCH_BYTES: usize = 8 << 20;
 pub(crate) struct Extract<'a> {
     pub client: &'a Inner,
     pub resource: &'a Resource,
+    /// What is read together with it: where its partitions come from, and who needs its values.
+    pub family: &'a Family<'a>,
+    /// The pages, when other resources are made from the same ones.
+    pub listing: Option<Reader>,
     /// Stop after this many records.
     pub limit: Option<u64>,
     pub meter: Arc<Meter>,
@@ -42,17 +52,47 @@ pub(crate) struct Extracted {
     pub stopped: bool,
     /// Values that no declared column could hold, by their path.
     pub report: Report,
+    /// The partitions that were to be read; none for a resource that is read by itself.
+    pub partitions: u64,
+    /// The partitions that could not be read, and the records of parents without a value.
+    pub skipped: u64,
+    /// Why the first of them was skipped.
+    pub skip_reason: Option<Error>,
 }
 
 impl Extract<'_> {
     /// Reads every page and sends the records as batches.
     pub(crate) async fn run(&self, batches: mpsc::Sender<RecordBatch>) -> Result<Extracted> {
-        self.pages(batches)
-            .await
-            .map_err(|error| error.with("resource", &self.resource.name))
+        let (sender, mut receiver) = mpsc::channel(1);
+        let read = async {
+            if self.resource.relations.is_empty() {
+                let largest = AtomicU64::new(0);
+                self.pages(&Partition::whole(), self.limit, &largest, sender)
+                    .await
+            } else {
+                self.partitions(sender).await
+            }
+        };
+        let hand_over = async move {
+            while let Some(batch) = receiver.recv().await {
+                self.family.collect(&self.resource.name, &batch);
+                if batches.send(batch).await.is_err() {
+                    break;
+                }
+            }
+        };
+        let (extracted, ()) = tokio::join!(read, hand_over);
+        extracted.map_err(|error| error.with("resource", &self.resource.name))
     }
 
-    async fn pages(&self, batches: mpsc::Sender<RecordBatch>) -> Result<Extracted> {
+    /// Reads the pages of one partition.
+    async fn pages(
+        &self,
+        partition: &Partition,
+        limit: Option<u64>,
+        largest: &AtomicU64,
+        batches: mpsc::Sender<RecordBatch>,
+    ) -> Result<Extracted> {
         let mut paginator = paginator(&self.resource.endpoint.paginator, &self.client.settings)?;
         let captures = paginator.captures();
         let options = DecoderOptions {
@@ -64,9 +104,8 @@ impl Extract<'_> {
         };
         let mut decoder = Decoder::new(RecordSchema::new(&self.resource.fields), options)
             .map_err(|error| self.decode_error(error))?;
-        let builder = RequestBuilder::new(self.client, self.resource)?;
+        let builder = RequestBuilder::new(self.client, self.resource, &partition.values)?;
         let mut guard = LoopGuard::default();
-        let mut largest = 0;
         let mut extracted = Extracted::default();
         let mut turn = Some(paginator.first());
         while let Some(current) = turn {
@@ -81,10 +120,10 @@ impl Extract<'_> {
             } = self.page(&request, &mut decoder).await?;
             self.meter.page(records, response.body.len());
             guard.page(records, fingerprint(&response.body))?;
-            largest = largest.max(records);
+            let largest = largest.fetch_max(records, Relaxed).max(records);
             extracted.rows += records - filtered;
             extracted.filtered += filtered;
-            let over = self.limit.is_some_and(|limit| extracted.rows >= limit);
+            let over = limit.is_some_and(|limit| extracted.rows >= limit);
             turn = paginator.next(&PageFacts {
                 records,
                 largest,
@@ -99,10 +138,11 @@ impl Extract<'_> {
             }
             let full = decoder.rows() >= BATCH_ROWS || decoder.bytes() >= BATCH_BYTES;
             if (full || turn.is_none()) && decoder.rows() > 0 {
-                let mut batch = decoder
+                let batch = decoder
                     .take_batch()
                     .map_err(|error| self.decode_error(error))?;
-                if let Some(limit) = self.limit.filter(|_| over) {
+                let mut batch = partition.complete(batch)?;
+                if let Some(limit) = limit.filter(|_| over) {
                     let excess = usize::try_from(extracted.rows - limit).unwrap_or(usize::MAX);
                     if excess > 0 {
                         extracted.stopped = true;
@@ -125,7 +165,11 @@ impl Extract<'_> {
         let session = self.client.session(&self.resource.name);
         let mut retries = 0;
         loop {
-            let response = session.fetch(request, &self.meter).await?;
+            let fetch = session.fetch(request, &self.meter);
+            let response = match &self.listing {
+                Some(listing) if retries == 0 => listing.next(request, fetch).await?,
+                _ => Arc::new(fetch.await?),
+            };
             if is_empty_page(&response) {
                 return Ok(Fetched {
                     records: 0,
@@ -182,7 +226,7 @@ struct Fetched {
     filtered: u64,
     captures: Vec<Option<Json>>,
     last_record: Vec<Option<Json>>,
-    response: Response,
+    response: Arc<Response>,
 }
 
 /// Whether an answer says that it has no content (RFC 9110, section 15.3.5), which is a page

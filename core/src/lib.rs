@@ -22,6 +22,7 @@ mod filter;
 mod http;
 mod meter;
 mod paging;
+mod partition;
 mod record;
 mod request;
 mod run;

@@ -8,7 +8,7 @@ use futures_util::stream::{self, Stream, StreamExt as _};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use crate::extract::{Extract, Extracted};
+use crate::extract::{Extracted, read_alone};
 use crate::{Client, Error, ErrorKind, Meter, Record, Result, Row};
 
 /// A request for a resource's records; nothing is sent before a stream is polled.
@@ -88,13 +88,9 @@ impl Batches {
                 let (sender, batches) = mpsc::channel(1);
                 let task = tokio::spawn(async move {
                     let inner = &client.0;
-                    let extract = Extract {
-                        client: inner,
-                        resource: inner.resource(&resource)?,
-                        limit,
-                        meter: Arc::new(Meter::default()),
-                    };
-                    extract.run(sender).await
+                    let resource = inner.resource(&resource)?;
+                    let meter = Arc::new(Meter::default());
+                    read_alone(inner, resource, limit, &meter, sender).await
                 });
                 (batches, Task(task))
             }

@@ -13,13 +13,15 @@ use connector_dataset::{
 };
 use connector_decode::RecordSchema;
 use connector_plan::{Resource, WriteDisposition};
+use futures_util::future::join_all;
 use tokio::sync::mpsc;
 
 pub(crate) use self::record::{ResourceRecord, RunRecord, Status};
 use crate::cli::context::{Api, Context};
 use crate::cli::progress::Progress;
 use crate::cli::summary;
-use crate::extract::{Extract, Extracted};
+use crate::extract::{Extract, Extracted, Listing, Reader};
+use crate::partition::Family;
 use crate::{Error, ErrorKind, Meter, Result, convert};
 
 /// The command that runs without a subcommand.
@@ -44,30 +46,46 @@ pub(crate) async fn command(context: &Context<'_>) -> Result<ExitCode> {
     let mut record = RunRecord::start(context, &source, store.run());
     let progress = Progress::new(context.arguments.progress, &context.console);
     let mut first_error: Option<ErrorKind> = None;
-    for resource in &selected {
-        let meter = Arc::new(Meter::default());
-        let shown = progress.start(&resource.name, &meter);
-        let started = Instant::now();
-        let mut entry = ResourceRecord::new(resource);
-        let outcome = read(context, &api, &store, resource, &meter, &mut entry).await;
-        entry.finish(&meter.read(), started.elapsed());
-        match outcome {
-            Ok(()) => shown.finish("published"),
-            Err(error) => {
-                shown.finish("failed");
+    let names = selected.iter().map(|resource| resource.name.as_str());
+    let family = Family::new(&context.plan, names);
+    for group in groups(&family) {
+        let readings =
+            Listing::readers(group.len())
+                .into_iter()
+                .zip(&group)
+                .map(|(listing, resource)| {
+                    let reading = Reading {
+                        context,
+                        api: &api,
+                        store: &store,
+                        family: &family,
+                        resource,
+                        wanted: selected.iter().any(|known| known.name == resource.name),
+                        meter: Arc::new(Meter::default()),
+                    };
+                    let shared = (group.len() > 1).then_some(listing);
+                    reading.run(&progress, shared)
+                });
+        for (entry, outcome) in join_all(readings).await {
+            if let Err(error) = outcome {
                 context.console.error(&error);
-                entry.fail(&error);
+                family.fail(&entry.name, &error);
                 first_error.get_or_insert(error.kind());
             }
+            record.resources.push(entry);
         }
-        let refused = first_error == Some(ErrorKind::Authentication);
-        record.resources.push(entry);
         // Nobody gets in with these credentials: asking again for every resource helps nobody.
-        if refused {
+        if first_error == Some(ErrorKind::Authentication) {
             break;
         }
     }
-    for resource in selected.iter().skip(record.resources.len()) {
+    let read: Vec<String> = record
+        .resources
+        .iter()
+        .map(|entry| entry.name.clone())
+        .collect();
+    let left = family.order().iter();
+    for resource in left.filter(|resource| !read.contains(&resource.name)) {
         record.resources.push(ResourceRecord::new(resource));
     }
     context.console.attach(None);
@@ -93,59 +111,125 @@ pub(crate) async fn command(context: &Context<'_>) -> Result<ExitCode> {
     Ok(ExitCode::from(code))
 }
 
-/// Reads one resource and publishes its dataset.
-async fn read(
-    context: &Context<'_>,
-    api: &Api,
-    store: &Store,
-    resource: &Resource,
-    meter: &Arc<Meter>,
-    entry: &mut ResourceRecord,
-) -> Result<()> {
-    let with_resource = |error: Error| error.with("resource", &resource.name);
-    let arguments = &context.arguments;
-    check_limit(arguments.limit, store, resource)?;
-    let options = LoadOptions {
-        resource: resource.name.clone(),
-        schema: RecordSchema::new(&resource.fields).arrow(),
-        primary_key: resource.primary_key.clone(),
-        disposition: resource.write_disposition,
-        identity: resource.identity.clone(),
-        full_refresh: arguments.full_refresh,
-        writer: WriterOptions::default(),
-        metadata: Vec::new(),
-    };
-    let load = store
-        .begin(options)
-        .map_err(convert::dataset_error)
-        .map_err(with_resource)?;
-    // Two batches wait at most; the encoder works on its own core.
-    let (sender, receiver) = mpsc::channel(2);
-    let writer = Writer::start(load, receiver)?;
-    let extract = Extract {
-        client: &api.client.0,
-        resource,
-        limit: arguments.limit,
-        meter: Arc::clone(meter),
-    };
-    let extracted = extract.run(sender).await;
-    // A writer that failed ends the reading too: its error is the cause.
-    let load = writer.finish().await.map_err(with_resource)?;
-    let extracted = extracted?;
-    let report = blocking(move || load.commit(None))
-        .await?
-        .map_err(convert::dataset_error)
-        .map_err(with_resource)?;
-    publish(entry, extracted, report);
-    Ok(())
+/// The reading of one resource in a run.
+struct Reading<'a> {
+    context: &'a Context<'a>,
+    api: &'a Api,
+    store: &'a Store,
+    family: &'a Family<'a>,
+    resource: &'a Resource,
+    /// Whether its dataset is published, or only its children need it.
+    wanted: bool,
+    meter: Arc<Meter>,
+}
+
+/// Resources that are made from the same listing stand together: its pages are fetched once.
+fn groups<'p>(family: &Family<'p>) -> Vec<Vec<&'p Resource>> {
+    let mut groups: Vec<Vec<&Resource>> = Vec::new();
+    for resource in family.order().iter().copied() {
+        let same = groups.iter_mut().find(|group| {
+            group.iter().all(|other| {
+                other.relations.is_empty()
+                    && resource.relations.is_empty()
+                    && other.endpoint == resource.endpoint
+            })
+        });
+        match same {
+            Some(group) => group.push(resource),
+            None => groups.push(vec![resource]),
+        }
+    }
+    groups
+}
+
+impl Reading<'_> {
+    async fn run(
+        self,
+        progress: &Progress,
+        listing: Option<Reader>,
+    ) -> (ResourceRecord, Result<()>) {
+        let shown = progress.start(&self.resource.name, &self.meter);
+        let started = Instant::now();
+        let mut entry = ResourceRecord::new(self.resource);
+        let outcome = if self.wanted {
+            self.publish(&mut entry, listing).await
+        } else {
+            self.for_children(&mut entry, listing).await
+        };
+        entry.finish(&self.meter.read(), started.elapsed());
+        match &outcome {
+            Ok(()) => shown.finish(if self.wanted { "published" } else { "read" }),
+            Err(error) => {
+                shown.finish("failed");
+                entry.fail(error);
+            }
+        }
+        (entry, outcome)
+    }
+
+    /// Reads the resource and publishes its dataset.
+    async fn publish(&self, entry: &mut ResourceRecord, listing: Option<Reader>) -> Result<()> {
+        let resource = self.resource;
+        let with_resource = |error: Error| error.with("resource", &resource.name);
+        let arguments = &self.context.arguments;
+        check_limit(arguments.limit, self.store, resource)?;
+        let options = LoadOptions {
+            resource: resource.name.clone(),
+            schema: RecordSchema::new(&resource.fields).arrow(),
+            primary_key: resource.primary_key.clone(),
+            disposition: resource.write_disposition,
+            identity: resource.identity.clone(),
+            full_refresh: arguments.full_refresh,
+            writer: WriterOptions::default(),
+            metadata: Vec::new(),
+        };
+        let load = self
+            .store
+            .begin(options)
+            .map_err(convert::dataset_error)
+            .map_err(with_resource)?;
+        // Two batches wait at most; the encoder works on its own core.
+        let (sender, receiver) = mpsc::channel(2);
+        let writer = Writer::start(load, receiver)?;
+        let extracted = self.extract(arguments.limit, listing).run(sender).await;
+        // A writer that failed ends the reading too: its error is the cause.
+        let load = writer.finish().await.map_err(with_resource)?;
+        let extracted = extracted?;
+        let report = blocking(move || load.commit(None))
+            .await?
+            .map_err(convert::dataset_error)
+            .map_err(with_resource)?;
+        publish(entry, extracted, report);
+        Ok(())
+    }
+
+    /// Reads the resource for the values that its children need; nothing is written.
+    async fn for_children(
+        &self,
+        entry: &mut ResourceRecord,
+        listing: Option<Reader>,
+    ) -> Result<()> {
+        let extracted = self.extract(None, listing).run_for_children().await?;
+        entry.status = Status::Read;
+        entry.read(extracted);
+        Ok(())
+    }
+
+    fn extract(&self, limit: Option<u64>, listing: Option<Reader>) -> Extract<'_> {
+        Extract {
+            client: &self.api.client.0,
+            resource: self.resource,
+            family: self.family,
+            listing,
+            limit,
+            meter: Arc::clone(&self.meter),
+        }
+    }
 }
 
 fn publish(entry: &mut ResourceRecord, extracted: Extracted, report: LoadReport) {
     entry.status = Status::Published;
-    entry.rows_read = extracted.rows;
-    entry.rows_filtered = extracted.filtered;
-    entry.stopped_at_limit = extracted.stopped;
-    entry.rescued(extracted.report);
+    entry.read(extracted);
     entry.load = Some(report);
 }
 

@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    ops::Range,
     sync::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -10,7 +11,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use connector_plan::{Endpoint, Plan};
+use connector_plan::{Endpoint, Plan, Resource};
 use hyper::{
     StatusCode,
     header::{ALLOW, AUTHORIZATION, HOST, RETRY_AFTER},
@@ -29,6 +30,7 @@ use crate::{
     random::{combine, hash_text},
     received::Received,
     refusal::Refusal,
+    related::Related,
     route::{Route, Routes, same_request},
     sandbox::Counters,
     server::{Handler, Reply},
@@ -46,6 +48,7 @@ pub(crate) struct Api {
     origin: String,
     pub(crate) tables: Vec<Table>,
     routes: Routes,
+    related: Related,
     checks: Vec<AuthCheck>,
     endpoints: Vec<TokenEndpoint>,
     tokens: Mutex<TokenStore>,
@@ -98,11 +101,16 @@ impl Api {
             .resources
             .iter()
             .map(|resource| {
-                Table::new(resource, &options, &choices(plan, &resource.endpoint))
-                    .map_err(|error| format!("resource `{}`: {error}", resource.name))
+                Table::new(
+                    &without_included(resource),
+                    &options,
+                    &choices(plan, &resource.endpoint),
+                )
+                .map_err(|error| format!("resource `{}`: {error}", resource.name))
             })
             .collect::<Result<Vec<_>, _>>()?;
         let api = Self {
+            related: Related::new(plan, samples, options.seed),
             routes: Routes::new(plan, samples, &options, &checks, &auths)?,
             plan: plan.clone(),
             origin,
@@ -118,11 +126,33 @@ impl Api {
             options,
         };
         for (resource, (route, _)) in plan.resources.iter().zip(&api.routes.resources) {
-            api.maker(&api.routes.routes[*route])
+            api.maker(&api.routes.routes[*route], None)
                 .test()
                 .map_err(|error| format!("resource `{}`: {error}", resource.name))?;
         }
+        api.relate()?;
         Ok(api)
+    }
+
+    /// Works out which records belong to which values of parents.
+    pub(crate) fn relate(&self) -> Result<(), String> {
+        self.related.update(
+            &self.plan,
+            &|resource| self.truth(resource),
+            &|number, count| self.tables[self.routes.resources[number].1].set(count),
+        )
+    }
+
+    /// The records that a full read of a resource gives.
+    pub(crate) fn truth(&self, resource: &str) -> Vec<Value> {
+        self.reachable(resource)
+            .into_iter()
+            .flat_map(|range| self.kept(resource, range))
+            .map(|record| {
+                serde_json::from_slice(&record)
+                    .unwrap_or_else(|_| String::from_utf8_lossy(&record).into_owned().into())
+            })
+            .collect()
     }
 
     /// The requests so far.
@@ -147,19 +177,39 @@ impl Api {
             .position(|candidate| candidate.name == resource)
     }
 
-    /// How many records a client reads that reads everything.
-    pub(crate) fn reachable(&self, resource: &str) -> usize {
+    /// The records that a client reads which reads everything, in the order of its reading.
+    pub(crate) fn reachable(&self, resource: &str) -> Vec<Range<usize>> {
         let Some(number) = self.number(resource) else {
-            return 0;
+            return Vec::new();
         };
         let (route, table) = self.routes.resources[number];
         let paginator = &self.plan.resources[number].endpoint.paginator;
         let len = self.tables[table].len();
-        self.routes.routes[route].pager.reachable(paginator, len)
+        let pager = &self.routes.routes[route].pager;
+        let reach = |window: Range<usize>| {
+            let window = window.start.min(len)..window.end.min(len);
+            window.start..window.start + pager.reachable(paginator, window.len())
+        };
+        match self.related.slots(table) {
+            Some(slots) => slots.windows().map(reach).collect(),
+            None => std::iter::once(reach(0..len)).collect(),
+        }
+    }
+
+    /// The records of a table that a request can reach.
+    fn window(&self, table: usize, slot: Option<usize>) -> Range<usize> {
+        let len = self.tables[table].len();
+        match (slot, self.related.slots(table)) {
+            (Some(slot), Some(slots)) => {
+                let window = slots.window(slot);
+                window.start.min(len)..window.end.min(len)
+            }
+            _ => 0..len,
+        }
     }
 
     /// The records that a client keeps which reads everything, in a part of what it can reach.
-    pub(crate) fn kept(&self, resource: &str, range: std::ops::Range<usize>) -> Vec<Bytes> {
+    pub(crate) fn kept(&self, resource: &str, range: Range<usize>) -> Vec<Bytes> {
         let (Some(number), Some(table)) = (self.number(resource), self.table(resource)) else {
             return Vec::new();
         };
@@ -175,12 +225,12 @@ impl Api {
 
     /// How many records a client keeps that reads everything.
     fn kept_count(&self, resource: &str) -> usize {
-        let reachable = self.reachable(resource);
+        let reachable = self.reachable(resource).into_iter();
         match self.number(resource) {
-            Some(number) if self.plan.resources[number].record_filter.is_some() => {
-                self.kept(resource, 0..reachable).len()
-            }
-            _ => reachable,
+            Some(number) if self.plan.resources[number].record_filter.is_some() => reachable
+                .map(|range| self.kept(resource, range).len())
+                .sum(),
+            _ => reachable.map(|range| range.len()).sum(),
         }
     }
 
@@ -207,9 +257,11 @@ impl Api {
         }
     }
 
-    fn maker<'a>(&'a self, route: &'a Route) -> Maker<'a> {
+    fn maker<'a>(&'a self, route: &'a Route, slot: Option<usize>) -> Maker<'a> {
+        let tables = route.content.iter();
         Maker {
             route,
+            windows: tables.map(|(table, _)| self.window(*table, slot)).collect(),
             tables: &self.tables,
             options: &self.options,
             origin: &self.origin,
@@ -265,11 +317,11 @@ impl Api {
                 "`Host` is not that of the sandbox",
             ));
         }
-        let route = self.route(request)?;
+        let (route, slot) = self.route(request)?;
         let received = Received::new(request)?;
-        let page = route
-            .pager
-            .read(&received, &self.tables[route.content[0].0])?;
+        let table = route.content[0].0;
+        let window = self.window(table, slot);
+        let page = route.pager.read(&received, &self.tables[table], &window)?;
 
         let accident = lock(&self.faults).next(fingerprint(request));
         if accident.is_some() {
@@ -302,7 +354,7 @@ impl Api {
             }
             Some(Accident::Slow(_)) | None => Ending::Whole,
         };
-        let (mut reply, records) = self.maker(route).reply(request, page, ending);
+        let (mut reply, records) = self.maker(route, slot).reply(request, page, ending);
         if let Some(Accident::Slow(milliseconds)) = accident {
             reply.delay = Duration::from_millis(milliseconds);
         }
@@ -314,7 +366,7 @@ impl Api {
     }
 
     /// The route of a request that may be served.
-    fn route(&self, request: &RequestRecord) -> Result<&Route, Refusal> {
+    fn route(&self, request: &RequestRecord) -> Result<(&Route, Option<usize>), Refusal> {
         let on_path: Vec<&Route> = self
             .routes
             .routes
@@ -338,9 +390,13 @@ impl Api {
             let tokens = lock(&self.tokens);
             let checked = self.checks[route.auth]
                 .check(request, &tokens, self.now())
-                .and_then(|()| route.check(&Received::new(request)?));
+                .and_then(|()| {
+                    let received = Received::new(request)?;
+                    route.check(&received)?;
+                    self.slot(route, &received)
+                });
             match checked {
-                Ok(()) => return Ok(route),
+                Ok(slot) => return Ok((route, slot)),
                 Err(error) => refusal = refusal.or(Some(error)),
             }
         }
@@ -353,6 +409,19 @@ impl Api {
             )
             .header(ALLOW, methods.join(", "))
         }))
+    }
+
+    /// The partition that a request is for, when its resource has any.
+    fn slot(&self, route: &Route, received: &Received<'_>) -> Result<Option<usize>, Refusal> {
+        let table = route.content[0].0;
+        if self.related.slots(table).is_none() {
+            return Ok(None);
+        }
+        let slot = self.related.slot(table, received);
+        slot.map(Some).ok_or_else(|| {
+            let text = "no record of a parent has these values";
+            Refusal::new(StatusCode::NOT_FOUND, "not_found", text)
+        })
     }
 
     /// What is true, for checks that run outside: no credentials are asked for.
@@ -380,15 +449,20 @@ impl Api {
         let resource = rest.strip_prefix('/')?.to_owned();
         self.table(&resource)?;
         let api = std::sync::Arc::clone(self);
-        let mut at = 0;
+        let mut ranges = self.reachable(&resource).into_iter();
+        let mut rest = 0..0;
         let body = Body::streamed(Box::new(move || {
-            let reachable = api.reachable(&resource);
             let mut records = Vec::new();
             // A chunk of which nothing is kept does not end the truth.
-            while records.is_empty() && at < reachable {
-                let end = (at + TRUTH_CHUNK).min(reachable);
-                records = api.kept(&resource, at..end);
-                at = end;
+            while records.len() < TRUTH_CHUNK {
+                if rest.is_empty() {
+                    let Some(next) = ranges.next() else { break };
+                    rest = next;
+                    continue;
+                }
+                let end = (rest.start + TRUTH_CHUNK).min(rest.end);
+                records.extend(api.kept(&resource, rest.start..end));
+                rest.start = end;
             }
             let mut lines = Vec::new();
             for record in &records {
@@ -405,6 +479,20 @@ impl Api {
         *reply.response.body_mut() = body;
         Some(reply)
     }
+}
+
+/// A resource as its API sees it: what its children get from it stays out of their records.
+fn without_included(resource: &Resource) -> Resource {
+    let mut resource = resource.clone();
+    let included: Vec<String> = resource
+        .relations
+        .included()
+        .map(|include| include.column.clone())
+        .collect();
+    resource
+        .fields
+        .retain(|field| !included.contains(&field.name));
+    resource
 }
 
 /// The server's side of an [`Api`].

@@ -28,6 +28,7 @@ mod received;
 mod record;
 mod recorder;
 mod refusal;
+mod related;
 mod route;
 mod sandbox;
 mod server;

@@ -27,6 +27,8 @@ pub(crate) struct Maker<'a> {
     pub(crate) route: &'a Route,
     pub(crate) tables: &'a [Table],
     pub(crate) options: &'a Options,
+    /// The records of each table that the request can reach.
+    pub(crate) windows: Vec<Range<usize>>,
     /// Scheme, host and port of the sandbox.
     pub(crate) origin: &'a str,
 }
@@ -44,7 +46,8 @@ impl Maker<'_> {
             .route
             .content
             .iter()
-            .map(|(table, _)| self.range(*table, page).len() as u64)
+            .enumerate()
+            .map(|(i, _)| self.range(i, page).len() as u64)
             .sum();
         let mut reply = Reply::new(StatusCode::OK, "application/json", []);
         let chunks = document.render(self.tables);
@@ -78,9 +81,12 @@ impl Maker<'_> {
         Ok(())
     }
 
-    fn range(&self, table: usize, page: Page) -> Range<usize> {
-        let len = self.tables[table].len();
-        let position = |number: u64| usize::try_from(number).map_or(len, |number| number.min(len));
+    fn range(&self, content: usize, page: Page) -> Range<usize> {
+        let window = self.windows[content].clone();
+        let len = window.len();
+        let position = |number: u64| {
+            window.start + usize::try_from(number).map_or(len, |number| number.min(len))
+        };
         position(page.start)..position(page.start.saturating_add(page.size))
     }
 
@@ -89,8 +95,8 @@ impl Maker<'_> {
         let mut document = Node::Object(Vec::new());
         let mut longest = 0;
         for (i, (table, steps)) in self.route.content.iter().enumerate() {
-            let range = self.range(*table, page);
-            longest = longest.max(self.tables[*table].len() as u64);
+            let range = self.range(i, page);
+            longest = longest.max(self.windows[i].len() as u64);
             let node = Node::records(steps, *table, range, self.options.object_wildcards);
             if i == 0 {
                 document = node;

@@ -1,5 +1,7 @@
 //! Which records a request asks for, and how the answer says what comes next.
 
+use std::ops::Range;
+
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use connector_plan::{CursorSource, Paginator, Path, Root, Selector, Step, Stop, Target};
 use serde_json::Value;
@@ -177,7 +179,12 @@ impl Pager {
     }
 
     /// Which records a request asks for.
-    pub(crate) fn read(&self, received: &Received<'_>, table: &Table) -> Result<Page, Refusal> {
+    pub(crate) fn read(
+        &self,
+        received: &Received<'_>,
+        table: &Table,
+        window: &Range<usize>,
+    ) -> Result<Page, Refusal> {
         let mut size = self.default_size;
         if let Some(target) = &self.limit_target
             && let Some(limit) = whole(received, target)?
@@ -193,7 +200,7 @@ impl Pager {
         size = size.min(self.max_size);
         let start = match &self.kind {
             Kind::Everything => {
-                size = (table.len() as u64).max(1);
+                size = (window.len() as u64).max(1);
                 0
             }
             Kind::Offset { start, target } => first(received, target, *start)?,
@@ -209,7 +216,11 @@ impl Pager {
             },
             Kind::LastRecord { field, target } => match received.value(target)? {
                 None => 0,
-                Some(value) => table.find(field, &value).ok_or_else(bad_cursor)? as u64 + 1,
+                Some(value) => {
+                    let position = table.find(field, &value).ok_or_else(bad_cursor)?;
+                    let position = position.checked_sub(window.start).ok_or_else(bad_cursor)?;
+                    position as u64 + 1
+                }
             },
         };
         Ok(Page { start, size })

@@ -121,33 +121,27 @@ impl Sandbox {
     /// an unknown resource. A record that is not JSON is its text.
     #[must_use]
     pub fn truth(&self, resource: &str) -> Vec<Value> {
-        self.api
-            .kept(resource, 0..self.api.reachable(resource))
-            .iter()
-            .map(|record| {
-                serde_json::from_slice(record)
-                    .unwrap_or_else(|_| String::from_utf8_lossy(record).into_owned().into())
-            })
-            .collect()
+        self.api.truth(resource)
     }
 
     /// Makes a resource `count` generated records, as a fresh sandbox with so many has them;
     /// false for an unknown resource.
     pub fn set_records(&self, resource: &str, count: u64) -> bool {
         let table = self.api.table(resource);
-        table.map(|table| table.set(count)).is_some()
+        self.edited(table.map(|table| table.set(count)).is_some())
     }
 
     /// Makes a resource these records, each the text of a JSON value, served byte for byte; false
     /// for an unknown resource.
     pub fn set_raw_records(&self, resource: &str, records: Vec<String>) -> bool {
         let table = self.api.table(resource);
-        table.map(|table| table.set_raw(records)).is_some()
+        self.edited(table.map(|table| table.set_raw(records)).is_some())
     }
 
     /// Adds generated records behind the others, newer than all of them; gives how many.
     pub fn add_records(&self, resource: &str, count: u64) -> u64 {
-        self.api.table(resource).map_or(0, |table| table.add(count))
+        let table = self.api.table(resource);
+        self.edited(table.map_or(0, |table| table.add(count)))
     }
 
     /// Changes the generated records at the chosen positions; gives how many.
@@ -156,13 +150,20 @@ impl Sandbox {
     /// other records.
     pub fn update_records(&self, resource: &str, chosen: impl FnMut(usize) -> bool) -> u64 {
         let table = self.api.table(resource);
-        table.map_or(0, |table| table.update(chosen))
+        self.edited(table.map_or(0, |table| table.update(chosen)))
     }
 
     /// Removes the records at the chosen positions; gives how many.
     pub fn delete_records(&self, resource: &str, chosen: impl FnMut(usize) -> bool) -> u64 {
         let table = self.api.table(resource);
-        table.map_or(0, |table| table.delete(chosen))
+        self.edited(table.map_or(0, |table| table.delete(chosen)))
+    }
+
+    /// The records of children follow those of their parents.
+    fn edited<T>(&self, result: T) -> T {
+        // What a plan cannot serve has been found at the start.
+        drop(self.api.relate());
+        result
     }
 
     /// Ends every access token given out so far.

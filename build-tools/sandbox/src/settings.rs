@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use connector_plan::{
     Auth, Expression, Part, Plan, Root, Setting, SettingKind, SettingRole, Step, Template,
 };
-use serde_json::Value;
+use serde_json::{Map, Value};
 use url::Url;
 
 use crate::random::{combine, hash_text, opaque};
 
 /// The values that a client of the sandbox is configured with.
+#[derive(Clone)]
 pub(crate) struct Samples {
     values: BTreeMap<String, Value>,
     /// What a client has to be told, beside the base URL.
@@ -140,18 +141,39 @@ impl Samples {
     /// # Errors
     /// When it reads something else, which `what` names.
     pub(crate) fn value(&self, template: &Template, what: &str) -> Result<Value, String> {
+        self.value_in(template, what, None)
+    }
+
+    /// The value of a template for one partition.
+    pub(crate) fn value_for(
+        &self,
+        template: &Template,
+        what: &str,
+        partition: &Map<String, Value>,
+    ) -> Result<Value, String> {
+        self.value_in(template, what, Some(partition))
+    }
+
+    fn value_in(
+        &self,
+        template: &Template,
+        what: &str,
+        partition: Option<&Map<String, Value>>,
+    ) -> Result<Value, String> {
         match template {
             Template::Literal(value) => Ok(value.clone()),
-            Template::Expression(expression) => self.lookup(expression, what),
+            Template::Expression(expression) => self.lookup(expression, what, partition),
             Template::Parts(parts) => {
                 let mut text = String::new();
                 for part in parts {
                     match part {
                         Part::Text(piece) => text.push_str(piece),
-                        Part::Expression(expression) => match self.lookup(expression, what)? {
-                            Value::Null => return Ok(Value::Null),
-                            value => text.push_str(&text_of(&value)),
-                        },
+                        Part::Expression(expression) => {
+                            match self.lookup(expression, what, partition)? {
+                                Value::Null => return Ok(Value::Null),
+                                value => text.push_str(&text_of(&value)),
+                            }
+                        }
                     }
                 }
                 Ok(Value::String(text))
@@ -164,7 +186,22 @@ impl Samples {
         Ok(text_of(&self.value(template, what)?))
     }
 
-    fn lookup(&self, expression: &Expression, what: &str) -> Result<Value, String> {
+    fn lookup(
+        &self,
+        expression: &Expression,
+        what: &str,
+        partition: Option<&Map<String, Value>>,
+    ) -> Result<Value, String> {
+        if let Expression::Lookup(lookup) = expression
+            && lookup.root == Root::Partition
+            && let Some(Step::Key(name)) = lookup.path.first()
+        {
+            // Where no partition is at hand, only the place counts and not the value.
+            let value = partition.map(|partition| partition.get(name).cloned());
+            return Ok(value
+                .unwrap_or_else(|| Some(name.as_str().into()))
+                .unwrap_or_default());
+        }
         if let Expression::Lookup(lookup) = expression
             && matches!(lookup.root, Root::Config | Root::Secrets)
             && let Some(Step::Key(name)) = lookup.path.first()

@@ -12,6 +12,7 @@ macro_rules! codes {
 codes! {
     CONFLICT = "conflict",
     CREDENTIALS_IN_CLEAR = "credentials-in-clear",
+    CYCLE = "cycle",
     DUPLICATE_FIELD = "duplicate-field",
     DUPLICATE_KEY = "duplicate-key",
     DUPLICATE_NAME = "duplicate-name",
@@ -39,6 +40,7 @@ codes! {
     UNBOUND = "unbound",
     UNKNOWN_FIELD = "unknown-field",
     UNKNOWN_KEY = "unknown-key",
+    UNKNOWN_RESOURCE = "unknown-resource",
     UNKNOWN_SETTING = "unknown-setting",
     UNKNOWN_VALUE = "unknown-value",
     UNUSED = "unused",

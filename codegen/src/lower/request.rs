@@ -6,9 +6,9 @@ use serde_json::Value;
 use super::Lowering;
 use super::template::{Purpose, ScalarText, text_of};
 use crate::diagnostic::{Diagnostic, code};
-use crate::expression::Piece;
+use crate::expression::{self, Piece};
 use crate::source::Span;
-use crate::spec::{Key, MethodSpec, Text};
+use crate::spec::{Key, MethodSpec, ParameterSpec, Text};
 use crate::words::quote;
 
 /// Parameters that carry credentials.
@@ -110,10 +110,12 @@ impl Lowering<'_, '_> {
                 self.invalid("the name of a parameter is empty", name.span, "");
             }
             let Key::Given(given) = key else { continue };
+            // What it resolves is bound to its name, and no parameter.
+            let ParameterSpec::Values(scalars) = &given.value else {
+                continue;
+            };
             let secret = CREDENTIALS.contains(&name.text.to_ascii_lowercase().as_str());
-            let values = given
-                .value
-                .0
+            let values = scalars
                 .iter()
                 .map(|scalar| {
                     let text = text_of(scalar);
@@ -292,7 +294,12 @@ fn named(name: &str, value: Template) -> NamedTemplate {
 
 fn has_expression(value: &Value) -> bool {
     match value {
-        Value::String(text) => text.contains("{{") || text.trim_start().starts_with("dlt."),
+        Value::String(text) => {
+            let lookup = |piece: &Piece| matches!(piece, Piece::Lookup(_));
+            text.contains("{{")
+                || text.trim_start().starts_with("dlt.")
+                || expression::parse(text).is_ok_and(|pieces| pieces.iter().any(lookup))
+        }
         Value::Array(items) => items.iter().any(has_expression),
         Value::Object(members) => members.values().any(has_expression),
         Value::Null | Value::Bool(_) | Value::Number(_) => false,
@@ -416,7 +423,6 @@ fn decode(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::expression;
 
     #[test]
     fn queries_are_split_off() {

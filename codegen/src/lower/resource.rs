@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use connector_plan::{Client, Condition, Field, FieldType, Resource, WriteDisposition};
+use connector_plan::{Client, Condition, Field, FieldType, Relations, Resource, WriteDisposition};
 
 use super::condition::Moment;
 use super::{Lowering, identity, is_device, is_snake_case};
@@ -45,6 +45,8 @@ impl Lowering<'_, '_> {
         let mut names: HashMap<String, Span> = HashMap::new();
         let mut records: HashMap<String, Span> = HashMap::new();
         let mut resources = Vec::new();
+        let mut records_of = Vec::new();
+        let mut scopes = Vec::new();
         for written in spec.resources.get().into_iter().flatten() {
             let merged = match defaults {
                 Some(defaults) => written.over(defaults),
@@ -56,6 +58,7 @@ impl Lowering<'_, '_> {
                 ..merged.0
             });
             let resource = self.resource(spec, &own.0, client);
+            scopes.push(std::mem::take(&mut self.scope));
             if let Some(given) = own.0.name.given()
                 && let Some(first) = names.insert(resource.0.name.clone(), given.span)
             {
@@ -71,9 +74,11 @@ impl Lowering<'_, '_> {
             {
                 self.duplicate("two record types are called", name, given.span, first);
             }
-            resources.push(resource);
+            resources.push(resource.0);
+            records_of.push(resource.1);
         }
-        resources
+        self.relate(&mut resources, &scopes);
+        resources.into_iter().zip(records_of).collect()
     }
 
     fn duplicate(&mut self, message: &str, name: &str, second: Span, first: Span) {
@@ -99,6 +104,7 @@ impl Lowering<'_, '_> {
             .map_or(resource.blame, |given| given.span);
         let place = format!("resources.{name}");
         self.place(place.clone(), blame);
+        self.open_scope(resource, blame);
         let nowhere = EndpointMapping::empty(blame);
         let endpoint = resource
             .endpoint
@@ -149,6 +155,8 @@ impl Lowering<'_, '_> {
             selected: resource.selected.get().copied().unwrap_or(true),
             endpoint,
             record_filter,
+            // Parents are known when all resources are.
+            relations: Relations::default(),
             fields,
             primary_key,
             write_disposition,

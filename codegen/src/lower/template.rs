@@ -184,17 +184,7 @@ impl Lowering<'_, '_> {
         );
         match found.root {
             Root::Config | Root::Secrets => self.resolve_input(&found, span, purpose),
-            Root::Partition => {
-                let name = match found.path.first() {
-                    Some(Step::Key(name)) => quote(name),
-                    _ => quote(&found.word),
-                };
-                self.report(
-                    Diagnostic::error(code::UNBOUND, format!("no parent binds {name}"))
-                        .label(span, "nothing gives this a value")
-                        .note("resources with parents or partitions are not supported yet"),
-                );
-            }
+            Root::Partition => return self.resolve_partition(found, span),
             Root::Interval => {
                 self.reporter.not_supported(
                     "incremental reading",

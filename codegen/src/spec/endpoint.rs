@@ -5,7 +5,9 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use super::read::{FromNode, Reporter};
-use super::{AuthSpec, Given, Json, Key, Named, PaginatorSpec, RetrySpec, Scalar, Text};
+use super::{
+    AuthSpec, Given, Json, Key, Named, PaginatorSpec, ParentSpec, RetrySpec, Scalar, Text,
+};
 use crate::diagnostic::{Diagnostic, code};
 use crate::yaml::{Name, Node, Value};
 
@@ -41,8 +43,8 @@ mapping! {
         "response_actions" => "statuses to try again are listed in `retry.statuses`",
         "error_handler" => "statuses to try again are listed in `retry.statuses`",
         "processing_steps" => "remove it: records are kept as they come",
-        "partitions" => "write one resource per value",
-        "parent" => "",
+        "partitions" => "move it to the resource",
+        "parent" => "move it to the resource",
         "rate_limit" => "move it to `client`",
         "timeout" => "move it to `client`",
     }
@@ -110,17 +112,22 @@ impl JsonSchema for EndpointSpec {
 
 /// The values of a query parameter.
 #[derive(Clone, Debug)]
-pub(crate) struct ParameterSpec(pub Vec<Scalar>);
+pub(crate) enum ParameterSpec {
+    Values(Vec<Scalar>),
+    /// dlt's `type: resolve`: no parameter, but what a placeholder of this name stands for.
+    Resolve(Box<ParentSpec>),
+}
 
 impl FromNode for ParameterSpec {
     fn from_node(node: &Node, reporter: &mut Reporter<'_>) -> Option<Self> {
         match &node.value {
-            Value::Sequence(_) => Vec::from_node(node, reporter).map(Self),
+            Value::Sequence(_) => Vec::from_node(node, reporter).map(Self::Values),
             Value::Mapping(entries) => {
                 let kind = entries.iter().find(|entry| entry.key.text == "type");
                 match kind.map(|entry| &entry.node.value) {
                     Some(Value::String(kind)) if kind == "resolve" => {
-                        reporter.not_supported("`type: resolve`", node.blame, "");
+                        return ParentSpec::read(node, Some("type"), reporter)
+                            .map(|parent| Self::Resolve(Box::new(parent)));
                     }
                     Some(Value::String(kind)) if kind == "incremental" => {
                         reporter.not_supported("`type: incremental`", node.blame, "");
@@ -133,7 +140,7 @@ impl FromNode for ParameterSpec {
                 }
                 None
             }
-            _ => Scalar::from_node(node, reporter).map(|one| Self(vec![one])),
+            _ => Scalar::from_node(node, reporter).map(|one| Self::Values(vec![one])),
         }
     }
 }
@@ -147,6 +154,7 @@ impl JsonSchema for ParameterSpec {
     }
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let one = generator.subschema_for::<Scalar>();
-        json_schema!({ "anyOf": [one, { "type": "array", "items": one }] })
+        let resolve = ParentSpec::schema(generator, Some((&["resolve"], true)));
+        json_schema!({ "anyOf": [one, { "type": "array", "items": one }, resolve] })
     }
 }

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use super::read::{FromNode, OneOrMany, Reporter};
+use super::relations::{OnParentErrorSpec, ParentSpec, PartitionsSpec};
 use super::{EndpointSpec, Given, Key, Over, SchemaSpec, Text};
 use crate::yaml::{Name, Node, Value};
 
@@ -29,16 +30,24 @@ mapping! {
     record_filter: Text = "record_filter";
     /// The fields of a record.
     schema: SchemaSpec = "schema";
+    /// The resource, or the resources, whose records give values for the requests: one reading per
+    /// distinct value.
+    parent: OneOrMany<ParentSpec> = "parent" | "parents";
+    /// Values that the resource is read for, each by itself: lists of values by name, in every
+    /// combination, or a list of mappings.
+    partitions: PartitionsSpec = "partitions";
+    /// Fields of the parents that every record gets, in columns such as `_files_id`.
+    include_from_parent: OneOrMany<Text> = "include_from_parent";
+    /// What happens when the records of one parent value cannot be read: the resource fails, or
+    /// the value is skipped and counted.
+    on_parent_error: OnParentErrorSpec = "on_parent_error", default "fail";
     later {
-        "parent" => "",
-        "partitions" => "write one resource per value",
         "incremental" => "remove it: every run reads the resource in full",
         "processing_steps" => "remove it: records are kept as they come",
         "response_actions" => "statuses to try again are listed in `retry.statuses`",
         "error_handler" => "statuses to try again are listed in `retry.statuses`",
         "schema_contract" => "remove it: what the schema does not know goes to `_rescued`",
         "merge_key" => "use `primary_key`",
-        "include_from_parent" => "",
         "columns" => "write `schema` with `fields`",
         "table_name" => "the resource's name is the name of its dataset",
         "table_format" => "datasets are plain Parquet files",

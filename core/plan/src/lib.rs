@@ -14,6 +14,7 @@ mod expression;
 mod field;
 mod paginator;
 mod plan;
+mod relations;
 mod resource;
 pub mod sandbox;
 mod selector;
@@ -31,6 +32,7 @@ pub use expression::{
 pub use field::{Field, FieldType};
 pub use paginator::{Cursor, CursorSource, Offset, PageNumber, Paginator, Stop, Target};
 pub use plan::{PLAN_VERSION, Plan, PlanError};
+pub use relations::{Binding, Include, Parent, Relations};
 pub use resource::{Resource, WriteDisposition};
 pub use selector::{Path, Selector, Step};
 pub use setting::{Setting, SettingKind, SettingRole};

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use super::context::Context;
 use super::table::{self, Align};
 use super::{cell, unknown_resource};
-use crate::extract::Extract;
+use crate::extract::read_alone;
 use crate::{Json, Meter, Result};
 
 pub(crate) async fn run(
@@ -52,19 +52,14 @@ pub(crate) async fn read(
 ) -> Result<Vec<RecordBatch>> {
     let (sender, mut receiver) = mpsc::channel(1);
     let meter = Arc::new(Meter::default());
-    let extract = Extract {
-        client: &client.0,
-        resource,
-        limit: Some(rows),
-        meter,
-    };
     let mut batches = Vec::new();
     let collect = async {
         while let Some(batch) = receiver.recv().await {
             batches.push(batch);
         }
     };
-    let (extracted, ()) = tokio::join!(extract.run(sender), collect);
+    let read = read_alone(&client.0, resource, Some(rows), &meter, sender);
+    let (extracted, ()) = tokio::join!(read, collect);
     extracted?;
     Ok(batches)
 }

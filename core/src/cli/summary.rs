@@ -29,6 +29,7 @@ pub(crate) fn table(record: &RunRecord) -> String {
             let status = match resource.status {
                 Status::Published => "published",
                 Status::Failed => "FAILED",
+                Status::Read => "read",
                 Status::NotRead => "not read",
             };
             let load = resource.load.as_ref();
@@ -75,6 +76,13 @@ pub(crate) fn notes(record: &RunRecord, selected: &[Resource], api: &Api, consol
                 "note: {}: {} records were dropped by the filter of the spec",
                 resource.name,
                 count(resource.rows_filtered)
+            ));
+        }
+        if let Some(reason) = &resource.skipped_because {
+            console.note(&format!(
+                "note: {}: {} of its partitions were skipped, the first because {reason}",
+                resource.name,
+                count(resource.skipped_partitions)
             ));
         }
         if resource.stopped_at_limit {

@@ -31,10 +31,10 @@ enum RenderedBody {
 }
 
 impl RequestBuilder {
-    pub(super) fn new(client: &Inner, resource: &Resource) -> Result<Self> {
+    pub(super) fn new(client: &Inner, resource: &Resource, partition: &Json) -> Result<Self> {
         let scope = Scope {
             settings: Some(&client.settings),
-            partition: None,
+            partition: Some(partition),
         };
         let endpoint = &resource.endpoint;
         let mut params = Vec::new();

@@ -23,7 +23,7 @@ pub(crate) struct Session {
 }
 
 /// A request without credentials.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Request {
     pub method: Method,
     pub url: Url,

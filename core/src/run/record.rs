@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::cli::console;
 use crate::cli::context::Context;
+use crate::extract::Extracted;
 use crate::{Error, ErrorKind, Json, Reading, Result};
 
 /// The version of the run record's format.
@@ -43,6 +44,11 @@ pub(crate) struct ResourceRecord {
     pub rows_filtered: u64,
     /// Whether `--limit` ended the reading before the API did.
     pub stopped_at_limit: bool,
+    /// The values of parents and of the spec that it was read for, once each.
+    pub partitions: u64,
+    /// Those that could not be read and were passed over, as the spec says.
+    pub skipped_partitions: u64,
+    pub skipped_because: Option<String>,
     pub seconds: f64,
     #[serde(flatten)]
     pub reading: ReadingRecord,
@@ -82,6 +88,8 @@ pub(crate) enum Status {
     Published,
     Failed,
     NotRead,
+    /// Read for its children, and not written.
+    Read,
 }
 
 impl RunRecord {
@@ -122,6 +130,9 @@ impl ResourceRecord {
             rows_read: 0,
             rows_filtered: 0,
             stopped_at_limit: false,
+            partitions: 0,
+            skipped_partitions: 0,
+            skipped_because: None,
             seconds: 0.0,
             reading: ReadingRecord::default(),
             load: None,
@@ -148,7 +159,18 @@ impl ResourceRecord {
         self.error = Some(console::to_json(error));
     }
 
-    pub(crate) fn rescued(&mut self, report: Report) {
+    /// What the reading came to.
+    pub(crate) fn read(&mut self, extracted: Extracted) {
+        self.rows_read = extracted.rows;
+        self.rows_filtered = extracted.filtered;
+        self.stopped_at_limit = extracted.stopped;
+        self.partitions = extracted.partitions;
+        self.skipped_partitions = extracted.skipped;
+        self.skipped_because = extracted.skip_reason.as_ref().map(Error::to_string);
+        self.rescued(extracted.report);
+    }
+
+    fn rescued(&mut self, report: Report) {
         self.rescued_other = report.rescued_other;
         self.duplicate_keys = report.duplicate_keys;
         let fields = report.rescued.into_iter().map(|field| RescuedRecord {

@@ -163,7 +163,7 @@ fn paths_with_settings_in_them() {
     check(&sandbox, &Request::get("/base/orgs/a/b/files"), 404);
     assert!(sandbox.setting("org").is_some());
 
-    plan.resources[0].endpoint.path = lookup(Root::Partition, "id");
+    plan.resources[0].endpoint.path = lookup(Root::Record, "id");
     let problem = Sandbox::start(&plan, Options::default()).unwrap_err();
     assert!(problem.starts_with("resource `files`"), "{problem}");
 }

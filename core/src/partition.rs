@@ -1,0 +1,345 @@
+//! Partitions: the values of parents and of the spec that a resource is read for, once each.
+//!
+//! A [`Family`] knows which resources are read together. While a parent is read, the values that
+//! its children need are taken from its batches; a child begins when its parents have ended. What
+//! is kept in memory is one entry per distinct combination of values, nothing of the other columns.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array};
+use arrow::compute::take;
+use connector_plan::{Parent, Path, Plan, Resource, Step};
+
+use crate::cli::cell;
+use crate::{Error, ErrorKind, Json, Result};
+
+/// Resources that are read together, parents first.
+#[derive(Debug)]
+pub(crate) struct Family<'p> {
+    order: Vec<&'p Resource>,
+    taps: Vec<Tap<'p>>,
+    failed: Mutex<HashMap<String, (ErrorKind, String)>>,
+}
+
+/// What one reading of a resource is for.
+#[derive(Clone, Debug)]
+pub(crate) struct Partition {
+    /// The values that expressions can name, as an object.
+    pub values: Json,
+    /// The columns that parents give, each of one row.
+    included: Vec<(String, ArrayRef)>,
+}
+
+/// The values that one child takes from one parent.
+#[derive(Debug)]
+struct Tap<'p> {
+    child: &'p Resource,
+    parent: &'p Parent,
+    resource: &'p Resource,
+    taken: Mutex<Taken>,
+}
+
+#[derive(Debug, Default)]
+struct Taken {
+    /// Hashes of the values so far: 128 bits, so that two never share one by chance.
+    seen: HashSet<u128>,
+    partitions: Vec<Partition>,
+    records: u64,
+    skipped: u64,
+    error: Option<Error>,
+}
+
+/// The partitions of a resource.
+#[derive(Debug)]
+pub(crate) struct Partitions {
+    pub list: Vec<Partition>,
+    /// The records of parents that gave no value, and the first reason.
+    pub skipped: u64,
+    pub reason: Option<Error>,
+}
+
+impl Partition {
+    /// That of a resource which is read by itself.
+    pub(crate) fn whole() -> Self {
+        Self {
+            values: Json::Object(serde_json::Map::new()),
+            included: Vec::new(),
+        }
+    }
+
+    /// The values for people: `file_id=17, region=eu`.
+    pub(crate) fn describe(&self) -> String {
+        let values = self.values.as_object().into_iter().flatten();
+        let shown: Vec<String> = values
+            .map(|(name, value)| format!("{name}={}", cell::to_text(value)))
+            .collect();
+        shown.join(", ")
+    }
+
+    /// A batch with the columns that parents give.
+    pub(crate) fn complete(&self, batch: RecordBatch) -> Result<RecordBatch> {
+        if self.included.is_empty() {
+            return Ok(batch);
+        }
+        let schema = batch.schema();
+        let mut columns = batch.columns().to_vec();
+        let zeros = UInt32Array::from_value(0, batch.num_rows());
+        for (name, value) in &self.included {
+            let index = schema.index_of(name).map_err(internal)?;
+            columns[index] = take(value, &zeros, None).map_err(internal)?;
+        }
+        RecordBatch::try_new(schema, columns).map_err(internal)
+    }
+
+    /// This partition and another at once.
+    fn and(&self, other: &Self) -> Self {
+        let mut both = self.clone();
+        if let (Json::Object(values), Json::Object(others)) = (&mut both.values, &other.values) {
+            values.extend(others.clone());
+        }
+        both.included.extend(other.included.iter().cloned());
+        both
+    }
+}
+
+impl<'p> Family<'p> {
+    /// These resources and all that they depend on.
+    pub(crate) fn new<'n>(plan: &'p Plan, names: impl IntoIterator<Item = &'n str>) -> Self {
+        let mut order = Vec::new();
+        let mut visited = HashSet::new();
+        for name in names {
+            visit(plan, name, &mut visited, &mut order);
+        }
+        let mut taps = Vec::new();
+        for child in &order {
+            for parent in &child.relations.parents {
+                if let Some(resource) = plan.resource(&parent.resource) {
+                    taps.push(Tap {
+                        child,
+                        parent,
+                        resource,
+                        taken: Mutex::default(),
+                    });
+                }
+            }
+        }
+        Self {
+            order,
+            taps,
+            failed: Mutex::default(),
+        }
+    }
+
+    /// The resources, parents before their children.
+    pub(crate) fn order(&self) -> &[&'p Resource] {
+        &self.order
+    }
+
+    /// Takes what children need from a batch of a resource.
+    pub(crate) fn collect(&self, resource: &str, batch: &RecordBatch) {
+        for tap in self
+            .taps
+            .iter()
+            .filter(|tap| tap.parent.resource == resource)
+        {
+            let mut taken = lock(&tap.taken);
+            if taken.error.is_some() && !tap.child.relations.skip_failures {
+                continue;
+            }
+            if let Err(error) = tap.collect(batch, &mut taken) {
+                taken.error.get_or_insert(error);
+            }
+        }
+    }
+
+    /// Notes that a resource could not be read.
+    pub(crate) fn fail(&self, resource: &str, error: &Error) {
+        let reason = (error.kind(), error.message().to_owned());
+        lock(&self.failed).insert(resource.to_owned(), reason);
+    }
+
+    /// What a resource is read for, when its parents have been read.
+    ///
+    /// # Errors
+    /// When a parent failed, or a record of one has no value.
+    pub(crate) fn partitions(&self, child: &Resource) -> Result<Partitions> {
+        let mut all = Partitions {
+            list: vec![Partition::whole()],
+            skipped: 0,
+            reason: None,
+        };
+        for tap in self.taps.iter().filter(|tap| tap.child.name == child.name) {
+            let parent = &tap.parent.resource;
+            if let Some((kind, message)) = lock(&self.failed).get(parent) {
+                return Err(Error::new(
+                    *kind,
+                    format!("its parent `{parent}` could not be read: {message}"),
+                ));
+            }
+            let taken = std::mem::take(&mut *lock(&tap.taken));
+            if let Some(error) = taken.error {
+                if !child.relations.skip_failures {
+                    return Err(error);
+                }
+                all.reason.get_or_insert(error);
+            }
+            all.skipped += taken.skipped;
+            all.list = product(&all.list, &taken.partitions);
+        }
+        if !child.relations.partitions.is_empty() {
+            let listed: Vec<Partition> = child
+                .relations
+                .partitions
+                .iter()
+                .map(|values| Partition {
+                    values: Json::Object(values.clone()),
+                    included: Vec::new(),
+                })
+                .collect();
+            all.list = product(&all.list, &listed);
+        }
+        Ok(all)
+    }
+}
+
+fn visit<'p>(
+    plan: &'p Plan,
+    name: &str,
+    visited: &mut HashSet<&'p str>,
+    order: &mut Vec<&'p Resource>,
+) {
+    let Some(resource) = plan.resource(name) else {
+        return;
+    };
+    if !visited.insert(&resource.name) {
+        return;
+    }
+    for parent in &resource.relations.parents {
+        visit(plan, &parent.resource, visited, order);
+    }
+    order.push(resource);
+}
+
+fn product(left: &[Partition], right: &[Partition]) -> Vec<Partition> {
+    left.iter()
+        .flat_map(|first| right.iter().map(|second| first.and(second)))
+        .collect()
+}
+
+impl Tap<'_> {
+    fn collect(&self, batch: &RecordBatch, taken: &mut Taken) -> Result<()> {
+        let columns: Vec<Vec<&ArrayRef>> = self
+            .parent
+            .bindings
+            .iter()
+            .map(|binding| columns(batch, &binding.field))
+            .collect::<Result<_>>()?;
+        let mut first_error = None;
+        for row in 0..batch.num_rows() {
+            taken.records += 1;
+            let mut values = serde_json::Map::new();
+            let mut missing = None;
+            for (binding, columns) in self.parent.bindings.iter().zip(&columns) {
+                let value = match columns.split_last() {
+                    Some((leaf, above)) if above.iter().all(|column| column.is_valid(row)) => {
+                        cell::to_json(leaf.as_ref(), row, false)?
+                    }
+                    _ => Json::Null,
+                };
+                if value.is_null() {
+                    missing = missing.or(Some(binding));
+                }
+                values.insert(binding.name.clone(), value);
+            }
+            if let Some(binding) = missing {
+                taken.skipped += 1;
+                if first_error.is_none() && taken.error.is_none() {
+                    first_error = Some(self.missing(&binding.field, batch, row, taken.records)?);
+                }
+                if self.child.relations.skip_failures {
+                    continue;
+                }
+                break;
+            }
+            let values = Json::Object(values);
+            let hash = twox_hash::XxHash3_128::oneshot(values.to_string().as_bytes());
+            if !taken.seen.insert(hash) {
+                continue;
+            }
+            let mut included = Vec::new();
+            for include in &self.parent.include {
+                let column = batch
+                    .column_by_name(&include.field)
+                    .ok_or_else(|| no_column(&include.field))?;
+                let row = u32::try_from(row).map_err(internal)?;
+                // A copy of the one value: a slice would keep the whole batch.
+                let value = take(column, &UInt32Array::from_value(row, 1), None);
+                included.push((include.column.clone(), value.map_err(internal)?));
+            }
+            taken.partitions.push(Partition { values, included });
+        }
+        first_error.map_or(Ok(()), Err)
+    }
+
+    /// The error of a record without a value that requests need.
+    fn missing(&self, field: &Path, batch: &RecordBatch, row: usize, number: u64) -> Result<Error> {
+        let mut record = Vec::new();
+        for key in &self.resource.primary_key {
+            if let Some(column) = batch.column_by_name(key) {
+                let value = cell::to_json(column.as_ref(), row, false)?;
+                record.push(format!("{key}={}", cell::to_text(&value)));
+            }
+        }
+        record.push(format!("number {number}"));
+        let field = crate::paging::show(field);
+        Ok(Error::new(
+            ErrorKind::Source,
+            format!(
+                "a record of the parent `{}` has no `{}`, which the requests of `{}` need",
+                self.parent.resource,
+                field.trim_start_matches("$."),
+                self.child.name
+            ),
+        )
+        .with("record", record.join(", "))
+        .hint("`on_parent_error: skip` in the spec passes over such records and counts them"))
+    }
+}
+
+/// The columns along a path: that of each object on the way, then the value's own.
+fn columns<'b>(batch: &'b RecordBatch, path: &Path) -> Result<Vec<&'b ArrayRef>> {
+    let mut columns: Vec<&ArrayRef> = Vec::new();
+    for step in path {
+        let Step::Key(key) = step else {
+            return Err(no_column(&crate::paging::show(path)));
+        };
+        let next = match columns.last() {
+            None => batch.column_by_name(key),
+            Some(column) => column
+                .as_struct_opt()
+                .and_then(|object| object.column_by_name(key)),
+        };
+        columns.push(next.ok_or_else(|| no_column(key))?);
+    }
+    Ok(columns)
+}
+
+fn no_column(name: &str) -> Error {
+    Error::new(
+        ErrorKind::Internal,
+        format!("a parent has no column `{name}`"),
+    )
+}
+
+fn internal(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+    Error::new(
+        ErrorKind::Internal,
+        "the values of a parent cannot be taken",
+    )
+    .caused_by(error)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
