@@ -14,6 +14,7 @@ mod paginator;
 mod path;
 mod request;
 mod resource;
+mod session_token;
 mod template;
 mod url;
 

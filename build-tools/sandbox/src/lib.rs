@@ -19,6 +19,7 @@ mod body;
 mod data;
 mod document;
 mod fault;
+mod login;
 mod options;
 mod page;
 mod paging;
