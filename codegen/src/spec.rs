@@ -19,6 +19,7 @@ pub(crate) mod schema;
 
 pub(crate) use auth::{
     ApiKeySpec, AuthSpec, ClientAuthenticationSpec, HttpBasicSpec, LocationSpec, OAuth2Spec,
+    SessionTokenSpec,
 };
 pub(crate) use client::{ClientSpec, RetrySpec};
 pub(crate) use config::{InputSpec, InputType};

@@ -391,6 +391,12 @@ fn authentication() {
     check("auth_later_type", &client("auth: {type: jwt, key: a}"));
     check("auth_incomplete", &client("auth: oauth2"));
     check(
+        "auth_session_token",
+        &client(
+            "auth: {type: session_token, login_path: \"https://a/b\", token_path: \"a.*\", json: {user: ada, password: hunter2}}",
+        ),
+    );
+    check(
         "auth_public_client",
         &client(
             "auth: {type: oauth2, token_url: \"https://a/t\", client_id: a, client_secret: null}",

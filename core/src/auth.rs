@@ -2,6 +2,7 @@
 
 mod custom;
 mod oauth2;
+mod session_token;
 mod store;
 mod token;
 mod token_file;
@@ -54,15 +55,6 @@ pub(crate) struct Credentials {
 }
 
 impl Credentials {
-    fn bearer(token: &Secret, generation: u64) -> Result<Self> {
-        let value = sensitive(&format!("Bearer {}", token.expose()))?;
-        Ok(Self {
-            headers: vec![(AUTHORIZATION, value)],
-            query: Vec::new(),
-            generation,
-        })
-    }
-
     /// Puts the credentials into a request to the home origin.
     pub(crate) fn apply(&self, url: &mut Url, headers: &mut HeaderMap) {
         for (name, value) in &self.headers {
@@ -89,6 +81,43 @@ impl Credentials {
     }
 }
 
+/// Where a key or token goes.
+#[derive(Clone, Debug)]
+pub(crate) struct Carrier {
+    name: String,
+    prefix: String,
+    location: ApiKeyLocation,
+}
+
+impl Carrier {
+    /// RFC 6750, section 2.1.
+    fn bearer() -> Self {
+        Self {
+            name: AUTHORIZATION.as_str().to_owned(),
+            prefix: "Bearer ".to_owned(),
+            location: ApiKeyLocation::Header,
+        }
+    }
+
+    fn credentials(&self, token: &Secret, generation: u64) -> Result<Credentials> {
+        let value = format!("{}{}", self.prefix, token.expose());
+        let mut credentials = Credentials {
+            generation,
+            ..Credentials::default()
+        };
+        match self.location {
+            ApiKeyLocation::Header => credentials
+                .headers
+                .push((header_name(&self.name)?, sensitive(&value)?)),
+            ApiKeyLocation::Query => credentials.query.push((self.name.clone(), value.into())),
+            ApiKeyLocation::Cookie => credentials
+                .headers
+                .push((COOKIE, sensitive(&format!("{}={value}", self.name))?)),
+        }
+        Ok(credentials)
+    }
+}
+
 /// What an authenticator is made with.
 #[derive(Clone, Debug)]
 pub(crate) struct AuthContext<'a> {
@@ -96,7 +125,7 @@ pub(crate) struct AuthContext<'a> {
     pub transport: Arc<Transport>,
     pub retry: RetryPolicy,
     pub redactor: Redactor,
-    /// Where the token endpoint is, after settings moved it.
+    /// Where the token endpoint or the login is, after settings moved it.
     pub token_url: Option<Url>,
     /// The names of the settings that hold the credentials, for advice.
     pub environment: Vec<String>,
@@ -113,29 +142,35 @@ pub(crate) fn authenticator(
         AuthPlan::None => Credentials::default(),
         AuthPlan::Oauth2(oauth2) => {
             let source = oauth2::OAuth2Source::new(oauth2, context)?;
-            return Ok(Arc::new(token::TokenAuth::new(Box::new(source))));
+            return Ok(Arc::new(token::TokenAuth::new(
+                Box::new(source),
+                Carrier::bearer(),
+            )));
         }
-        AuthPlan::Bearer { token } => Credentials::bearer(&context.secret(token)?, 0)?,
+        AuthPlan::SessionToken(plan) => {
+            let url = context.token_url.clone().ok_or_else(|| {
+                Error::new(ErrorKind::Internal, "the plan has a login but no URL of it")
+            })?;
+            let source = session_token::SessionTokenSource::new(plan, url, context)?;
+            let carrier = Carrier {
+                name: plan.name.clone(),
+                prefix: plan.prefix.clone(),
+                location: plan.location,
+            };
+            return Ok(Arc::new(token::TokenAuth::new(Box::new(source), carrier)));
+        }
+        AuthPlan::Bearer { token } => Carrier::bearer().credentials(&context.secret(token)?, 0)?,
         AuthPlan::ApiKey {
             name,
             value,
             location,
         } => {
-            let secret = context.secret(value)?;
-            match location {
-                ApiKeyLocation::Header => Credentials {
-                    headers: vec![(header_name(name)?, sensitive(secret.expose())?)],
-                    ..Credentials::default()
-                },
-                ApiKeyLocation::Query => Credentials {
-                    query: vec![(name.clone(), secret)],
-                    ..Credentials::default()
-                },
-                ApiKeyLocation::Cookie => Credentials {
-                    headers: vec![(COOKIE, sensitive(&format!("{name}={}", secret.expose()))?)],
-                    ..Credentials::default()
-                },
-            }
+            let carrier = Carrier {
+                name: name.clone(),
+                prefix: String::new(),
+                location: *location,
+            };
+            carrier.credentials(&context.secret(value)?, 0)?
         }
         AuthPlan::HttpBasic { username, password } => {
             let username = render_text(username, context.scope)?.0;

@@ -124,6 +124,7 @@ impl Client {
                         None => site.moved(&oauth2.token_url)?,
                     })
                 }
+                Auth::SessionToken(login) => Some(site.endpoint(&login.login_path)?),
                 _ => None,
             };
             let context = AuthContext {

@@ -25,6 +25,7 @@ use crate::{
     condition,
     data::Table,
     fault::{Accident, Schedule},
+    login::Login,
     options::Ending,
     page::Maker,
     random::{combine, hash_text},
@@ -51,6 +52,7 @@ pub(crate) struct Api {
     related: Related,
     checks: Vec<AuthCheck>,
     endpoints: Vec<TokenEndpoint>,
+    logins: Vec<Login>,
     tokens: Mutex<TokenStore>,
     faults: Mutex<Schedule>,
     log: Mutex<Vec<RequestRecord>>,
@@ -82,6 +84,7 @@ impl Api {
         origin: String,
     ) -> Result<Self, String> {
         let mut endpoints = Vec::new();
+        let mut logins = Vec::new();
         let mut checks = Vec::new();
         let mut known = Vec::new();
         let mut auths = Vec::new();
@@ -92,7 +95,7 @@ impl Api {
                 Some(number) => number,
                 None => {
                     known.push(auth);
-                    checks.push(AuthCheck::new(auth, samples, &mut endpoints)?);
+                    checks.push(AuthCheck::new(auth, samples, &mut endpoints, &mut logins)?);
                     checks.len() - 1
                 }
             });
@@ -117,6 +120,7 @@ impl Api {
             tables,
             checks,
             endpoints,
+            logins,
             tokens: Mutex::default(),
             faults: Mutex::new(Schedule::new(&options.faults, options.seed)),
             log: Mutex::default(),
@@ -162,6 +166,7 @@ impl Api {
 
     pub(crate) fn is_token_path(&self, path: &str) -> bool {
         self.endpoints.iter().any(|endpoint| endpoint.path == path)
+            || self.logins.iter().any(|login| login.path == path)
     }
 
     /// The table of a resource, by its name.
@@ -296,6 +301,22 @@ impl Api {
 
     fn token(&self, request: &RequestRecord) -> Reply {
         count(&self.numbers.token_requests);
+        let logins = self.logins.iter().enumerate();
+        let mut refusal = None;
+        for (number, login) in logins.filter(|(_, login)| login.path == request.path) {
+            match login.admit(request) {
+                Ok(()) => {
+                    let lifetime = self.options.token_lifetime.min(login.lifetime);
+                    let end = self.now() + lifetime;
+                    let token = lock(&self.tokens).log_in(number, self.options.seed, end);
+                    return Reply::json(StatusCode::OK, &login.answer(&token));
+                }
+                Err(error) => refusal = Some(error),
+            }
+        }
+        if let Some(refusal) = refusal {
+            return refusal.reply();
+        }
         let policy = TokenPolicy {
             lifetime: self.options.token_lifetime,
             expires_in: self.options.expires_in,

@@ -10,6 +10,7 @@ use hyper::{
 
 use crate::{
     RequestRecord,
+    login::Login,
     refusal::Refusal,
     settings::Samples,
     token::{TokenEndpoint, TokenStore, basic_credentials},
@@ -27,6 +28,13 @@ pub(crate) enum AuthCheck {
         location: ApiKeyLocation,
     },
     Basic(String, String),
+    /// A token of this login.
+    Session {
+        login: usize,
+        name: String,
+        prefix: String,
+        location: ApiKeyLocation,
+    },
 }
 
 impl AuthCheck {
@@ -35,6 +43,7 @@ impl AuthCheck {
         auth: &Auth,
         samples: &Samples,
         endpoints: &mut Vec<TokenEndpoint>,
+        logins: &mut Vec<Login>,
     ) -> Result<Self, String> {
         Ok(match auth {
             Auth::None => Self::Nothing,
@@ -56,6 +65,15 @@ impl AuthCheck {
                 samples.text(username, "the user name")?,
                 samples.text(password, "the password")?,
             ),
+            Auth::SessionToken(plan) => {
+                logins.push(Login::new(plan, samples)?);
+                Self::Session {
+                    login: logins.len() - 1,
+                    name: plan.name.clone(),
+                    prefix: plan.prefix.clone(),
+                    location: plan.location,
+                }
+            }
             _ => return Err("the sandbox does not know this kind of authentication".to_owned()),
         })
     }
@@ -64,6 +82,11 @@ impl AuthCheck {
     pub(crate) fn query(&self) -> Option<&str> {
         match self {
             Self::ApiKey {
+                name,
+                location: ApiKeyLocation::Query,
+                ..
+            }
+            | Self::Session {
                 name,
                 location: ApiKeyLocation::Query,
                 ..
@@ -92,6 +115,23 @@ impl AuthCheck {
             Self::Token(endpoint) => {
                 bearer(authorization, |token| tokens.accepts(token, *endpoint, now))
             }
+            Self::Session {
+                login,
+                name,
+                prefix,
+                location,
+            } => {
+                let given = carried(request, name, *location);
+                let token = given.as_deref().and_then(|text| text.strip_prefix(prefix));
+                if token.is_some_and(|token| tokens.accepts_session(token, *login, now)) {
+                    Ok(())
+                } else {
+                    Err(unauthorized(
+                        "Session realm=\"sandbox\"",
+                        "the session token is missing, unknown or expired",
+                    ))
+                }
+            }
             Self::Bearer(expect) => bearer(authorization, |token| token == expect),
             Self::Basic(user, password) => {
                 let given = authorization.and_then(basic_credentials);
@@ -109,12 +149,7 @@ impl AuthCheck {
                 value,
                 location,
             } => {
-                let given = match location {
-                    ApiKeyLocation::Header => request.header(name).map(str::to_owned),
-                    ApiKeyLocation::Query => request.param(name).map(str::to_owned),
-                    ApiKeyLocation::Cookie => cookie(request, name),
-                };
-                if given.as_ref() == Some(value) {
+                if carried(request, name, *location).as_ref() == Some(value) {
                     Ok(())
                 } else {
                     Err(unauthorized(
@@ -124,6 +159,15 @@ impl AuthCheck {
                 }
             }
         }
+    }
+}
+
+/// What a request carries under a name.
+fn carried(request: &RequestRecord, name: &str, location: ApiKeyLocation) -> Option<String> {
+    match location {
+        ApiKeyLocation::Header => request.header(name).map(str::to_owned),
+        ApiKeyLocation::Query => request.param(name).map(str::to_owned),
+        ApiKeyLocation::Cookie => cookie(request, name),
     }
 }
 

@@ -52,6 +52,8 @@ pub(crate) struct TokenStore {
     /// The refresh token that is valid now, by endpoint, once one has been rotated.
     refresh: HashMap<usize, String>,
     given: u64,
+    /// Session tokens: the login that gave them, and when they end.
+    sessions: HashMap<String, (usize, Instant)>,
 }
 
 impl TokenEndpoint {
@@ -244,9 +246,24 @@ impl TokenStore {
             .is_some_and(|&(index, end)| index == endpoint && now < end)
     }
 
+    /// A token of a login, which lives so long.
+    pub(crate) fn log_in(&mut self, login: usize, seed: u64, end: Instant) -> String {
+        let token = self.fresh(seed, "session");
+        self.sessions.insert(token.clone(), (login, end));
+        token
+    }
+
+    /// Whether a data request with this session token may be served.
+    pub(crate) fn accepts_session(&self, token: &str, login: usize, now: Instant) -> bool {
+        self.sessions
+            .get(token)
+            .is_some_and(|&(index, end)| index == login && now < end)
+    }
+
     /// Ends every access token.
     pub(crate) fn expire(&mut self) {
         self.access.clear();
+        self.sessions.clear();
     }
 }
 

@@ -40,6 +40,7 @@ impl Lowering<'_, '_> {
             },
             AuthSpec::ApiKey(spec) => self.api_key(spec, key),
             AuthSpec::HttpBasic(spec) => self.http_basic(spec, key),
+            AuthSpec::SessionToken(spec) => Auth::SessionToken(self.session_token(spec)),
         }
     }
 
@@ -67,13 +68,18 @@ impl Lowering<'_, '_> {
         }))
     }
 
-    fn api_key(&mut self, spec: &ApiKeySpec, key: Span) -> Auth {
-        let location = match spec.location.get() {
+    /// Where a key or token goes, and under which name.
+    pub(super) fn carrier(
+        &mut self,
+        name: &Key<Text>,
+        location: &Key<LocationSpec>,
+    ) -> (String, ApiKeyLocation) {
+        let location = match location.get() {
             None | Some(LocationSpec::Header) => ApiKeyLocation::Header,
             Some(LocationSpec::Query) => ApiKeyLocation::Query,
             Some(LocationSpec::Cookie) => ApiKeyLocation::Cookie,
         };
-        let name = match spec.name.get() {
+        let name = match name.get() {
             None => "Authorization".to_owned(),
             Some(text) => {
                 if location != ApiKeyLocation::Query {
@@ -84,6 +90,11 @@ impl Lowering<'_, '_> {
                 text.value.clone()
             }
         };
+        (name, location)
+    }
+
+    fn api_key(&mut self, spec: &ApiKeySpec, key: Span) -> Auth {
+        let (name, location) = self.carrier(&spec.name, &spec.location);
         Auth::ApiKey {
             name,
             value: self.secret_or(&spec.api_key, "api_key", Purpose::ApiKey, key),

@@ -2,18 +2,18 @@
 
 use super::read::{Bare, OneOrMany};
 use super::scalars::{EXACT, Whole};
-use super::{Named, Scalar, Text};
+use super::{Json, Named, Scalar, Text};
 
 tagged! {
     /// How requests are authenticated. A mapping without a `type` is `bearer`.
-    AuthSpec, "auth type", default "bearer" => expect large_enum_variant;
+    AuthSpec, "auth type", default "bearer";
     Oauth2(OAuth2Spec) = "oauth2" | "oauth2_client_credentials";
     Bearer(BearerSpec) = "bearer";
     ApiKey(ApiKeySpec) = "api_key";
     HttpBasic(HttpBasicSpec) = "http_basic";
+    SessionToken(SessionTokenSpec) = "session_token";
     None(Bare) = "none";
     => later {
-        "session_token" => "",
         "jwt" => "",
     }
 }
@@ -91,5 +91,29 @@ mapping! {
     username: Text = "username", default "{{ secrets.username }}";
     /// The password.
     password: Text = "password", default "{{ secrets.password }}";
+    later {}
+}
+
+mapping! {
+    /// A token that a login request gives; a refused token is replaced by logging in again.
+    SessionTokenSpec, "session_token";
+    /// The path of the login below `base_url`; the method is `POST`.
+    login_path: Text = "login_path" => required;
+    /// Headers of the login.
+    headers: Named<Scalar> = "headers";
+    /// The members of the login's JSON body.
+    json: Named<Json> = "json";
+    /// The fields of the login's form body.
+    data: Named<Scalar> = "data";
+    /// Where the token is in the answer, a dotted path.
+    token_path: Text = "token_path", default "token";
+    /// The name of the header, parameter or cookie that carries the token.
+    name: Text = "name", default "Authorization";
+    /// What stands before the token: `Bearer ` in the header `Authorization`, otherwise nothing.
+    prefix: Text = "prefix";
+    /// Where the token goes.
+    location: LocationSpec = "location", default "header";
+    /// The lifetime of a token, in seconds.
+    expires_in: Whole<1, EXACT> = "expires_in", default 3600;
     later {}
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Template;
+use crate::{Body, Path, Template};
 
 /// How every request of a connector is made.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -67,6 +67,30 @@ pub enum Auth {
         /// The password.
         password: Template,
     },
+    /// A token that a login request gives.
+    SessionToken(SessionToken),
+}
+
+/// A token that a login request gives.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SessionToken {
+    /// The path of the login below the base URL; the method is `POST`.
+    pub login_path: String,
+    /// Headers of the login.
+    pub headers: Vec<NamedTemplate>,
+    /// The body of the login.
+    pub body: Option<Body>,
+    /// Where the token is in the answer.
+    pub token_path: Path,
+    /// The name of the header, parameter or cookie that carries the token.
+    pub name: String,
+    /// What stands before the token.
+    pub prefix: String,
+    /// Where it goes.
+    pub location: ApiKeyLocation,
+    /// The lifetime of a token, in seconds; a `401` ends it earlier.
+    pub expires_in: u64,
 }
 
 /// Where an API key goes.

@@ -23,7 +23,7 @@ mod template;
 
 pub use client::{
     ApiKeyLocation, Auth, Client, ClientAuthentication, Grant, NamedTemplate, OAuth2, RateLimit,
-    Retry, Timeouts,
+    Retry, SessionToken, Timeouts,
 };
 pub use endpoint::{Body, Endpoint, Method, Parameter};
 pub use expression::{

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::BoxFuture;
 use tokio::sync::Mutex;
 
-use super::{Authenticator, Credentials};
+use super::{Authenticator, Carrier, Credentials};
 use crate::http::Request;
 use crate::meter::Meter;
 use crate::{Result, Secret};
@@ -28,10 +28,11 @@ pub(crate) trait TokenSource: Debug + Send + Sync {
 /// A token is renewed this long before it ends, so that it does not end on the way.
 const SKEW: Duration = Duration::from_secs(60);
 
-/// Puts an access token into requests (RFC 6750, section 2.1).
+/// Puts an access token into requests.
 #[derive(Debug)]
 pub(crate) struct TokenAuth {
     source: Box<dyn TokenSource>,
+    carrier: Carrier,
     /// Held while a token is fetched: every other request waits for that one.
     current: Mutex<Option<Current>>,
 }
@@ -43,9 +44,10 @@ struct Current {
 }
 
 impl TokenAuth {
-    pub(crate) fn new(source: Box<dyn TokenSource>) -> Self {
+    pub(crate) fn new(source: Box<dyn TokenSource>, carrier: Carrier) -> Self {
         Self {
             source,
+            carrier,
             current: Mutex::new(None),
         }
     }
@@ -53,7 +55,7 @@ impl TokenAuth {
     async fn fetch(&self, generation: u64, meter: &Meter) -> Result<Current> {
         let asked_at = Instant::now();
         let token = self.source.fetch(meter).await?;
-        let credentials = Arc::new(Credentials::bearer(&token.value, generation)?);
+        let credentials = Arc::new(self.carrier.credentials(&token.value, generation)?);
         Ok(Current {
             credentials,
             renew_at: renew_at(asked_at, token.lifetime),
@@ -139,7 +141,10 @@ mod tests {
             fetched: Arc::clone(&fetched),
             lifetime,
         };
-        (Arc::new(TokenAuth::new(Box::new(source))), fetched)
+        (
+            Arc::new(TokenAuth::new(Box::new(source), Carrier::bearer())),
+            fetched,
+        )
     }
 
     fn request() -> Request {

@@ -80,7 +80,7 @@ fn carried(request: &RequestRecord) -> Vec<String> {
         .filter(|(name, _)| {
             !matches!(
                 name.as_str(),
-                "accept" | "accept-encoding" | "host" | "user-agent"
+                "accept" | "accept-encoding" | "content-length" | "host" | "user-agent"
             )
         })
         .map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()))
@@ -243,6 +243,73 @@ fn wrong_credentials_are_an_error_that_does_not_show_them() {
             "{auth}: fixed credentials stay the same"
         );
     }
+}
+
+/// Logs in and reads both resources: what the login carries, its body, and what the data carries
+/// with `*` for the token.
+#[track_caller]
+fn check_login(keys: &str, login: &[&str], body: &str, data: &[&str]) {
+    let auth = format!("{{type: session_token, login_path: /log-in, {keys}}}");
+    let connector = connector(&auth, "");
+    let values = [("user", "ada"), ("password", "p&w")];
+    let server = server(&connector, &values, Vec::new());
+    let client = Client::new(&connector, settings(&server)).unwrap();
+    assert_eq!(read(&client, "first").unwrap(), 7, "{keys}");
+    // Sessions end when they like: the refusal brings a new one.
+    server.expire_tokens();
+    assert_eq!(read(&client, "second").unwrap(), 7, "{keys}");
+    let logins = server.token_requests();
+    assert_eq!(logins.len(), 2, "{keys}");
+    for request in &logins {
+        assert_eq!(
+            (request.method.as_str(), request.path.as_str()),
+            ("POST", "/v1/log-in")
+        );
+        assert_eq!(carried(request), login, "{keys}");
+        assert_eq!(request.body, body.as_bytes(), "{keys}");
+    }
+    let requests = server.data_requests();
+    assert_eq!(requests.len(), 3);
+    for request in &requests {
+        let found = carried(request);
+        assert_eq!(found.len(), data.len());
+        for (found, expect) in found.iter().zip(data) {
+            let token = found.strip_prefix(expect.trim_end_matches('*'));
+            assert!(token.is_some_and(|token| token.len() > 20), "{found}");
+        }
+    }
+}
+
+#[test]
+fn a_login_gives_the_token_of_a_session() {
+    let json = "json: {user: '{{ secrets.user }}', password: '{{ secrets.password }}'}";
+    let text = r#"{"password":"p&w","user":"ada"}"#;
+    let json_type = "content-type: application/json";
+    check_login(json, &[json_type], text, &["authorization: Bearer *"]);
+    check_login(
+        &format!("{json}, token_path: data.session.id, name: X-Session"),
+        &[json_type],
+        text,
+        &["x-session: *"],
+    );
+    check_login(
+        &format!("{json}, name: sid, location: cookie"),
+        &[json_type],
+        text,
+        &["cookie: sid=*"],
+    );
+    check_login(
+        "data: {user: '{{ secrets.user }}', password: '{{ secrets.password }}'}, prefix: 'Token '",
+        &["content-type: application/x-www-form-urlencoded"],
+        "user=ada&password=p%26w",
+        &["authorization: Token *"],
+    );
+    check_login(
+        "headers: {X-User: '{{ secrets.user }}', X-Pass: '{{ secrets.password }}'}, name: sid, location: query",
+        &["x-user: ada", "x-pass: p&w"],
+        "",
+        &["?sid=*"],
+    );
 }
 
 /// Seals every request with a number that a refusal raises.
