@@ -4,8 +4,7 @@ use arrow::array::{Array, AsArray as _, RecordBatch};
 use arrow::datatypes::{
     DataType, Date32Type, Decimal128Type, Float64Type, Int64Type, TimestampMicrosecondType,
 };
-use connector_decode::{Decoder, DecoderOptions, RecordSchema};
-use connector_plan::{Field, FieldType, Selector, Step};
+use connector_plan::{Field, FieldType};
 
 /// A value of a column.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,6 +21,9 @@ pub enum Cell {
     Object(Vec<Self>),
     List(Vec<Self>),
 }
+
+/// A record: the cells of its fields, and what was rescued, by path.
+pub type Row = (Vec<Cell>, Vec<(String, String)>);
 
 /// The rows of a batch.
 pub fn rows(batch: &RecordBatch) -> Vec<Vec<Cell>> {
@@ -62,10 +64,6 @@ fn cell(array: &dyn Array, row: usize) -> Cell {
     }
 }
 
-pub fn text(text: &str) -> Cell {
-    Cell::Text(text.to_owned())
-}
-
 /// A nullable field.
 pub fn field(name: &str, field_type: FieldType) -> Field {
     Field {
@@ -82,32 +80,4 @@ pub fn key(name: &str, field_type: FieldType) -> Field {
         nullable: false,
         ..field(name, field_type)
     }
-}
-
-/// A selector in its dotted form; numbers are indexes.
-pub fn selector(text: &str) -> Selector {
-    Selector {
-        text: text.to_owned(),
-        steps: path(text),
-    }
-}
-
-pub fn path(text: &str) -> Vec<Step> {
-    text.split('.')
-        .filter(|step| !step.is_empty())
-        .map(|step| match step.parse() {
-            Ok(index) => Step::Index(index),
-            Err(_) if step == "*" => Step::Wildcard,
-            Err(_) => Step::Key(step.to_owned()),
-        })
-        .collect()
-}
-
-/// A decoder of these fields with a selector in its dotted form.
-pub fn decoder(fields: &[Field], text: &str) -> Decoder {
-    let options = DecoderOptions {
-        selector: selector(text),
-        ..DecoderOptions::default()
-    };
-    Decoder::new(RecordSchema::new(fields), options).unwrap()
 }

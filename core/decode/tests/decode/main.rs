@@ -1,5 +1,11 @@
 //! The decoder from outside: pages in, batches out.
 
+#![expect(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a reference that cannot go on has found a difference"
+)]
+
 mod cells;
 mod documents;
 mod properties;

@@ -7,12 +7,12 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use serde_json::value::RawValue;
 
-use crate::cells::{Cell, rows};
+use crate::cells::{Cell, Row, rows};
 use crate::documents::{Document, any_document, fields, records, spaces};
 use crate::reference::{Members, Refusal, is_json, page};
 
 /// The rows of a decoder: the cells of the fields, and what was rescued, taken apart.
-fn take(decoder: &mut Decoder) -> Vec<(Vec<Cell>, Vec<(String, String)>)> {
+fn take(decoder: &mut Decoder) -> Vec<Row> {
     let batch = decoder.take_batch().unwrap();
     rows(&batch)
         .into_iter()

@@ -2,13 +2,13 @@
 
 use std::fmt;
 
-use chrono::{DateTime, NaiveDate, NaiveDateTime};
+use chrono::{DateTime, NaiveDate};
 use connector_plan::{Field, FieldType, Step};
 use serde::Deserialize;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::cells::Cell;
+use crate::cells::{Cell, Row};
 
 /// An object with all its members, in order.
 pub struct Members<'a>(pub Vec<(String, &'a RawValue)>);
@@ -51,7 +51,7 @@ pub enum Refusal {
 }
 
 /// What a page should give: the columns of its records, and what each of them should rescue.
-pub type Rows = Vec<(Vec<Cell>, Vec<(String, String)>)>;
+pub type Rows = Vec<Row>;
 
 pub fn page(document: &str, steps: &[Step], fields: &[Field]) -> Result<Rows, Refusal> {
     let document = document.strip_prefix('\u{FEFF}').unwrap_or(document);
@@ -137,7 +137,7 @@ fn elements(value: &str) -> Vec<&str> {
     elements.into_iter().map(RawValue::get).collect()
 }
 
-fn record(value: &str, fields: &[Field]) -> Result<(Vec<Cell>, Vec<(String, String)>), Refusal> {
+fn record(value: &str, fields: &[Field]) -> Result<Row, Refusal> {
     let mut rescued = Vec::new();
     let members = if value.starts_with('{') {
         members(value)?
@@ -278,12 +278,11 @@ fn decimal(text: &str, scale: i64) -> Option<i128> {
 }
 
 fn instant(text: &str) -> Option<i64> {
-    let time = match DateTime::parse_from_rfc3339(text) {
-        Ok(time) => time.to_utc(),
-        Err(_) => NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f")
-            .ok()?
-            .and_utc(),
-    };
+    // Without a zone it is UTC.
+    let time = DateTime::parse_from_rfc3339(text)
+        .or_else(|_| DateTime::parse_from_rfc3339(&format!("{text}Z")))
+        .ok()?
+        .to_utc();
     let nanos = time.timestamp_subsec_nanos();
     (nanos < 1_000_000_000 && nanos % 1_000 == 0).then(|| time.timestamp_micros())
 }
