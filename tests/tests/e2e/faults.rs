@@ -242,3 +242,48 @@ fn an_interrupted_run_ends_at_once_and_publishes_nothing() {
         expect_truth(&workspace, &server);
     }
 }
+
+#[test]
+fn one_resource_that_fails_keeps_its_dataset_and_the_others_are_published() {
+    let workspace = Workspace::new();
+    let plan = connector_analytics::CONNECTOR.plan().unwrap();
+    let start = |options| connector_sandbox::Sandbox::start(&plan, options).unwrap();
+    let good = start(Options {
+        records: 30,
+        ..Options::default()
+    });
+    workspace
+        .connector("analytics")
+        .against(&good)
+        .run()
+        .expect(0);
+    let before = workspace.files().parquet();
+    let gone = Scripted::always("/v2/teams", Answer::json(404, "{}"));
+    let bad = start(Options {
+        records: 40,
+        script: vec![gone],
+        ..Options::default()
+    });
+    workspace
+        .connector("analytics")
+        .against(&bad)
+        .run()
+        .expect(7)
+        .says(&["404 Not Found", "resource: teams"]);
+    let after = workspace.files().parquet();
+    for (resource, rows) in [("files", 40), ("teams", 30), ("workbooks", 40)] {
+        let folder = workspace.path("data/analytics").join(resource);
+        assert_eq!(
+            connector_tests::Rows::read(&folder).count(),
+            rows,
+            "{resource}"
+        );
+        let is_its = |name: &&str| name.contains(&format!("/{resource}/"));
+        let same = before
+            .names()
+            .filter(is_its)
+            .eq(after.names().filter(is_its));
+        assert_eq!(same, resource == "teams", "{resource}");
+    }
+    assert_eq!(workspace.files().unfinished(), [""; 0]);
+}
