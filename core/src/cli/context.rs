@@ -21,6 +21,8 @@ pub(crate) struct Context<'a> {
     pub connector: &'a Connector,
     pub plan: Plan,
     pub start_sandbox: StartSandbox,
+    /// What the program itself brings.
+    pub options: ClientOptions,
     pub arguments: Arguments,
     pub console: Console,
 }
@@ -89,11 +91,12 @@ impl Context<'_> {
         settings: Settings,
         token_store: Option<Arc<dyn TokenStore>>,
     ) -> Result<Client> {
+        let own = self.options.clone();
         let options = ClientOptions {
-            max_wait: self.arguments.max_wait,
-            ca_file: self.arguments.ca_file.clone(),
-            token_store,
-            auth: None,
+            max_wait: self.arguments.max_wait.or(own.max_wait),
+            ca_file: self.arguments.ca_file.clone().or(own.ca_file),
+            token_store: own.token_store.or(token_store),
+            ..own
         };
         Client::with_options(self.connector, settings, &options)
     }

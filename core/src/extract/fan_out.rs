@@ -11,22 +11,24 @@ use tokio::sync::mpsc;
 use super::{Extract, Extracted};
 use crate::client::Inner;
 use crate::partition::{Family, Partition};
-use crate::{Error, ErrorKind, Meter, Result};
+use crate::{Error, ErrorKind, Json, Meter, Result};
 use connector_plan::Resource;
 use std::sync::Arc;
 
 /// Paths of rescued values that are told apart; others are counted together.
 const RESCUED_PATHS: usize = 1_000;
 
-/// Reads a resource by itself: its parents first, which are handed to nobody.
+/// Reads a resource by itself, for these values of its parents or for all: its parents first, where
+/// they are needed, which are handed to nobody.
 pub(crate) async fn read_alone(
     client: &Inner,
     resource: &Resource,
+    values: serde_json::Map<String, Json>,
     limit: Option<u64>,
     meter: &Arc<Meter>,
     batches: mpsc::Sender<RecordBatch>,
 ) -> Result<Extracted> {
-    let family = Family::new(&client.plan, [resource.name.as_str()]);
+    let family = Family::new(&client.plan, [resource.name.as_str()]).asked(resource, values)?;
     let extract = |resource, limit| Extract {
         client,
         resource,
@@ -36,7 +38,7 @@ pub(crate) async fn read_alone(
         meter: Arc::clone(meter),
     };
     for parent in family.order() {
-        if parent.name != resource.name {
+        if parent.name != resource.name && family.needs_parents(resource) {
             extract(parent, None).run_for_children().await?;
         }
     }
