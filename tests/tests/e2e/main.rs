@@ -12,6 +12,7 @@ mod live;
 mod relations;
 mod rotation;
 mod scaffold;
+mod seeds;
 mod tokens;
 
 use connector_plan::Plan;
