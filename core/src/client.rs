@@ -51,6 +51,8 @@ pub struct ClientOptions {
     pub auth: Option<Arc<dyn crate::Auth>>,
     /// Paginators of the program's own, by the name of the resource, in place of the spec's.
     pub paginators: BTreeMap<String, CustomPaginator>,
+    /// Where what is sent and what comes back is noted.
+    pub trace: Option<crate::Trace>,
 }
 
 impl Client {
@@ -101,6 +103,7 @@ impl Client {
                 max_body: MAX_BODY,
                 ca_file: options.ca_file.clone(),
                 loopback: is_loopback(site.base()),
+                trace: options.trace.clone(),
             },
             redactor.clone(),
         )?);

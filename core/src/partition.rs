@@ -150,14 +150,15 @@ impl<'p> Family<'p> {
         names.extend(listed.map(String::as_str));
         names.dedup();
         if let Some(name) = values.keys().find(|name| !names.contains(&name.as_str())) {
-            let error = Error::new(
+            let read = if names.is_empty() {
+                "read by itself, not for values of".to_owned()
+            } else {
+                format!("read for values of `{}`, not of", names.join("`, `"))
+            };
+            return Err(Error::new(
                 ErrorKind::Configuration,
-                format!("`{}` is not read for values of `{name}`", resource.name),
-            );
-            return Err(match names.as_slice() {
-                [] => error.hint("it is read by itself"),
-                names => error.hint(format!("it is read for values of {}", names.join(", "))),
-            });
+                format!("`{}` is {read} `{name}`", resource.name),
+            ));
         }
         self.asked = (resource.name.clone(), values);
         Ok(self)
@@ -211,6 +212,23 @@ impl<'p> Family<'p> {
     /// # Errors
     /// When a parent failed, or a record of one has no value.
     pub(crate) fn partitions(&self, child: &Resource) -> Result<Partitions> {
+        self.combine(child, std::mem::take)
+    }
+
+    /// What a resource is read for, as far as its parents have been read since the last call.
+    ///
+    /// # Errors
+    /// As [`Self::partitions`].
+    pub(crate) fn partitions_so_far(&self, child: &Resource) -> Result<Partitions> {
+        self.combine(child, |taken| Taken {
+            partitions: std::mem::take(&mut taken.partitions),
+            skipped: std::mem::take(&mut taken.skipped),
+            error: taken.error.take(),
+            ..Taken::default()
+        })
+    }
+
+    fn combine(&self, child: &Resource, take: impl Fn(&mut Taken) -> Taken) -> Result<Partitions> {
         let mut all = Partitions {
             list: vec![Partition::whole()],
             skipped: 0,
@@ -240,7 +258,7 @@ impl<'p> Family<'p> {
                     format!("its parent `{parent}` could not be read: {message}"),
                 ));
             }
-            let taken = std::mem::take(&mut *lock(&tap.taken));
+            let taken = take(&mut lock(&tap.taken));
             if let Some(error) = taken.error {
                 if !child.relations.skip_failures {
                     return Err(error);

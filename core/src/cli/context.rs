@@ -12,7 +12,7 @@ use super::console::Console;
 use crate::settings::{Configured, SettingSources};
 use crate::{
     Client, ClientOptions, Connector, Error, ErrorKind, Result, Secret, Settings, TokenFile,
-    TokenStore,
+    TokenStore, Trace,
 };
 
 /// What every command works with.
@@ -25,6 +25,8 @@ pub(crate) struct Context<'a> {
     pub options: ClientOptions,
     pub arguments: Arguments,
     pub console: Console,
+    /// Where what is sent is noted, when the command shows it.
+    pub trace: Option<Trace>,
 }
 
 /// The API that a command reads from.
@@ -96,6 +98,7 @@ impl Context<'_> {
             max_wait: self.arguments.max_wait.or(own.max_wait),
             ca_file: self.arguments.ca_file.clone().or(own.ca_file),
             token_store: own.token_store.or(token_store),
+            trace: self.trace.clone(),
             ..own
         };
         Client::with_options(self.connector, settings, &options)

@@ -1,12 +1,13 @@
 //! Connectors as libraries: parent arguments, paginators and authentication of the program's own.
 
 use std::ffi::OsString;
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use connector_content::{Client, Config};
 use connector_core::{
-    Auth, AuthRequest, ClientOptions, CustomPaginator, ErrorKind, Grant, Json, PageFacts,
-    Paginator, Path, Step, Target, Turn, cli,
+    Auth, AuthRequest, ClientOptions, Connector, CustomPaginator, ErrorKind, Grant, Json,
+    PageFacts, Paginator, Path, Step, Target, Turn, cli,
 };
 use connector_sandbox::{Answer, Options, RequestRecord, Sandbox, Scripted};
 use connector_tests::{Rows, Workspace};
@@ -67,10 +68,15 @@ fn a_value_that_nothing_binds_is_an_error() {
             block_on(request.stream().try_collect());
         let error = found.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Configuration);
-        assert!(format!("{error:?}").contains(says), "{error:?}");
+        assert_eq!(error.message(), says);
     };
     let request = client.file_comments().of("folder_id", "7");
-    check(request, "it is read for values of file_id");
+    let says = "`file_comments` is read for values of `file_id`, not of `folder_id`";
+    check(request, says);
+    let says = "`users` is read by itself, not for values of `file_id`";
+    let users = client.users().of("file_id", "7").stream();
+    let found: Result<Vec<_>, _> = block_on(users.try_collect());
+    assert_eq!(found.unwrap_err().message(), says);
     assert_eq!(server.data_requests().len(), 0);
 }
 
@@ -175,38 +181,32 @@ impl Auth for Key {
 
 #[test]
 fn a_command_line_can_have_its_own_authentication() {
-    let body = r#"{"files": [{"file_id": "a"}]}"#;
-    let plan = connector_storage::CONNECTOR.plan().unwrap();
-    let options = Options {
-        script: vec![
-            Scripted::get("/v1/files", 1, Answer::json(200, body)),
-            Scripted::get("/v1/files", 2, Answer::json(200, r#"{"files": []}"#)),
-        ],
-        ..Options::default()
+    let spec = "client: {base_url: 'https://api.example.com'}\n\
+                resources:\n\
+                - {name: things, endpoint: things, primary_key: id, schema: {fields: {id: string}}}";
+    let source = connector_codegen::Source::new("spec.yaml", spec);
+    let options = connector_codegen::LowerOptions::new("sealed");
+    let (ir, _) = connector_codegen::lower(&source, &options).unwrap();
+    let connector = Connector {
+        name: "sealed",
+        version: "0.0.0",
+        plan: ir.plan.to_json().unwrap().leak(),
     };
-    let server = Sandbox::start(&plan, options).unwrap();
+    let server = Sandbox::start(&ir.plan, Options::default()).unwrap();
     let workspace = Workspace::new();
-    let mut arguments: Vec<OsString> = ["storage", "--progress", "none"].map(Into::into).into();
+    let mut arguments: Vec<OsString> = ["sealed", "--progress", "none"].map(Into::into).into();
     arguments.extend(["--base-url".into(), server.base_url().into()]);
-    arguments.extend(["--client-id".into(), "unused".into()]);
     arguments.extend(["--out".into(), workspace.path("data").into()]);
     let options = ClientOptions {
         auth: Some(Arc::new(Key)),
         ..ClientOptions::default()
     };
-    let start = connector_sandbox::start;
-    let code = cli::main_with_options(&connector_storage::CONNECTOR, start, options, arguments);
-    assert_eq!(
-        format!("{code:?}"),
-        format!("{:?}", std::process::ExitCode::SUCCESS)
-    );
-    assert_eq!(server.token_requests().len(), 0);
+    let code = cli::main_with_options(&connector, connector_sandbox::start, options, arguments);
+    assert_eq!(format!("{code:?}"), format!("{:?}", ExitCode::SUCCESS));
     let requests = server.data_requests();
     assert!(!requests.is_empty());
     let key = |request: &RequestRecord| request.header("x-api-key") == Some("sesame");
     assert!(requests.iter().all(key));
-    assert_eq!(
-        Rows::read(&workspace.path("data/storage/cloud_storage_files")).count(),
-        1
-    );
+    let rows = Rows::read(&workspace.path("data/sealed/things"));
+    assert_eq!(rows.count(), server.truth("things").len());
 }
