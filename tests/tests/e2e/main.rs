@@ -8,9 +8,11 @@ mod command_line;
 mod datasets;
 mod expressions;
 mod faults;
+mod jsonpath;
 mod relations;
 mod rotation;
 mod scaffold;
+mod selecting;
 mod tokens;
 
 use connector_plan::Plan;
