@@ -105,10 +105,12 @@ impl Api {
             .resources
             .iter()
             .map(|resource| {
+                let sharing = sharing(plan, &resource.endpoint);
                 Table::new(
                     &without_included(resource),
                     &options,
-                    &choices(plan, &resource.endpoint),
+                    &choices(&sharing),
+                    &sharing,
                 )
                 .map_err(|error| format!("resource `{}`: {error}", resource.name))
             })
@@ -578,14 +580,19 @@ impl Handler for Front {
     }
 }
 
-/// What the filters of all resources that send the same requests choose by.
-fn choices(plan: &Plan, endpoint: &Endpoint) -> Vec<(String, Vec<String>)> {
-    let mut all: Vec<(String, Vec<String>)> = Vec::new();
-    let sharing = plan.resources.iter().filter(|other| {
+/// The resources that are made from the records of the same requests.
+fn sharing<'p>(plan: &'p Plan, endpoint: &Endpoint) -> Vec<&'p Resource> {
+    let same = |other: &&Resource| {
         same_request(&other.endpoint, endpoint)
             && selector::steps(&other.endpoint.data_selector)
                 == selector::steps(&endpoint.data_selector)
-    });
+    };
+    plan.resources.iter().filter(same).collect()
+}
+
+/// What the filters of resources choose by.
+fn choices(sharing: &[&Resource]) -> Vec<(String, Vec<String>)> {
+    let mut all: Vec<(String, Vec<String>)> = Vec::new();
     for resource in sharing {
         let filter = resource.record_filter.as_ref().map(condition::choices);
         let selected = selector::choices(&resource.endpoint.data_selector);

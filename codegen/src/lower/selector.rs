@@ -157,9 +157,12 @@ fn outside_quotes(text: &str) -> impl Iterator<Item = (usize, char)> {
 
 /// What the parser says, on one line and without its own stack.
 fn plain_words(message: &str) -> String {
-    let first = message.lines().next().unwrap_or_default().trim();
-    match first {
-        "" | "parser error" => "it is not JSONPath (RFC 9535)".to_owned(),
+    let first = message.lines().next().unwrap_or_default();
+    match first
+        .trim_end_matches("parser error")
+        .trim_end_matches([',', ' '])
+    {
+        "" => "it is not JSONPath (RFC 9535)".to_owned(),
         words => format!("it is not JSONPath (RFC 9535): {words}"),
     }
 }

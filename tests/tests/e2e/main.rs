@@ -9,9 +9,11 @@ mod datasets;
 mod expressions;
 mod faults;
 mod jsonpath;
+mod live;
 mod relations;
 mod rotation;
 mod scaffold;
+mod seeds;
 mod selecting;
 mod tokens;
 
