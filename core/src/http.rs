@@ -1,10 +1,12 @@
 //! HTTP: one request with credentials bound to their origin, redirects, retries and body limits.
 
+mod actions;
 mod retry;
 mod roots;
 mod session;
 mod transport;
 
+pub(crate) use actions::Actions;
 pub(crate) use retry::RetryPolicy;
 pub(crate) use session::{Request, Session, pause};
 pub(crate) use transport::{Call, Response, SendError, Transport, TransportOptions};

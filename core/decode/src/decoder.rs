@@ -24,6 +24,13 @@ pub struct DecoderOptions {
     pub last_record_captures: Vec<Path>,
     /// Which records go into the columns; all of them by default.
     pub filter: Option<RecordFilter>,
+    /// Whether a page is any number of documents, each on lines of its own (JSON Lines), instead of
+    /// one.
+    pub lines: bool,
+    /// Whether texts stand for values of all types, as in formats that have nothing else: what a
+    /// column can read from a text it takes, an empty text is null where the column is not for text,
+    /// and a single value is a list of one.
+    pub texts: bool,
     /// The arrays and objects that may be open at once; 128 by default.
     pub max_depth: usize,
     /// The bytes that a captured value may have; 1 MiB by default.
@@ -40,6 +47,8 @@ impl Default for DecoderOptions {
             captures: Vec::new(),
             last_record_captures: Vec::new(),
             filter: None,
+            lines: false,
+            texts: false,
             max_depth: 128,
             max_capture: 1 << 20,
         }
@@ -171,6 +180,7 @@ impl Decoder {
         check_encoding(page)?;
         let max_depth = self.options.max_depth;
         let mut tokens = Tokens::new(page, max_depth);
+        tokens.texts = self.options.texts;
         if page.starts_with(b"\xEF\xBB\xBF") {
             tokens.at = 3;
         }
@@ -200,12 +210,17 @@ impl Decoder {
         };
         let max_capture = self.options.max_capture;
         let captures = &self.options.captures;
-        let walk = Walk::new(&mut tokens, Some(records), captures, max_capture);
-        let (captures, records) = walk.run()?;
-        tokens.skip_whitespace();
-        if tokens.at < page.len() {
-            return Err(tokens.malformed("the end of the document"));
-        }
+        let (captures, records) = if self.options.lines {
+            walk_lines(&mut tokens, records, captures, max_capture)?
+        } else {
+            let walk = Walk::new(&mut tokens, Some(records), captures, max_capture);
+            let walked = walk.run()?;
+            tokens.skip_whitespace();
+            if tokens.at < page.len() {
+                return Err(tokens.malformed("the end of the document"));
+            }
+            walked
+        };
         let filtered = records.as_ref().map_or(0, |records| records.filtered);
         let (last, unmatched) = match records {
             Some(Records {
@@ -262,6 +277,59 @@ impl Decoder {
     pub fn report(&self) -> Report {
         self.rescue.report()
     }
+}
+
+/// The values that paths lead to in a document, without its records: nothing where it has none.
+///
+/// # Errors
+///
+/// When the page is no JSON document in UTF-8, or a limit is exceeded.
+pub fn capture(page: &[u8], paths: &[Path]) -> Result<Vec<Option<Value>>, Error> {
+    check_encoding(page)?;
+    let defaults = DecoderOptions::default();
+    let mut tokens = Tokens::new(page, defaults.max_depth);
+    tokens.skip_whitespace();
+    let (captures, _) = Walk::new(&mut tokens, None, paths, defaults.max_capture).run()?;
+    tokens.skip_whitespace();
+    if tokens.at < page.len() {
+        return Err(tokens.malformed("the end of the document"));
+    }
+    Ok(captures)
+}
+
+/// Walks through documents that stand on lines of their own. What several of them have, the last
+/// one gives.
+fn walk_lines<'w>(
+    tokens: &mut Tokens<'_>,
+    mut records: Records<'w>,
+    captures: &'w [Path],
+    max_capture: usize,
+) -> Result<(Values, Option<Records<'w>>), Error> {
+    let mut found = vec![None; captures.len()];
+    let length = tokens.bytes().len();
+    while tokens.at < length {
+        records.matched = false;
+        records.lost = None;
+        let walk = Walk::new(tokens, Some(records), captures, max_capture);
+        let (line, walked) = walk.run()?;
+        let Some(walked) = walked else {
+            return Ok((found, None));
+        };
+        records = walked;
+        for (found, value) in found.iter_mut().zip(line) {
+            *found = value.or(found.take());
+        }
+        if !records.matched && records.lost.is_some() {
+            return Ok((found, Some(records)));
+        }
+        let end = tokens.at;
+        tokens.skip_whitespace();
+        if tokens.at < length && !tokens.since(end).contains(&b'\n') {
+            return Err(tokens.malformed("the end of the line"));
+        }
+    }
+    records.matched = true;
+    Ok((found, Some(records)))
 }
 
 type Values = Vec<Option<Value>>;

@@ -54,7 +54,7 @@ mod timestamp;
 mod tokens;
 mod walk;
 
-pub use decoder::{Decoder, DecoderOptions, Page};
+pub use decoder::{Decoder, DecoderOptions, Page, capture};
 pub use error::{Error, ErrorKind};
 pub use filter::RecordFilter;
 pub use rescue::{Report, RescuedField};

@@ -206,6 +206,8 @@ impl<'t, 'w, 'p> Walk<'t, 'w, 'p> {
     ) -> Result<(), Error> {
         let start = self.tokens.at;
         let step = self.step(depth, selector);
+        // Where one value and a list of one look the same, a key goes through lists.
+        let through = self.tokens.texts && matches!(step, Some(Step::Key(_)));
         let from_end = |step: &Step| matches!(step, Step::Index(..0));
         let length = if step.is_some_and(from_end)
             || captures
@@ -232,14 +234,18 @@ impl<'t, 'w, 'p> Walk<'t, 'w, 'p> {
                 };
                 let chosen = step.is_some_and(is_next);
                 let inner = captures.filter(|index| is_next(&self.captures[index][depth]));
-                self.value(depth + 1, chosen, inner, &place.index(index))?;
+                if through {
+                    self.value(depth, true, Captures::NONE, &place.index(index))?;
+                } else {
+                    self.value(depth + 1, chosen, inner, &place.index(index))?;
+                }
                 index += 1;
                 if !self.tokens.separator(b']')? {
                     break;
                 }
             }
         }
-        if matches!(step, Some(Step::Key(_))) {
+        if matches!(step, Some(Step::Key(_))) && !through {
             self.lose(depth, start, place);
         }
         Ok(())

@@ -78,6 +78,13 @@ pub(crate) fn notes(record: &RunRecord, selected: &[Resource], api: &Api, consol
                 count(resource.rows_filtered)
             ));
         }
+        if resource.ignored_responses > 0 {
+            console.note(&format!(
+                "note: {}: {} answers were ignored, as the spec says; their partitions end there",
+                resource.name,
+                count(resource.ignored_responses)
+            ));
+        }
         if let Some(reason) = &resource.skipped_because {
             console.note(&format!(
                 "note: {}: {} of its partitions were skipped, the first because {reason}",

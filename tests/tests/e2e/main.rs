@@ -9,6 +9,7 @@ mod datasets;
 mod expressions;
 mod faults;
 mod relations;
+mod responses;
 mod rotation;
 mod scaffold;
 mod tokens;
