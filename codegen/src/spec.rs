@@ -35,7 +35,7 @@ pub(crate) use relations::{OnParentErrorSpec, ParentSpec, PartitionsSpec};
 pub(crate) use resource::{Disposition, ResourceMapping, ResourceSpec, WriteDispositionSpec};
 pub(crate) use response::{
     ActionSpec, BackoffSpec, CompressionSpec, ErrorHandlerSpec, FormatSpec, ResponseActionSpec,
-    ResponseMapping, ResponseSpec, WaitSpec,
+    ResponseMapping, ResponseSpec, StatusSpec, WaitSpec,
 };
 pub(crate) use scalars::{Json, Scalar, Text};
 

@@ -34,6 +34,7 @@ impl Lowering<'_, '_> {
                 "none here",
             );
         }
+        self.check_actions(spec);
         let defaults = spec.resource_defaults.get();
         if let Some(name) = defaults.and_then(|defaults| defaults.0.name.given()) {
             self.invalid(

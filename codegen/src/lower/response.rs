@@ -11,7 +11,8 @@ use crate::diagnostic::{Diagnostic, code};
 use crate::source::Span;
 use crate::spec::{
     ActionSpec, BackoffSpec, ClientSpec, CompressionSpec, EndpointMapping, ErrorHandlerSpec,
-    FormatSpec, Given, Key, ResponseActionSpec, ResponseMapping, RetrySpec, Text, WaitSpec,
+    FormatSpec, Given, Key, ResponseActionSpec, ResponseMapping, RetrySpec, Spec, StatusSpec, Text,
+    WaitSpec,
 };
 use crate::words::quote;
 
@@ -226,12 +227,9 @@ impl Lowering<'_, '_> {
     }
 
     fn actions(&mut self, key: &Key<Vec<ResponseActionSpec>>, actions: &mut Vec<ResponseAction>) {
-        let mut seen: Vec<(Vec<StatusRange>, Span)> = Vec::new();
         for spec in key.get().into_iter().flatten() {
             let action = self.action(spec, &[]);
-            let anything =
-                action.headers.is_empty() && action.content.is_none() && action.predicate.is_none();
-            if anything && action.statuses.is_empty() {
+            if fits_by_status(spec) && action.statuses.is_empty() {
                 self.report(
                     Diagnostic::error(
                         code::MISSING_KEY,
@@ -240,27 +238,41 @@ impl Lowering<'_, '_> {
                     .label(spec.blame, "this one fits all of them")
                     .help("write `status_code`, `content`, `headers` or `predicate`"),
                 );
-                continue;
-            }
-            let covered = |status: &StatusRange, by: &[StatusRange]| {
-                by.iter()
-                    .any(|range| range.contains(status.from) && range.contains(status.to))
-            };
-            let first = seen.iter().find(|(by, _)| {
-                !action.statuses.is_empty()
-                    && action.statuses.iter().all(|status| covered(status, by))
-            });
-            if let Some((_, first)) = first {
-                let first = *first;
-                self.reporter.conflict(
-                    "this response action never counts: one before it fits the same answers",
-                    spec.blame,
-                    first,
-                );
-            } else if anything {
-                seen.push((action.statuses.clone(), spec.blame));
             }
             actions.push(action);
+        }
+    }
+
+    /// Finds the actions that never count, because one before them in the same list fits the same
+    /// answers. Those of another place may: that is how a default is replaced.
+    pub(super) fn check_actions(&mut self, spec: &Spec) {
+        let client = spec.client.get().map(|client| &client.response_actions);
+        let defaults = spec.resource_defaults.get().into_iter();
+        let resources = defaults.chain(spec.resources.get().into_iter().flatten());
+        let endpoints = resources.filter_map(|resource| resource.0.endpoint.get());
+        let lists = endpoints.map(|endpoint| &endpoint.0.response_actions);
+        for list in client.into_iter().chain(lists) {
+            let mut seen: Vec<(&StatusSpec, Span)> = Vec::new();
+            for action in list.get().into_iter().flatten() {
+                let statuses = action.status_code.get().map_or(&[][..], |all| &all.0);
+                let by = |status: &StatusSpec| {
+                    let covers =
+                        |known: &StatusSpec| known.from <= status.from && status.to <= known.to;
+                    seen.iter()
+                        .find(|(known, _)| covers(known))
+                        .map(|(_, span)| *span)
+                };
+                let covered: Option<Vec<Span>> = statuses.iter().map(by).collect();
+                if let Some(first) = covered.as_ref().and_then(|spans| spans.first()) {
+                    self.reporter.conflict(
+                        "this response action never counts: one before it fits the same answers",
+                        action.blame,
+                        *first,
+                    );
+                } else if fits_by_status(action) {
+                    seen.extend(statuses.iter().map(|status| (status, action.blame)));
+                }
+            }
         }
     }
 
@@ -461,6 +473,11 @@ impl Lowering<'_, '_> {
         self.handler_retry(&written.error_handler, &written.retry, &base)
             .or(own)
     }
+}
+
+/// Whether an action fits every answer of its statuses.
+fn fits_by_status(spec: &ResponseActionSpec) -> bool {
+    spec.headers.is_unset() && spec.content.is_unset() && spec.predicate.is_unset()
 }
 
 /// How long to wait; nothing where a mistake has been reported.
