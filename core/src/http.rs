@@ -4,9 +4,12 @@ mod actions;
 mod retry;
 mod roots;
 mod session;
+mod trace;
 mod transport;
 
 pub(crate) use actions::Actions;
+pub use trace::{Exchange, Trace};
+
 pub(crate) use retry::RetryPolicy;
 pub(crate) use session::{Request, Session, pause};
 pub(crate) use transport::{Call, Response, SendError, Transport, TransportOptions};

@@ -162,6 +162,20 @@ impl ResourceRecord {
         self.error = Some(console::to_json(error));
     }
 
+    /// A resource that was read as far as its children needed it.
+    pub(crate) fn supplied(&mut self, reading: &Reading, outcome: Option<Result<Extracted>>) {
+        self.finish(reading, Duration::ZERO);
+        self.status = Status::Read;
+        match outcome {
+            Some(Ok(extracted)) => self.read(extracted),
+            Some(Err(error)) => self.fail(&error),
+            None => {
+                self.rows_read = reading.rows;
+                self.stopped_at_limit = true;
+            }
+        }
+    }
+
     /// What the reading came to.
     pub(crate) fn read(&mut self, extracted: Extracted) {
         self.rows_read = extracted.rows;

@@ -8,10 +8,12 @@ mod command_line;
 mod datasets;
 mod expressions;
 mod faults;
+mod live;
 mod relations;
 mod responses;
 mod rotation;
 mod scaffold;
+mod seeds;
 mod tokens;
 
 use connector_plan::Plan;
