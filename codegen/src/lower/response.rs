@@ -229,7 +229,8 @@ impl Lowering<'_, '_> {
     fn actions(&mut self, key: &Key<Vec<ResponseActionSpec>>, actions: &mut Vec<ResponseAction>) {
         for spec in key.get().into_iter().flatten() {
             let action = self.action(spec, &[]);
-            if fits_by_status(spec) && action.statuses.is_empty() {
+            let empty = spec.status_code.get().is_some_and(|all| all.0.is_empty());
+            if fits_by_status(spec) && (spec.status_code.is_unset() || empty) {
                 self.report(
                     Diagnostic::error(
                         code::MISSING_KEY,
@@ -365,6 +366,9 @@ impl Lowering<'_, '_> {
     }
 
     fn filters(&mut self, handler: &ErrorHandlerSpec, actions: &mut Vec<ResponseAction>) {
+        for strategy in handler.backoff_strategies.get().into_iter().flatten() {
+            self.check_backoff(strategy);
+        }
         let waits = waits(
             handler
                 .backoff_strategies
@@ -415,6 +419,22 @@ impl Lowering<'_, '_> {
         }
         for inner in handler.error_handlers.get().into_iter().flatten() {
             self.filters(inner, actions);
+        }
+    }
+
+    fn check_backoff(&mut self, strategy: &BackoffSpec) {
+        let (key, given, blame) = match strategy {
+            BackoffSpec::Header(spec) => ("header", !spec.header.is_unset(), spec.blame),
+            BackoffSpec::Until(spec) => ("header", !spec.header.is_unset(), spec.blame),
+            BackoffSpec::Constant(spec) => {
+                let key = "backoff_time_in_seconds";
+                (key, !spec.seconds.is_unset(), spec.blame)
+            }
+            BackoffSpec::Exponential(_) => return,
+        };
+        if !given {
+            let help = format!("write `{key}`, or remove the strategy");
+            self.missing(key, "a backoff strategy", blame, &help);
         }
     }
 
