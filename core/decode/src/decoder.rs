@@ -7,10 +7,11 @@ use serde_json::Value;
 use crate::column::ObjectColumn;
 use crate::error::{Error, ErrorKind};
 use crate::filter::RecordFilter;
+use crate::query::Query;
 use crate::rescue::{Report, Rescue};
 use crate::schema::RecordSchema;
 use crate::tokens::{Tokens, excerpt};
-use crate::walk::{MAX_CAPTURES, Records, Walk};
+use crate::walk::{Lost, MAX_CAPTURES, Records, Sink, Walk};
 
 /// What to take from a page, and how much of it.
 #[derive(Clone, Debug)]
@@ -42,7 +43,7 @@ impl Default for DecoderOptions {
         Self {
             selector: Selector {
                 text: "$".to_owned(),
-                steps: Vec::new(),
+                ..Selector::default()
             },
             captures: Vec::new(),
             last_record_captures: Vec::new(),
@@ -59,7 +60,8 @@ impl Default for DecoderOptions {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Page {
-    /// The records received, those included that the filter dropped.
+    /// The records received, those included that the filter dropped, and that a query of the
+    /// selector did not choose.
     pub records: u64,
     /// The records that the filter dropped.
     pub filtered: u64,
@@ -69,6 +71,9 @@ pub struct Page {
     pub captures: Vec<Option<Value>>,
     /// The values of [`DecoderOptions::last_record_captures`]: nothing without a record.
     pub last_record_captures: Vec<Option<Value>>,
+    /// The values on the way of the selector that have nothing of what it asks for next, although
+    /// others have; [`Decoder::report`] tells where the first one is.
+    pub selector_misses: u64,
     /// The values that went to `_rescued`; [`Decoder::report`] tells of which fields.
     pub rescued: u64,
     /// The members that were dropped because their key came again in the same object.
@@ -80,8 +85,17 @@ pub struct Page {
 pub struct Decoder {
     schema: RecordSchema,
     options: DecoderOptions,
+    query: Option<Query>,
     columns: ObjectColumn,
     rescue: Rescue,
+    misses: Misses,
+}
+
+/// Where the selector led nowhere although it led somewhere else in the same page.
+#[derive(Debug, Default)]
+struct Misses {
+    count: u64,
+    first: Option<String>,
 }
 
 impl Decoder {
@@ -116,11 +130,14 @@ impl Decoder {
             }
         }
         let columns = ObjectColumn::new(schema.fields(), options.max_depth)?;
+        let query = Query::new(&options.selector, options.max_depth)?;
         Ok(Self {
             schema,
             options,
+            query,
             columns,
             rescue: Rescue::new(),
+            misses: Misses::default(),
         })
     }
 
@@ -144,7 +161,15 @@ impl Decoder {
         let rows = self.columns.len();
         let mark = self.rescue.mark();
         match self.decode(page) {
-            Ok((captures, last_record_captures, filtered)) => {
+            Ok(Decoded {
+                captures,
+                last_record_captures,
+                filtered,
+                misses,
+                first_miss,
+            }) => {
+                self.misses.count += misses;
+                self.misses.first = self.misses.first.take().or(first_miss);
                 let kept = (self.columns.len() - rows) as u64;
                 let counts = self.rescue.end_page(page.len(), Ok(kept));
                 Ok(Page {
@@ -152,6 +177,7 @@ impl Decoder {
                     filtered,
                     captures,
                     last_record_captures,
+                    selector_misses: misses,
                     rescued: counts.rescued,
                     duplicate_keys: counts.duplicate_keys,
                 })
@@ -164,7 +190,7 @@ impl Decoder {
         }
     }
 
-    fn decode(&mut self, page: &[u8]) -> Result<(Values, Values, u64), Error> {
+    fn decode(&mut self, page: &[u8]) -> Result<Decoded, Error> {
         // No column can get more bytes from a page than the page has, so no offset overflows.
         if i32::try_from(self.bytes().saturating_add(page.len())).is_err() {
             return Err(Error::new(
@@ -177,72 +203,42 @@ impl Decoder {
             )
             .with_hint("batches are taken before they reach 2 GiB; ask for smaller pages"));
         }
-        check_encoding(page)?;
-        let max_depth = self.options.max_depth;
-        let mut tokens = Tokens::new(page, max_depth);
-        tokens.texts = self.options.texts;
-        if page.starts_with(b"\xEF\xBB\xBF") {
-            tokens.at = 3;
-        }
-        tokens.skip_whitespace();
-        if tokens.peek() == b'<' {
-            return Err(Error::new(
-                ErrorKind::Malformed,
-                format!(
-                    "the page looks like HTML or XML, not JSON: `{}`",
-                    excerpt(page.get(tokens.at..).unwrap_or_default())
-                ),
-            )
-            .at(tokens.at)
-            .with_hint("a login or error page is the usual reason: check the URL and the access"));
-        }
-        let records = Records {
-            selector: &self.options.selector,
-            before: self.columns.len(),
+        let sink = Sink::Columns {
             columns: &mut self.columns,
             rescue: &mut self.rescue,
-            filter: self.options.filter.as_ref(),
-            max_capture: self.options.max_capture,
-            filtered: 0,
-            last: None,
-            matched: false,
-            lost: None,
         };
-        let max_capture = self.options.max_capture;
-        let captures = &self.options.captures;
-        let (captures, records) = if self.options.lines {
-            walk_lines(&mut tokens, records, captures, max_capture)?
-        } else {
-            let walk = Walk::new(&mut tokens, Some(records), captures, max_capture);
-            let walked = walk.run()?;
-            tokens.skip_whitespace();
-            if tokens.at < page.len() {
-                return Err(tokens.malformed("the end of the document"));
-            }
-            walked
+        let options = &self.options;
+        let records = Records::new(&options.selector, self.query.as_ref(), sink)
+            .with_filter(options.filter.as_ref(), options.max_capture);
+        let (mut tokens, captures, records) = walk(page, options, records)?;
+        let Records {
+            last,
+            matched,
+            lost,
+            misses,
+            filtered,
+            ..
+        } = records;
+        let first_miss = match lost {
+            Some(Lost { error, .. }) if !matched => return Err(error),
+            lost => lost.map(|lost| lost.place),
         };
-        let filtered = records.as_ref().map_or(0, |records| records.filtered);
-        let (last, unmatched) = match records {
-            Some(Records {
-                last,
-                matched: true,
-                ..
-            }) => (last, None),
-            Some(Records { lost, .. }) => (None, lost),
-            None => (None, None),
-        };
-        if let Some(error) = unmatched {
-            return Err(error);
-        }
-        let last_paths = &self.options.last_record_captures;
-        let mut last_captures = vec![None; last_paths.len()];
+        let last_paths = &options.last_record_captures;
+        let mut last_record_captures = vec![None; last_paths.len()];
         if let Some(start) = last
             && !last_paths.is_empty()
         {
             tokens.at = start;
-            (last_captures, _) = Walk::new(&mut tokens, None, last_paths, max_capture).run()?;
+            let walk = Walk::new(&mut tokens, None, last_paths, options.max_capture);
+            (last_record_captures, _) = walk.run()?;
         }
-        Ok((captures, last_captures, filtered))
+        Ok(Decoded {
+            captures,
+            last_record_captures,
+            filtered,
+            misses,
+            first_miss,
+        })
     }
 
     /// The records in the columns.
@@ -275,7 +271,10 @@ impl Decoder {
     /// What the decoder has seen in all pages that did not fail.
     #[must_use]
     pub fn report(&self) -> Report {
-        self.rescue.report()
+        let mut report = self.rescue.report();
+        report.selector_misses = self.misses.count;
+        report.first_selector_miss.clone_from(&self.misses.first);
+        report
     }
 }
 
@@ -283,13 +282,13 @@ impl Decoder {
 ///
 /// # Errors
 ///
-/// When the page is no JSON document in UTF-8, or a limit is exceeded.
+/// When the page is no JSON document in UTF-8, or is nested more than 128 levels deep.
 pub fn capture(page: &[u8], paths: &[Path]) -> Result<Vec<Option<Value>>, Error> {
     check_encoding(page)?;
-    let defaults = DecoderOptions::default();
-    let mut tokens = Tokens::new(page, defaults.max_depth);
+    let mut tokens = Tokens::new(page, DecoderOptions::default().max_depth);
     tokens.skip_whitespace();
-    let (captures, _) = Walk::new(&mut tokens, None, paths, defaults.max_capture).run()?;
+    // The page is in memory already, and so may be what is wanted of it.
+    let (captures, _) = Walk::new(&mut tokens, None, paths, usize::MAX).run()?;
     tokens.skip_whitespace();
     if tokens.at < page.len() {
         return Err(tokens.malformed("the end of the document"));
@@ -297,42 +296,115 @@ pub fn capture(page: &[u8], paths: &[Path]) -> Result<Vec<Option<Value>>, Error>
     Ok(captures)
 }
 
+type Values = Vec<Option<Value>>;
+
+/// What a page gave beside what is in the columns.
+struct Decoded {
+    captures: Values,
+    last_record_captures: Values,
+    filtered: u64,
+    misses: u64,
+    first_miss: Option<String>,
+}
+
+/// The values in a page that a selector leads to, as they stand there, in its order.
+///
+/// Unlike a [`Decoder`] it does not look into them: an array is one value. Nothing at all is no
+/// error here.
+///
+/// # Errors
+///
+/// When the page is no JSON document in UTF-8, is nested more than 128 levels deep, or the selector
+/// has a query that is no JSONPath.
+pub fn select<'p>(page: &'p [u8], selector: &Selector) -> Result<Vec<&'p [u8]>, Error> {
+    let options = DecoderOptions::default();
+    let query = Query::new(selector, options.max_depth)?;
+    let records = Records::new(selector, query.as_ref(), Sink::Values(Vec::new()));
+    let (_, _, records) = walk(page, &options, records)?;
+    let spans = match records.sink {
+        Sink::Values(spans) => spans,
+        Sink::Columns { .. } => Vec::new(),
+    };
+    let values = spans.into_iter().filter_map(|span| page.get(span));
+    Ok(values.collect())
+}
+
+/// Walks through a page; also gives its captures and the tokens behind it.
+fn walk<'p, 'w>(
+    page: &'p [u8],
+    options: &'w DecoderOptions,
+    records: Records<'w>,
+) -> Result<(Tokens<'p>, Values, Records<'w>), Error> {
+    check_encoding(page)?;
+    let mut tokens = Tokens::new(page, options.max_depth);
+    tokens.texts = options.texts;
+    if page.starts_with(b"\xEF\xBB\xBF") {
+        tokens.at = 3;
+    }
+    tokens.skip_whitespace();
+    if tokens.peek() == b'<' {
+        return Err(Error::new(
+            ErrorKind::Malformed,
+            format!(
+                "the page looks like HTML or XML, not JSON: `{}`",
+                excerpt(page.get(tokens.at..).unwrap_or_default())
+            ),
+        )
+        .at(tokens.at)
+        .with_hint("a login or error page is the usual reason: check the URL and the access"));
+    }
+    if options.lines {
+        return walk_lines(tokens, options, records);
+    }
+    let captures = &options.captures;
+    let walk = Walk::new(&mut tokens, Some(records), captures, options.max_capture);
+    let (captures, records) = walk.run()?;
+    tokens.skip_whitespace();
+    if tokens.at < page.len() {
+        return Err(tokens.malformed("the end of the document"));
+    }
+    match records {
+        Some(records) => Ok((tokens, captures, records)),
+        None => Err(Error::new(ErrorKind::Internal, "the records are lost")),
+    }
+}
+
 /// Walks through documents that stand on lines of their own. What several of them have, the last
 /// one gives.
-fn walk_lines<'w>(
-    tokens: &mut Tokens<'_>,
+fn walk_lines<'p, 'w>(
+    mut tokens: Tokens<'p>,
+    options: &'w DecoderOptions,
     mut records: Records<'w>,
-    captures: &'w [Path],
-    max_capture: usize,
-) -> Result<(Values, Option<Records<'w>>), Error> {
-    let mut found = vec![None; captures.len()];
+) -> Result<(Tokens<'p>, Values, Records<'w>), Error> {
+    let mut found = vec![None; options.captures.len()];
     let length = tokens.bytes().len();
+    // A page of no lines has no records, and that is all right.
+    records.matched = true;
     while tokens.at < length {
+        let before = records.lost.take();
         records.matched = false;
-        records.lost = None;
-        let walk = Walk::new(tokens, Some(records), captures, max_capture);
-        let (line, walked) = walk.run()?;
-        let Some(walked) = walked else {
-            return Ok((found, None));
+        let captures = &options.captures;
+        let walk = Walk::new(&mut tokens, Some(records), captures, options.max_capture);
+        let (line, Some(walked)) = walk.run()? else {
+            return Err(Error::new(ErrorKind::Internal, "the records are lost"));
         };
         records = walked;
         for (found, value) in found.iter_mut().zip(line) {
             *found = value.or(found.take());
         }
         if !records.matched && records.lost.is_some() {
-            return Ok((found, Some(records)));
+            break;
         }
+        records.matched = true;
+        records.lost = before.or(records.lost.take());
         let end = tokens.at;
         tokens.skip_whitespace();
         if tokens.at < length && !tokens.since(end).contains(&b'\n') {
             return Err(tokens.malformed("the end of the line"));
         }
     }
-    records.matched = true;
-    Ok((found, Some(records)))
+    Ok((tokens, found, records))
 }
-
-type Values = Vec<Option<Value>>;
 
 fn check_encoding(page: &[u8]) -> Result<(), Error> {
     let Err(source) = simdutf8::compat::from_utf8(page) else {

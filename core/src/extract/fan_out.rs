@@ -226,6 +226,8 @@ impl Extracted {
 fn merge(all: &mut Report, one: Report) {
     all.rescued_other += one.rescued_other;
     all.duplicate_keys += one.duplicate_keys;
+    all.selector_misses += one.selector_misses;
+    all.first_selector_miss = all.first_selector_miss.take().or(one.first_selector_miss);
     for field in one.rescued {
         let known = all
             .rescued

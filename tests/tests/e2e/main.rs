@@ -8,12 +8,14 @@ mod command_line;
 mod datasets;
 mod expressions;
 mod faults;
+mod jsonpath;
 mod live;
 mod relations;
 mod responses;
 mod rotation;
 mod scaffold;
 mod seeds;
+mod selecting;
 mod tokens;
 
 use connector_plan::Plan;
