@@ -213,7 +213,7 @@ impl Extract<'_> {
                         && error.offset().is_some_and(|at| at >= document.len());
                     (self.decode_error(error), cut)
                 }),
-                Err(error) => Err(self.unreadable(error, &response)),
+                Err(error) => Err(self.unreadable(&error, &response)),
             };
             let (error, cut) = match decoded {
                 Ok(page) => {
@@ -249,7 +249,7 @@ impl Extract<'_> {
     }
 
     /// A body that is no page, and whether it was cut off on the way.
-    fn unreadable(&self, error: Unreadable, response: &Response) -> (Error, bool) {
+    fn unreadable(&self, error: &Unreadable, response: &Response) -> (Error, bool) {
         let redactor = &self.client.redactor;
         let session = self.client.session(&self.resource.name);
         let mut converted = Error::new(crate::ErrorKind::Source, redactor.redact(&error.message));

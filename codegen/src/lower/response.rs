@@ -11,8 +11,8 @@ use crate::diagnostic::{Diagnostic, code};
 use crate::source::Span;
 use crate::spec::{
     ActionSpec, BackoffSpec, ClientSpec, CompressionSpec, EndpointMapping, ErrorHandlerSpec,
-    FormatSpec, Given, Key, ResponseActionSpec, ResponseMapping, RetrySpec, Spec, StatusSpec, Text,
-    WaitSpec,
+    FormatSpec, Given, Key, Named, ResponseActionSpec, ResponseMapping, RetrySpec, Spec,
+    StatusSpec, Text, WaitSpec,
 };
 use crate::words::quote;
 
@@ -297,11 +297,7 @@ impl Lowering<'_, '_> {
             .status_code
             .get()
             .map_or(&[][..], |statuses| &statuses.0);
-        let headers = spec
-            .headers
-            .get()
-            .into_iter()
-            .flat_map(|headers| headers.given());
+        let headers = spec.headers.get().into_iter().flat_map(Named::given);
         let headers: Vec<HeaderValueIs> = headers
             .map(|(name, given)| HeaderValueIs {
                 name: name.text.to_ascii_lowercase(),

@@ -222,7 +222,7 @@ mapping! {
 #[derive(Clone, Debug)]
 pub(crate) enum WaitSpec {
     Seconds(Amount),
-    Header(WaitMapping),
+    Header(Box<WaitMapping>),
 }
 
 impl FromNode for WaitSpec {
@@ -238,7 +238,7 @@ impl FromNode for WaitSpec {
                     );
                     return None;
                 }
-                Some(Self::Header(mapping))
+                Some(Self::Header(Box::new(mapping)))
             }
             _ => Amount::from_node(node, reporter).map(Self::Seconds),
         }

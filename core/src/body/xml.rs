@@ -148,7 +148,7 @@ impl Element {
             let attribute = attribute.map_err(|error| malformed(&error.into(), at))?;
             let value = attribute
                 .normalized_value(XmlVersion::Explicit1_0)
-                .map_err(|error| malformed(&error.into(), at))?;
+                .map_err(|error| malformed(&error, at))?;
             let text = Self {
                 text: value.into_owned(),
                 ..Self::default()
