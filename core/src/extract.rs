@@ -108,8 +108,12 @@ impl Extract<'_> {
             filter: filter::of(self.resource, &self.client.settings)?,
             ..DecoderOptions::default()
         };
-        let mut decoder = Decoder::new(RecordSchema::new(&self.resource.fields), options)
-            .map_err(|error| self.decode_error(error))?;
+        let schema = match self.resource.inferred {
+            true => RecordSchema::raw(),
+            false => RecordSchema::new(&self.resource.fields),
+        };
+        let mut decoder =
+            Decoder::new(schema, options).map_err(|error| self.decode_error(error))?;
         let builder = RequestBuilder::new(self.client, self.resource, &partition.values)?;
         let mut guard = LoopGuard::default();
         let mut extracted = Extracted::default();

@@ -117,17 +117,18 @@ impl Lowering<'_, '_> {
             .map_or(&no_paginator, |client| &client.paginator);
         let record_filter = self.record_filter(resource, endpoint);
         let endpoint = self.endpoint(endpoint, &name, client, paginator, blame);
+        let inferred = resource.schema.is_unset();
         let mut fields = match resource.schema.get() {
             Some(schema) => self.schema(schema, &place),
             None => {
-                if resource.schema.is_unset() {
+                if inferred {
                     self.report(
-                        Diagnostic::error(
-                            code::NOT_SUPPORTED,
-                            format!("a resource without a schema ({}) is not supported yet", quote(&name)),
+                        Diagnostic::warning(
+                            code::NO_SCHEMA,
+                            format!("{} has no schema", quote(&name)),
                         )
-                        .label(blame, "`schema` is missing here")
-                        .help("write `schema: {fields: {id: integer, name: string}}` with the fields of a record"),
+                        .label(blame, "its columns are inferred from its records")
+                        .help("`cargo connector infer SPEC` prints a `schema` to start with"),
                     );
                 }
                 Vec::new()
@@ -158,6 +159,7 @@ impl Lowering<'_, '_> {
             // Parents are known when all resources are.
             relations: Relations::default(),
             fields,
+            inferred,
             primary_key,
             write_disposition,
             identity,
@@ -277,6 +279,10 @@ impl Lowering<'_, '_> {
                 if known && !declared {
                     let names: Vec<&str> = fields.iter().map(|field| field.name.as_str()).collect();
                     self.unknown_field(text, &names, resource);
+                }
+                // Whether records without a schema have it is seen when they are read.
+                if resource.schema.is_unset() && !names.contains(&text.value) {
+                    names.push(text.value.clone());
                 }
                 continue;
             };

@@ -107,6 +107,11 @@ impl Decoder {
             }
         }
         let columns = ObjectColumn::new(schema.fields(), options.max_depth)?;
+        let columns = if schema.is_raw() {
+            columns.raw()
+        } else {
+            columns
+        };
         Ok(Self {
             schema,
             options,
@@ -262,6 +267,21 @@ impl Decoder {
     pub fn report(&self) -> Report {
         self.rescue.report()
     }
+}
+
+/// The values at these paths of a document, such as a record that is kept as it is: nothing where
+/// it has none. An integer beyond 64 bits is a string of its digits.
+///
+/// # Errors
+///
+/// When the document is not JSON, or a value is longer than [`DecoderOptions::max_capture`] is by
+/// default.
+pub fn capture(document: &[u8], paths: &[Path]) -> Result<Vec<Option<Value>>, Error> {
+    let limits = DecoderOptions::default();
+    let mut tokens = Tokens::new(document, limits.max_depth);
+    tokens.skip_whitespace();
+    let (found, _) = Walk::new(&mut tokens, None, paths, limits.max_capture).run()?;
+    Ok(found)
 }
 
 type Values = Vec<Option<Value>>;

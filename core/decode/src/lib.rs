@@ -50,13 +50,15 @@ mod number;
 mod place;
 mod rescue;
 mod schema;
+mod shape;
 mod timestamp;
 mod tokens;
 mod walk;
 
-pub use decoder::{Decoder, DecoderOptions, Page};
+pub use decoder::{Decoder, DecoderOptions, Page, capture};
 pub use error::{Error, ErrorKind};
 pub use filter::RecordFilter;
 pub use rescue::{Report, RescuedField};
-pub use schema::RecordSchema;
+pub use schema::{RAW_COLUMN, RecordSchema};
+pub use shape::{MAX_LEVELS, MAX_MEMBERS, Shape};
 pub use timestamp::{TimestampFormat, parse_date, parse_timestamp};

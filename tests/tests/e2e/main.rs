@@ -9,6 +9,7 @@ mod datasets;
 mod expressions;
 mod faults;
 mod live;
+mod no_schema;
 mod relations;
 mod rotation;
 mod scaffold;
