@@ -1,4 +1,4 @@
-//! `cargo connector run` and `try`: the command line of a spec's connector, without building it.
+//! `cargo connector run`, `try` and `infer`: the command line of a spec's connector, without building it.
 //!
 //! The spec is lowered here and its plan given to the runtime that compiled connectors have: there
 //! is one interpreter and one command line.

@@ -457,7 +457,7 @@ fn paginators() {
     check(
         "paginator_paths",
         &endpoint(
-            "paginator: {type: offset, limit: 1, total_path: \"a..b\", has_more_path: \"a.*.b\"}\ndata_selector: \"$.a[?(@.b > 1)]\"",
+            "paginator: {type: offset, limit: 1, total_path: \"a..b\", has_more_path: \"a.*.b\"}\ndata_selector: \"$.a[?(@.b > )]\"",
         ),
     );
     check(
@@ -484,6 +484,10 @@ fn schemas() {
     check(
         "schema_missing",
         "client: {base_url: \"https://a\"}\nresources: [files]\n",
+    );
+    check(
+        "schema_missing_in_parent",
+        "client: {base_url: \"https://a\"}\nresources:\n- things\n- name: parts\n  parent: {resource: things, field: id.x, as: id}\n  include_from_parent: [name]\n  endpoint: {path: '/{id}'}\n  schema: {fields: {id: integer}}\n",
     );
     check(
         "schema_no_fields",

@@ -16,7 +16,11 @@
 //!     description: String::new(),
 //! }]);
 //! let options = DecoderOptions {
-//!     selector: Selector { text: "files".to_owned(), steps: vec![Step::Key("files".to_owned())] },
+//!     selector: Selector {
+//!         text: "files".to_owned(),
+//!         steps: vec![Step::Key("files".to_owned())],
+//!         ..Selector::default()
+//!     },
 //!     captures: vec![vec![Step::Key("next".to_owned())]],
 //!     ..DecoderOptions::default()
 //! };
@@ -48,6 +52,7 @@ mod filter;
 mod members;
 mod number;
 mod place;
+mod query;
 mod rescue;
 mod schema;
 mod shape;
@@ -55,7 +60,7 @@ mod timestamp;
 mod tokens;
 mod walk;
 
-pub use decoder::{Decoder, DecoderOptions, Page, capture};
+pub use decoder::{Decoder, DecoderOptions, Page, capture, select};
 pub use error::{Error, ErrorKind};
 pub use filter::RecordFilter;
 pub use rescue::{Report, RescuedField};

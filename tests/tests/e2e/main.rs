@@ -8,12 +8,15 @@ mod command_line;
 mod datasets;
 mod expressions;
 mod faults;
+mod jsonpath;
+mod library;
 mod live;
 mod no_schema;
 mod relations;
 mod rotation;
 mod scaffold;
 mod seeds;
+mod selecting;
 mod tokens;
 
 use connector_plan::Plan;

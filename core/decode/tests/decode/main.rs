@@ -10,3 +10,5 @@ mod cells;
 mod documents;
 mod properties;
 mod reference;
+mod selectors;
+mod shapes;
