@@ -8,15 +8,15 @@ use futures_util::stream::{self, Stream, StreamExt as _};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use crate::extract::{Extracted, read_alone};
-use crate::{Client, Error, ErrorKind, Meter, Record, Result, Row};
+use crate::extract::{Extracted, ReadOptions, read_alone};
+use crate::{Client, CursorInput, Error, ErrorKind, Meter, Record, Result, Row};
 
 /// A request for a resource's records; nothing is sent before a stream is polled.
 #[derive(Clone, Debug)]
 pub struct Request<R> {
     client: Client,
     resource: String,
-    limit: Option<u64>,
+    options: ReadOptions,
     record: PhantomData<fn() -> R>,
 }
 
@@ -25,7 +25,7 @@ impl<R: Record> Request<R> {
         Self {
             client,
             resource,
-            limit: None,
+            options: ReadOptions::default(),
             record: PhantomData,
         }
     }
@@ -33,7 +33,25 @@ impl<R: Record> Request<R> {
     /// Stops after this many records.
     #[must_use]
     pub fn limit(mut self, records: u64) -> Self {
-        self.limit = Some(records);
+        self.options.limit = Some(records);
+        self
+    }
+
+    /// Only the records whose cursor is at least this; the spec says by `incremental` which field
+    /// the cursor is. What was the largest cursor of a run is where the next one begins.
+    ///
+    /// The streams of a resource without a cursor, or with one of another type, end with an error.
+    #[must_use]
+    pub fn since(mut self, start: impl Into<CursorInput>) -> Self {
+        self.options.asked.since = Some(start.into());
+        self
+    }
+
+    /// Only the records whose cursor is below this; at most this, when the spec says
+    /// `range_end: closed`.
+    #[must_use]
+    pub fn until(mut self, end: impl Into<CursorInput>) -> Self {
+        self.options.asked.until = Some(end.into());
         self
     }
 
@@ -59,7 +77,7 @@ impl<R: Record> Request<R> {
     /// after its first error.
     pub fn batches(self) -> impl Stream<Item = Result<RecordBatch>> + Send + use<R> {
         stream::unfold(
-            Batches::Waiting(self.client, self.resource, self.limit),
+            Batches::Waiting(self.client, self.resource, self.options),
             Batches::next,
         )
     }
@@ -67,7 +85,7 @@ impl<R: Record> Request<R> {
 
 /// A running extraction, seen from its reader.
 enum Batches {
-    Waiting(Client, String, Option<u64>),
+    Waiting(Client, String, ReadOptions),
     Running(mpsc::Receiver<RecordBatch>, Task),
     Done,
 }
@@ -84,13 +102,13 @@ impl Drop for Task {
 impl Batches {
     async fn next(self) -> Option<(Result<RecordBatch>, Self)> {
         let (mut batches, mut task) = match self {
-            Self::Waiting(client, resource, limit) => {
+            Self::Waiting(client, resource, options) => {
                 let (sender, batches) = mpsc::channel(1);
                 let task = tokio::spawn(async move {
                     let inner = &client.0;
                     let resource = inner.resource(&resource)?;
                     let meter = Arc::new(Meter::default());
-                    read_alone(inner, resource, limit, &meter, sender).await
+                    read_alone(inner, resource, options, &meter, sender).await
                 });
                 (batches, Task(task))
             }

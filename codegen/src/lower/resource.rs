@@ -116,6 +116,7 @@ impl Lowering<'_, '_> {
             .get()
             .map_or(&no_paginator, |client| &client.paginator);
         let record_filter = self.record_filter(resource, endpoint);
+        let cursor = self.open_interval(resource, endpoint);
         let endpoint = self.endpoint(endpoint, &name, client, paginator, blame);
         let mut fields = match resource.schema.get() {
             Some(schema) => self.schema(schema, &place),
@@ -135,6 +136,8 @@ impl Lowering<'_, '_> {
         };
         let primary_key = self.primary_key(resource, &mut fields);
         let write_disposition = self.write_disposition(resource, &primary_key);
+        let incremental = cursor
+            .and_then(|cursor| self.incremental(&cursor, &endpoint, &fields, write_disposition));
         let record = resource.record.get();
         if let Some(text) = record {
             self.check_record(text);
@@ -157,6 +160,7 @@ impl Lowering<'_, '_> {
             record_filter,
             // Parents are known when all resources are.
             relations: Relations::default(),
+            incremental,
             fields,
             primary_key,
             write_disposition,

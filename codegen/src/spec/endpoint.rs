@@ -6,7 +6,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use super::read::{FromNode, Reporter};
 use super::{
-    AuthSpec, Given, Json, Key, Named, PaginatorSpec, ParentSpec, RetrySpec, Scalar, Text,
+    AuthSpec, Given, IncrementalSpec, Json, Key, Named, PaginatorSpec, ParentSpec, RetrySpec,
+    Scalar, Text,
 };
 use crate::diagnostic::{Diagnostic, code};
 use crate::yaml::{Name, Node, Value};
@@ -38,8 +39,9 @@ mapping! {
     auth: AuthSpec = "auth";
     /// Retry rules in place of the client's.
     retry: RetrySpec = "retry";
+    /// The cursor that lets a run read only what is new, as in the resource.
+    incremental: IncrementalSpec = "incremental";
     later {
-        "incremental" => "remove it: every run reads the resource in full",
         "response_actions" => "statuses to try again are listed in `retry.statuses`",
         "error_handler" => "statuses to try again are listed in `retry.statuses`",
         "processing_steps" => "remove it: records are kept as they come",
@@ -116,6 +118,8 @@ pub(crate) enum ParameterSpec {
     Values(Vec<Scalar>),
     /// dlt's `type: resolve`: no parameter, but what a placeholder of this name stands for.
     Resolve(Box<ParentSpec>),
+    /// dlt's `type: incremental`: the parameter of the cursor's start.
+    Incremental(Box<IncrementalSpec>),
 }
 
 impl FromNode for ParameterSpec {
@@ -130,7 +134,8 @@ impl FromNode for ParameterSpec {
                             .map(|parent| Self::Resolve(Box::new(parent)));
                     }
                     Some(Value::String(kind)) if kind == "incremental" => {
-                        reporter.not_supported("`type: incremental`", node.blame, "");
+                        return IncrementalSpec::from_node(node, reporter)
+                            .map(|cursor| Self::Incremental(Box::new(cursor)));
                     }
                     _ => reporter.report(
                         Diagnostic::error(code::WRONG_TYPE, "a parameter is no mapping")
@@ -155,6 +160,7 @@ impl JsonSchema for ParameterSpec {
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let one = generator.subschema_for::<Scalar>();
         let resolve = ParentSpec::schema(generator, Some((&["resolve"], true)));
-        json_schema!({ "anyOf": [one, { "type": "array", "items": one }, resolve] })
+        let incremental = generator.subschema_for::<IncrementalSpec>();
+        json_schema!({ "anyOf": [one, { "type": "array", "items": one }, resolve, incremental] })
     }
 }

@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 
 use super::{Extract, Extracted};
 use crate::client::Inner;
+use crate::cursor::{Asked, Before, Cursors};
 use crate::partition::{Family, Partition};
 use crate::{Error, ErrorKind, Meter, Result};
 use connector_plan::Resource;
@@ -18,29 +19,54 @@ use std::sync::Arc;
 /// Paths of rescued values that are told apart; others are counted together.
 const RESCUED_PATHS: usize = 1_000;
 
+/// What is read of a resource by itself.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ReadOptions {
+    /// Stop after this many records.
+    pub limit: Option<u64>,
+    /// The part that is asked for.
+    pub asked: Asked,
+}
+
 /// Reads a resource by itself: its parents first, which are handed to nobody.
 pub(crate) async fn read_alone(
     client: &Inner,
     resource: &Resource,
-    limit: Option<u64>,
+    options: ReadOptions,
     meter: &Arc<Meter>,
     batches: mpsc::Sender<RecordBatch>,
 ) -> Result<Extracted> {
     let family = Family::new(&client.plan, [resource.name.as_str()]);
-    let extract = |resource, limit| Extract {
+    let cursors = |resource: &Resource, asked: &Asked| {
+        Cursors::new(resource, client, asked, false, Before::default())
+            .map_err(|error| error.with("resource", &resource.name))
+    };
+    let own = cursors(resource, &options.asked)?;
+    for parent in family.order() {
+        if parent.name != resource.name {
+            let whole = cursors(parent, &Asked::default())?;
+            let reading = Extract {
+                client,
+                resource: parent,
+                family: &family,
+                listing: None,
+                limit: None,
+                cursors: whole.as_ref(),
+                meter: Arc::clone(meter),
+            };
+            reading.run_for_children().await?;
+        }
+    }
+    let reading = Extract {
         client,
         resource,
         family: &family,
         listing: None,
-        limit,
+        limit: options.limit,
+        cursors: own.as_ref(),
         meter: Arc::clone(meter),
     };
-    for parent in family.order() {
-        if parent.name != resource.name {
-            extract(parent, None).run_for_children().await?;
-        }
-    }
-    extract(resource, limit).run(batches).await
+    reading.run(batches).await
 }
 
 impl Extract<'_> {
@@ -130,7 +156,7 @@ impl Extract<'_> {
     ) -> Result<Extracted> {
         let with_partition = |error: Error| error.with("partition", partition.describe());
         if !self.resource.relations.skip_failures {
-            let pages = self.pages(partition, limit, largest, batches);
+            let pages = self.windows(partition, limit, largest, batches);
             return pages.await.map_err(with_partition);
         }
         let (sender, mut receiver) = mpsc::channel(1);
@@ -141,7 +167,7 @@ impl Extract<'_> {
             }
             kept
         };
-        let (read, kept) = tokio::join!(self.pages(partition, limit, largest, sender), keep);
+        let (read, kept) = tokio::join!(self.windows(partition, limit, largest, sender), keep);
         let mut extracted = match read.map_err(with_partition) {
             Ok(extracted) => extracted,
             Err(error) if matches!(error.kind(), ErrorKind::Source | ErrorKind::SchemaContract) => {
@@ -165,8 +191,8 @@ impl Extract<'_> {
 }
 
 impl Extracted {
-    /// Adds what another partition came to.
-    fn add(&mut self, other: Self) {
+    /// Adds what another partition, or another window of it, came to.
+    pub(super) fn add(&mut self, other: Self) {
         self.rows += other.rows;
         self.filtered += other.filtered;
         self.stopped |= other.stopped;

@@ -8,6 +8,7 @@ mod command_line;
 mod datasets;
 mod expressions;
 mod faults;
+mod incremental;
 mod relations;
 mod rotation;
 mod scaffold;
