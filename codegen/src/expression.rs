@@ -419,10 +419,6 @@ mod tests {
             "statements and comments are not supported in expressions@{% if x %}",
         );
         check(
-            "{incremental.start_value}",
-            "incremental reading is not supported yet@{incremental.start_value}",
-        );
-        check(
             "{\"a\": 1}",
             "a single opening brace@{; a single closing brace@}",
         );

@@ -1,5 +1,7 @@
 //! The answer to a data request.
 
+use std::sync::Arc;
+
 use std::ops::Range;
 
 use connector_plan::{CursorSource, Path, Step};
@@ -25,7 +27,7 @@ use crate::{
 /// What a page is made from.
 pub(crate) struct Maker<'a> {
     pub(crate) route: &'a Route,
-    pub(crate) tables: &'a [Table],
+    pub(crate) tables: Vec<Arc<Table>>,
     pub(crate) options: &'a Options,
     /// The records of each table that the request can reach.
     pub(crate) windows: Vec<Range<usize>>,
@@ -50,7 +52,7 @@ impl Maker<'_> {
             .map(|(i, _)| self.range(i, page).len() as u64)
             .sum();
         let mut reply = Reply::new(StatusCode::OK, "application/json", []);
-        let chunks = document.render(self.tables);
+        let chunks = document.render(&self.tables);
         *reply.response.body_mut() = Body::new(chunks, ending);
         reply.response.headers_mut().extend(headers);
         (reply, records)
