@@ -361,7 +361,7 @@ impl Cursors {
             (None, Some(value)) if !self.whole => {
                 let lagged = self
                     .lag
-                    .and_then(|lag| self.codec.shift(value, lag, -1))
+                    .and_then(|lag| value.shift(lag, -1))
                     .unwrap_or_else(|| value.clone());
                 // The start of the first run is the earliest there is, unless the state is earlier.
                 let earliest = self
@@ -462,7 +462,7 @@ impl Cursors {
         for (key, entry) in partitions.ok_or_else(damaged)? {
             let value = entry
                 .get("value")
-                .and_then(|value| self.codec.from_state(value));
+                .and_then(|value| self.codec.read_state(value));
             let hashes = entry.get("boundary").and_then(Json::as_array);
             let boundary = hashes
                 .into_iter()

@@ -106,7 +106,7 @@ impl Windows {
             (Some(step), Some(start), Some(lower), Some(last)) => loop {
                 self.steps += 1;
                 // What requests cannot say cannot be a boundary.
-                let Some(boundary) = codec.shift(start, step, self.steps) else {
+                let Some(boundary) = start.shift(step, self.steps) else {
                     break None;
                 };
                 if boundary >= *last {
@@ -124,7 +124,7 @@ impl Windows {
             Some(boundary) => {
                 let said = range
                     .granularity
-                    .and_then(|granularity| codec.shift(&boundary, granularity, -1))
+                    .and_then(|granularity| boundary.shift(granularity, -1))
                     .unwrap_or_else(|| boundary.clone());
                 // A window is never said to end before it begins.
                 let said = lower.clone().map_or(said.clone(), |lower| said.max(lower));
