@@ -15,6 +15,7 @@ pub(crate) mod progress;
 mod sandbox;
 pub(crate) mod summary;
 mod table;
+mod trial;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -25,7 +26,7 @@ use self::arguments::{Action, Arguments};
 use self::console::Console;
 use self::context::{Context, block_on};
 use crate::suggest::nearest;
-use crate::{Connector, Error, ErrorKind, Result};
+use crate::{ClientOptions, Connector, Error, ErrorKind, Result};
 
 /// Runs a connector's command line and gives the exit code of the process.
 ///
@@ -40,6 +41,23 @@ pub fn main(connector: &Connector, start_sandbox: StartSandbox) -> ExitCode {
 pub fn main_with(
     connector: &Connector,
     start_sandbox: StartSandbox,
+    arguments: impl IntoIterator<Item = OsString>,
+) -> ExitCode {
+    main_with_options(
+        connector,
+        start_sandbox,
+        ClientOptions::default(),
+        arguments,
+    )
+}
+
+/// Like [`main_with`], with authentication, paginators or a token store of the program's own.
+///
+/// What the command line says of waits and certificates wins over the options.
+pub fn main_with_options(
+    connector: &Connector,
+    start_sandbox: StartSandbox,
+    options: ClientOptions,
     arguments: impl IntoIterator<Item = OsString>,
 ) -> ExitCode {
     let plan = match connector.plan() {
@@ -62,8 +80,10 @@ pub fn main_with(
         connector,
         plan,
         start_sandbox,
+        options,
         arguments,
         console: console.clone(),
+        trace: None,
     };
     match dispatch(&mut context, command) {
         Ok(code) => code,
@@ -80,6 +100,7 @@ fn dispatch(context: &mut Context<'_>, command: clap::Command) -> Result<ExitCod
             rows,
             json,
         } => block_on(preview::run(context, &resource, rows, json)),
+        Action::Try { rows, json } => block_on(trial::run(context, rows, json)),
         // An interrupt is how serving ends.
         Action::Sandbox(options) => match block_on(sandbox::serve(context, &options)) {
             Err(error)

@@ -10,7 +10,7 @@ mod reading;
 mod value;
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::Utc;
 use connector_plan::{Incremental, Resource, Template, WriteDisposition};
@@ -98,6 +98,8 @@ pub(crate) struct Before<'a> {
     pub whole: bool,
     /// Whether the reading may end before all has been read.
     pub limited: bool,
+    /// Whether the records become part of a dataset.
+    pub published: bool,
 }
 
 /// The cursors of one resource in one run.
@@ -300,6 +302,20 @@ impl Cursors {
         Ok(Some(cursors))
     }
 
+    /// The cursors of a resource whose records become part of no dataset.
+    ///
+    /// # Errors
+    /// When an end of the range is no value of the cursor.
+    pub(crate) fn by_itself(
+        resource: &Resource,
+        client: &Inner,
+        asked: &Asked,
+    ) -> Result<Option<Arc<Self>>> {
+        Self::new(resource, client, asked, false, Before::default())
+            .map(|cursors| cursors.map(Arc::new))
+            .map_err(|error| error.with("resource", &resource.name))
+    }
+
     /// Checks that the range fits to what the dataset holds.
     fn check(&self, resource: &Resource, before: Before<'_>) -> Result<()> {
         let is_part = self.since.is_some();
@@ -324,6 +340,8 @@ impl Cursors {
                 )
                 .hint("write the sample elsewhere with `--out`, or look at it with `preview`"))
             }
+            // What becomes part of no dataset is in none twice.
+            WriteDisposition::Append if before.rows == 0 && !before.published => Ok(()),
             WriteDisposition::Append if is_part && before.rows == 0 && self.before.is_empty() => {
                 if self.reaches(None) || before.limited {
                     return Ok(());

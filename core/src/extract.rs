@@ -3,6 +3,7 @@
 mod build;
 mod fan_out;
 mod listing;
+mod supply;
 mod windows;
 
 use std::sync::Arc;
@@ -12,11 +13,13 @@ use ::http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use arrow::array::RecordBatch;
 use connector_decode::{Decoder, DecoderOptions, ErrorKind, Page, RecordSchema, Report};
 use connector_plan::Resource;
+use futures_util::future;
 use tokio::sync::mpsc;
 
 use self::build::RequestBuilder;
 pub(crate) use self::fan_out::{ReadOptions, read_alone};
 pub(crate) use self::listing::{Listing, Reader};
+pub(crate) use self::supply::{Lazy, Supply};
 use crate::client::Inner;
 use crate::cursor::{CursorReading, Cursors};
 use crate::http::{Request, Response};
@@ -41,8 +44,10 @@ pub(crate) struct Extract<'a> {
     /// Stop after this many records.
     pub limit: Option<u64>,
     /// Where its partitions begin and what is kept of them, when it has a cursor.
-    pub cursors: Option<&'a Cursors>,
+    pub cursors: Option<Arc<Cursors>>,
     pub meter: Arc<Meter>,
+    /// What of its parents is read only as far as it needs.
+    pub lazy: Lazy<'a>,
 }
 
 /// What a reading came to.
@@ -85,7 +90,8 @@ impl Extract<'_> {
                 }
             }
         };
-        let (extracted, ()) = tokio::join!(read, hand_over);
+        // In this order: what has been read is handed over before anybody looks.
+        let (extracted, ()) = future::join(read, hand_over).await;
         extracted.map_err(|error| error.with("resource", &self.resource.name))
     }
 
@@ -98,7 +104,10 @@ impl Extract<'_> {
         largest: &AtomicU64,
         batches: mpsc::Sender<RecordBatch>,
     ) -> Result<Extracted> {
-        let mut paginator = paginator(&self.resource.endpoint.paginator, &self.client.settings)?;
+        let mut paginator = match self.client.paginators.get(&self.resource.name) {
+            Some(custom) => custom.start(),
+            None => paginator(&self.resource.endpoint.paginator, &self.client.settings)?,
+        };
         let captures = paginator.captures();
         let options = DecoderOptions {
             selector: self.resource.endpoint.data_selector.clone(),
@@ -120,6 +129,7 @@ impl Extract<'_> {
         let mut turn = Some(paginator.first());
         while let Some(current) = turn {
             guard.turn(&current)?;
+            self.lazy.page().await;
             let request = builder.request(&current)?;
             let Fetched {
                 records,
@@ -129,6 +139,8 @@ impl Extract<'_> {
                 response,
             } = self.page(&request, &mut decoder).await?;
             self.meter.page(records, response.body.len());
+            let session = self.client.session(&self.resource.name);
+            session.transport.note_records(&response, records);
             guard.page(records, fingerprint(&response.body))?;
             let largest = largest.fetch_max(records, Relaxed).max(records);
             extracted.rows += records - filtered;
@@ -143,7 +155,8 @@ impl Extract<'_> {
             })?;
             let mut over = limit.is_some_and(|limit| extracted.rows >= limit);
             let full = decoder.rows() >= BATCH_ROWS || decoder.bytes() >= BATCH_BYTES;
-            if (full || over || each_page || turn.is_none()) && decoder.rows() > 0 {
+            let due = full || over || each_page || self.lazy.by_page();
+            if (due || turn.is_none()) && decoder.rows() > 0 {
                 let batch = decoder
                     .take_batch()
                     .map_err(|error| self.decode_error(error))?;

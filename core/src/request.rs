@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::extract::{Extracted, ReadOptions, read_alone};
-use crate::{Client, CursorInput, Error, ErrorKind, Meter, Record, Result, Row};
+use crate::{Client, CursorInput, Error, ErrorKind, Json, Meter, Record, Result, Row};
 
 /// A request for a resource's records; nothing is sent before a stream is polled.
 #[derive(Clone, Debug)]
@@ -28,6 +28,17 @@ impl<R: Record> Request<R> {
             options: ReadOptions::default(),
             record: PhantomData,
         }
+    }
+
+    /// Reads the resource for this value of a parent or of the spec's `partitions` only, by the
+    /// name that its requests use; for all values by default.
+    ///
+    /// A resource whose values are all given is read without its parents, unless its records hold
+    /// columns of theirs.
+    #[must_use]
+    pub fn of(mut self, name: &str, value: impl Into<Json>) -> Self {
+        self.options.values.insert(name.to_owned(), value.into());
+        self
     }
 
     /// Stops after this many records.

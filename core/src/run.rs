@@ -21,7 +21,7 @@ use crate::cli::context::{Api, Context};
 use crate::cli::progress::Progress;
 use crate::cli::summary;
 use crate::cursor::{Asked, Before, Cursors, no_cursor};
-use crate::extract::{Extract, Extracted, Listing, Reader};
+use crate::extract::{Extract, Extracted, Lazy, Listing, Reader, Supply};
 use crate::partition::Family;
 use crate::{Error, ErrorKind, Meter, Result, convert};
 
@@ -50,7 +50,13 @@ pub(crate) async fn command(context: &Context<'_>) -> Result<ExitCode> {
     let asked = asked(context, &selected)?;
     let names = selected.iter().map(|resource| resource.name.as_str());
     let family = Family::new(&context.plan, names);
-    for group in groups(&family) {
+    // With a limit, what only children need is read as far as they need it.
+    let is_lazy = |resource: &Resource| {
+        context.arguments.limit.is_some()
+            && !selected.iter().any(|known| known.name == resource.name)
+    };
+    let supply = Supply::new(&api.client.0, &family, is_lazy, Arc::default);
+    for group in groups(&family, is_lazy) {
         let readings =
             Listing::readers(group.len())
                 .into_iter()
@@ -61,6 +67,7 @@ pub(crate) async fn command(context: &Context<'_>) -> Result<ExitCode> {
                         api: &api,
                         store: &store,
                         family: &family,
+                        lazy: supply.of(resource),
                         resource,
                         asked: &asked,
                         wanted: selected.iter().any(|known| known.name == resource.name),
@@ -81,6 +88,11 @@ pub(crate) async fn command(context: &Context<'_>) -> Result<ExitCode> {
         if first_error == Some(ErrorKind::Authentication) {
             break;
         }
+    }
+    for supplied in supply.finish() {
+        let mut entry = ResourceRecord::new(supplied.resource);
+        entry.supplied(&supplied.meter.read(), supplied.outcome);
+        record.resources.push(entry);
     }
     let read: Vec<String> = record
         .resources
@@ -120,6 +132,7 @@ struct Reading<'a> {
     api: &'a Api,
     store: &'a Store,
     family: &'a Family<'a>,
+    lazy: Lazy<'a>,
     resource: &'a Resource,
     asked: &'a Asked,
     /// Whether its dataset is published, or only its children need it.
@@ -128,9 +141,12 @@ struct Reading<'a> {
 }
 
 /// Resources that are made from the same listing stand together: its pages are fetched once.
-fn groups<'p>(family: &Family<'p>) -> Vec<Vec<&'p Resource>> {
+fn groups<'p>(family: &Family<'p>, is_lazy: impl Fn(&Resource) -> bool) -> Vec<Vec<&'p Resource>> {
     let mut groups: Vec<Vec<&Resource>> = Vec::new();
     for resource in family.order().iter().copied() {
+        if is_lazy(resource) {
+            continue;
+        }
         let same = groups.iter_mut().find(|group| {
             group.iter().all(|other| {
                 other.relations.is_empty()
@@ -147,7 +163,7 @@ fn groups<'p>(family: &Family<'p>) -> Vec<Vec<&'p Resource>> {
     groups
 }
 
-impl Reading<'_> {
+impl<'a> Reading<'a> {
     async fn run(
         self,
         progress: &Progress,
@@ -193,11 +209,11 @@ impl Reading<'_> {
             .begin(options)
             .map_err(convert::dataset_error)
             .map_err(with_resource)?;
-        let cursors = self.cursors(&load).map_err(with_resource)?;
+        let cursors = self.cursors(&load).map_err(with_resource)?.map(Arc::new);
         // Two batches wait at most; the encoder works on its own core.
         let (sender, receiver) = mpsc::channel(2);
         let writer = Writer::start(load, receiver)?;
-        let extract = self.extract(arguments.limit, listing, cursors.as_ref());
+        let extract = self.extract(arguments.limit, listing, cursors.clone());
         let extracted = extract.run(sender).await;
         // A writer that failed ends the reading too: its error is the cause.
         let load = writer.finish().await.map_err(with_resource)?;
@@ -233,6 +249,7 @@ impl Reading<'_> {
             rows: existing.filter(|_| !anew).map_or(0, |state| state.rows),
             whole: parents.any(|parent| parent.resource == resource.name && !parent.new_only),
             limited: arguments.limit.is_some(),
+            published: true,
         };
         let none = Asked::default();
         let asked = match &resource.incremental {
@@ -248,22 +265,21 @@ impl Reading<'_> {
         entry: &mut ResourceRecord,
         listing: Option<Reader>,
     ) -> Result<()> {
-        let (client, asked) = (&self.api.client.0, Asked::default());
-        let cursors = Cursors::new(self.resource, client, &asked, false, Before::default())
-            .map_err(|error| error.with("resource", &self.resource.name))?;
-        let extract = self.extract(None, listing, cursors.as_ref());
+        let client = &self.api.client.0;
+        let cursors = Cursors::by_itself(self.resource, client, &Asked::default())?;
+        let extract = self.extract(None, listing, cursors);
         let extracted = extract.run_for_children().await?;
         entry.status = Status::Read;
         entry.read(extracted);
         Ok(())
     }
 
-    fn extract<'s>(
-        &'s self,
+    fn extract(
+        &self,
         limit: Option<u64>,
         listing: Option<Reader>,
-        cursors: Option<&'s Cursors>,
-    ) -> Extract<'s> {
+        cursors: Option<Arc<Cursors>>,
+    ) -> Extract<'a> {
         Extract {
             client: &self.api.client.0,
             resource: self.resource,
@@ -272,6 +288,7 @@ impl Reading<'_> {
             limit,
             cursors,
             meter: Arc::clone(&self.meter),
+            lazy: self.lazy.clone(),
         }
     }
 }

@@ -33,6 +33,7 @@ mod refusal;
 mod related;
 mod route;
 mod sandbox;
+mod selector;
 mod server;
 mod settings;
 mod token;

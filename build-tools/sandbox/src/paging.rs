@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use connector_plan::{CursorSource, Paginator, Path, Root, Selector, Step, Stop, Target};
+use connector_plan::{CursorSource, Paginator, Path, Root, Step, Stop, Target};
 use serde_json::Value;
 
 use crate::{
@@ -78,7 +78,7 @@ impl Page {
 impl Pager {
     pub(crate) fn new(
         paginator: &Paginator,
-        selector: &Selector,
+        selector: &Path,
         taken: &[&str],
         options: &Options,
         key: u64,
@@ -269,9 +269,9 @@ impl Pager {
 }
 
 /// Where a page has the value that a cursor is made from.
-fn served(source: &CursorSource, selector: &Selector) -> Result<CursorSource, String> {
+fn served(source: &CursorSource, selector: &Path) -> Result<CursorSource, String> {
     let in_last_record = |path: &Path| {
-        let steps = &selector.steps;
+        let steps = selector;
         let array = steps.strip_suffix(&[Step::Wildcard]).unwrap_or(steps);
         let mut whole = array.to_vec();
         whole.push(Step::Index(-1));
@@ -309,11 +309,11 @@ fn is_named_link(source: &CursorSource) -> bool {
 }
 
 /// The field of the last record that the cursor is, when the path leads there.
-fn last_record_field(source: &CursorSource, selector: &Selector) -> Option<String> {
+fn last_record_field(source: &CursorSource, selector: &Path) -> Option<String> {
     let CursorSource::Body(path) = source else {
         return None;
     };
-    let steps: &Path = &selector.steps;
+    let steps: &Path = selector;
     let array = steps.strip_suffix(&[Step::Wildcard]).unwrap_or(steps);
     match path.strip_prefix(array)? {
         [Step::Index(-1), Step::Key(field)] => Some(field.clone()),

@@ -15,6 +15,7 @@ use crate::{
     random::{combine, hash_text},
     received::{Received, values_of},
     refusal::Refusal,
+    selector,
     settings::{Samples, text_of},
 };
 
@@ -78,7 +79,8 @@ impl Routes {
             resources: Vec::new(),
         };
         for (table, resource) in plan.resources.iter().enumerate() {
-            let steps = &resource.endpoint.data_selector.steps;
+            let steps = &selector::steps(&resource.endpoint.data_selector)
+                .map_err(|error| format!("resource `{}`: {error}", resource.name))?;
             let same = built.routes.iter().position(|route| {
                 same_request(&route.endpoint, &resource.endpoint)
                     && route.incremental == resource.incremental
@@ -130,7 +132,7 @@ impl Route {
         let taken: Vec<&str> = endpoint.params.iter().map(|p| p.name.as_str()).collect();
         let pager = Pager::new(
             &endpoint.paginator,
-            &endpoint.data_selector,
+            &selector::steps(&endpoint.data_selector)?,
             &taken,
             options,
             combine(options.seed, hash_text(&resource.name)),

@@ -75,7 +75,7 @@ pub(crate) fn notes(record: &RunRecord, selected: &[Resource], api: &Api, consol
         }
         if resource.rows_filtered > 0 {
             console.note(&format!(
-                "note: {}: {} records were dropped by the filter of the spec",
+                "note: {}: {} records were dropped by the filters of the spec",
                 resource.name,
                 count(resource.rows_filtered)
             ));
@@ -84,6 +84,13 @@ pub(crate) fn notes(record: &RunRecord, selected: &[Resource], api: &Api, consol
             for note in cursor_notes(cursor) {
                 console.note(&format!("note: {}: {note}", resource.name));
             }
+        }
+        if let Some(first) = &resource.first_selector_miss {
+            console.note(&format!(
+                "note: {}: {} values on the way of `data_selector` lead to no records, the first because {first}",
+                resource.name,
+                count(resource.selector_misses)
+            ));
         }
         if let Some(reason) = &resource.skipped_because {
             console.note(&format!(

@@ -18,7 +18,7 @@ impl Extract<'_> {
         largest: &AtomicU64,
         batches: mpsc::Sender<RecordBatch>,
     ) -> Result<Extracted> {
-        let Some(cursors) = self.cursors else {
+        let Some(cursors) = &self.cursors else {
             return self.pages(partition, None, limit, largest, batches).await;
         };
         let mut reading = cursors.begin(partition);

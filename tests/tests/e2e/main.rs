@@ -9,9 +9,14 @@ mod datasets;
 mod expressions;
 mod faults;
 mod incremental;
+mod jsonpath;
+mod library;
+mod live;
 mod relations;
 mod rotation;
 mod scaffold;
+mod seeds;
+mod selecting;
 mod tokens;
 
 use connector_plan::Plan;

@@ -74,6 +74,7 @@ impl Table {
         resource: &Resource,
         options: &Options,
         choices: &[(String, Vec<String>)],
+        sharing: &[&Resource],
     ) -> Result<Self, String> {
         let shape = RecordShape::new(
             resource,
@@ -81,6 +82,7 @@ impl Table {
             options.nulls,
             options.undeclared_every,
             choices,
+            sharing,
         )?;
         let table = Self {
             keep: if options.prerender { usize::MAX } else { KEEP },
