@@ -21,6 +21,7 @@ mod cursor;
 mod data;
 mod document;
 mod fault;
+mod format;
 mod login;
 mod options;
 mod page;

@@ -85,6 +85,13 @@ pub(crate) fn notes(record: &RunRecord, selected: &[Resource], api: &Api, consol
                 console.note(&format!("note: {}: {note}", resource.name));
             }
         }
+        if resource.ignored_responses > 0 {
+            console.note(&format!(
+                "note: {}: {} answers were ignored, as the spec says; their partitions end there",
+                resource.name,
+                count(resource.ignored_responses)
+            ));
+        }
         if let Some(first) = &resource.first_selector_miss {
             console.note(&format!(
                 "note: {}: {} values on the way of `data_selector` lead to no records, the first because {first}",

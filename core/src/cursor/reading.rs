@@ -33,6 +33,8 @@ pub(crate) struct CursorReading<'a> {
     /// The cursor of the record before, where an order is declared.
     last: Option<CursorValue>,
     counts: Counts,
+    /// Whether an answer was ignored, so that something may be missing.
+    interrupted: bool,
 }
 
 /// What has come of a reading.
@@ -80,6 +82,7 @@ impl<'a> CursorReading<'a> {
             top: Vec::new(),
             last: None,
             counts: Counts::default(),
+            interrupted: false,
         }
     }
 
@@ -98,6 +101,11 @@ impl<'a> CursorReading<'a> {
     /// Whether every page must be looked at before the next is asked for.
     pub(crate) fn is_ordered(&self) -> bool {
         self.cursors.plan.row_order.is_some()
+    }
+
+    /// Notes that an answer was ignored: behind it there may be more.
+    pub(crate) fn interrupt(&mut self) {
+        self.interrupted = true;
     }
 
     /// What of a batch belongs to the window and is new.
@@ -154,7 +162,15 @@ impl<'a> CursorReading<'a> {
     /// Notes that every window has been read to its end.
     pub(crate) fn finish(self) -> Result<()> {
         let Self { cursors, .. } = self;
-        let saved = match (self.before, self.highest.clone()) {
+        if self.interrupted && cursors.remembers && self.highest.is_some() {
+            return Err(Error::new(
+                ErrorKind::Source,
+                "an answer was ignored, so that the cursor stays; the next run would append the same records again",
+            )
+            .hint("declare `write_disposition: merge` with a `primary_key`, or do not ignore such answers"));
+        }
+        let highest = self.highest.clone().filter(|_| !self.interrupted);
+        let saved = match (self.before, highest) {
             (before, None) => before,
             (None, Some(value)) => Some(Saved {
                 value,

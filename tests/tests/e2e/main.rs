@@ -13,6 +13,7 @@ mod jsonpath;
 mod library;
 mod live;
 mod relations;
+mod responses;
 mod rotation;
 mod scaffold;
 mod seeds;
