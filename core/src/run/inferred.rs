@@ -50,7 +50,7 @@ impl Reading<'_> {
             })
         };
         let limit = self.context.arguments.limit;
-        let extracted = self.extract(limit, listing).run(sender).await;
+        let extracted = self.extract(limit, listing, None).run(sender).await;
         let joined = joining.await.map_err(|error| {
             Error::new(ErrorKind::Internal, "the records cannot be put aside").caused_by(error)
         })?;
