@@ -146,7 +146,9 @@ impl Lowering<'_, '_> {
             self.report(
                 Diagnostic::error(code::MISSING_KEY, "`incremental` needs `schema`")
                     .label(written.spec.blame, "nothing tells the type of its cursor")
-                    .help("`cargo connector infer SPEC` prints one while there is no `incremental`"),
+                    .help(
+                        "`cargo connector infer SPEC` prints one while there is no `incremental`",
+                    ),
             );
         }
         let incremental = cursor
