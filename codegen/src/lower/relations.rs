@@ -28,6 +28,10 @@ pub(super) struct Scope {
     partitions: Vec<Map<String, Value>>,
     include: Vec<Text>,
     skip_failures: bool,
+    /// The names of the start and the end of the cursor's range, where there is a cursor.
+    pub(super) interval: Option<[String; 2]>,
+    /// Where expressions name the start, and where they name the end.
+    pub(super) interval_uses: [Vec<Span>; 2],
     unbound: Vec<Unbound>,
     /// What to point at when the resource as a whole is wrong.
     blame: Span,
@@ -41,6 +45,7 @@ struct Bound {
     path: Vec<Step>,
     name: String,
     name_span: Span,
+    new_only: bool,
     used: bool,
 }
 
@@ -57,6 +62,16 @@ struct Listed {
 struct Unbound {
     name: String,
     span: Span,
+}
+
+impl Scope {
+    /// Whether a name is that of the start of the cursor's range (0) or of its end (1).
+    fn interval_name(&self, name: &str) -> Option<usize> {
+        self.interval
+            .as_ref()?
+            .iter()
+            .position(|known| known == name)
+    }
 }
 
 impl Lowering<'_, '_> {
@@ -141,6 +156,7 @@ impl Lowering<'_, '_> {
             path,
             name,
             name_span,
+            new_only: parent.new_only.get() == Some(&true),
             used: false,
         });
     }
@@ -278,6 +294,7 @@ impl Lowering<'_, '_> {
             }
         };
         let name = name.unwrap_or_default();
+        let interval = self.scope.interval_name(&name);
         let bound = self
             .scope
             .parents
@@ -292,6 +309,11 @@ impl Lowering<'_, '_> {
             (Some(bound), _) => bound.used = true,
             (None, Some(listed)) => listed.used = true,
             (None, None) if name.is_empty() => {}
+            (None, None) if interval.is_some() => {
+                let end = interval.unwrap_or_default();
+                self.scope.interval_uses[end].push(span);
+                return super::incremental::interval(end, found.default);
+            }
             (None, None) => self.scope.unbound.push(Unbound {
                 name: name.clone(),
                 span,
@@ -351,6 +373,7 @@ impl Lowering<'_, '_> {
             path,
             name: name.clone(),
             name_span: span,
+            new_only: false,
             used: false,
         });
         Some(name)
@@ -534,12 +557,14 @@ impl Lowering<'_, '_> {
         for at in &graph[position] {
             let parent = &resources[*at];
             let mut bindings = Vec::new();
+            let mut new_only = false;
             for bound in scope
                 .parents
                 .iter()
                 .filter(|bound| bound.resource.value == parent.name)
             {
                 self.check_field(bound, parent);
+                new_only |= bound.new_only;
                 bindings.push(Binding {
                     name: bound.name.clone(),
                     field: bound.path.clone(),
@@ -549,7 +574,15 @@ impl Lowering<'_, '_> {
                 resource: parent.name.clone(),
                 bindings,
                 include: Vec::new(),
+                new_only,
             });
+            if let Some(bound) = scope
+                .parents
+                .iter()
+                .find(|bound| bound.resource.value == parent.name)
+            {
+                self.check_incremental_parent(parent, new_only, bound.resource.span);
+            }
         }
         self.check_related(resources, position, scope, graph);
         let mut fields: Vec<Field> = Vec::new();
@@ -589,7 +622,7 @@ impl Lowering<'_, '_> {
         }
         let mut known: Vec<&str> = Vec::new();
         let mut found = false;
-        for parent in parents {
+        for parent in parents.iter_mut() {
             let Some(resource) = resources.iter().find(|other| other.name == parent.resource)
             else {
                 continue;
@@ -629,6 +662,39 @@ impl Lowering<'_, '_> {
                 column,
             });
         }
+        let unknown = |parent: &&mut Parent| {
+            let mut others = resources.iter();
+            !found && others.any(|other| other.inferred && other.name == parent.resource)
+        };
+        let without_schema: Vec<&mut Parent> = parents.iter_mut().filter(unknown).collect();
+        if !without_schema.is_empty() {
+            let child = &resources[position];
+            for parent in without_schema {
+                if child.inferred {
+                    parent.include.push(Include {
+                        field: text.value.clone(),
+                        column: format!("_{}_{}", parent.resource, text.value),
+                    });
+                    continue;
+                }
+                self.report(
+                    Diagnostic::error(
+                        code::UNKNOWN_FIELD,
+                        format!(
+                            "nothing tells the type of {}: {} has no schema",
+                            quote(&text.value),
+                            quote(&parent.resource)
+                        ),
+                    )
+                    .label(text.span, "the type of this column is not known")
+                    .help(format!(
+                        "give {} a `schema` with this field",
+                        quote(&parent.resource)
+                    )),
+                );
+            }
+            return;
+        }
         if !found && !known.is_empty() {
             let near = nearest(&text.value, known.iter().copied());
             self.report(
@@ -649,8 +715,9 @@ impl Lowering<'_, '_> {
     /// Checks that a value is a field of its parent that a request can carry.
     fn check_field(&mut self, bound: &Bound, parent: &Resource) {
         let mut fields = &parent.fields;
-        // Without fields something else is wrong, and has been reported.
-        if fields.is_empty() || bound.path.is_empty() {
+        // Without fields something else is wrong, and has been reported; without a schema it is seen
+        // when records are read.
+        if fields.is_empty() || parent.inferred || bound.path.is_empty() {
             return;
         }
         let mut found: Option<&FieldType> = None;

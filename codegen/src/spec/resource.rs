@@ -6,7 +6,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use super::read::{FromNode, OneOrMany, Reporter};
 use super::relations::{OnParentErrorSpec, ParentSpec, PartitionsSpec};
-use super::{EndpointSpec, Given, Key, Over, SchemaSpec, Text};
+use super::{EndpointSpec, Given, IncrementalSpec, Key, Over, SchemaSpec, Text};
 use crate::yaml::{Name, Node, Value};
 
 mapping! {
@@ -28,7 +28,11 @@ mapping! {
     write_disposition: WriteDispositionSpec = "write_disposition", default "append";
     /// Which records are kept: an expression such as `{{ record['type'] == 'file' }}`.
     record_filter: Text = "record_filter";
-    /// The fields of a record.
+    /// The cursor that lets a run read only what is new.
+    incremental: IncrementalSpec = "incremental" | "incremental_sync";
+    /// The fields of a record. Without it the columns are inferred from all records of a run and
+    /// kept with the dataset: wider types where values differ, JSON text where no type holds them
+    /// all; `cargo connector infer SPEC` prints what to write here.
     schema: SchemaSpec = "schema";
     /// The resource, or the resources, whose records give values for the requests: one reading per
     /// distinct value.
@@ -42,7 +46,6 @@ mapping! {
     /// the value is skipped and counted.
     on_parent_error: OnParentErrorSpec = "on_parent_error", default "fail";
     later {
-        "incremental" => "remove it: every run reads the resource in full",
         "processing_steps" => "remove it: records are kept as they come",
         "response_actions" => "move it to the endpoint",
         "error_handler" => "move it to the endpoint",

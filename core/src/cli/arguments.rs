@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::{PossibleValuesParser, ValueParser};
+use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser, ValueParser};
+use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use connector_plan::sandbox::{Fault, SandboxOptions};
 use connector_plan::{Plan, Setting};
@@ -19,6 +20,9 @@ pub(crate) struct Arguments {
     pub out: Option<PathBuf>,
     pub full_refresh: bool,
     pub limit: Option<u64>,
+    /// Where incremental resources begin and end, in this run.
+    pub since: Option<String>,
+    pub until: Option<String>,
     pub config: Option<PathBuf>,
     pub dry_run: bool,
     pub progress: Progress,
@@ -50,11 +54,20 @@ pub(crate) enum Action {
     },
     Try {
         rows: u64,
-        json: bool,
+        form: Form,
     },
     State,
     Sandbox(SandboxOptions),
     Completions(clap_complete::Shell),
+}
+
+/// What `try` prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    Text,
+    Json,
+    /// The inferred fields, as a `schema` of the spec.
+    Schema,
 }
 
 /// How progress is shown.
@@ -94,6 +107,20 @@ pub(crate) fn command(connector: &Connector, plan: &Plan) -> Command {
                 .value_parser(value_parser!(u64).range(1..))
                 .conflicts_with("full-refresh")
                 .help("Stop each resource after so many records"),
+        )
+        .arg(
+            Arg::new("since")
+                .long("since")
+                .value_name("START")
+                .value_parser(NonEmptyStringValueParser::new())
+                .help("Read incremental resources from here, in place of where the last run ended"),
+        )
+        .arg(
+            Arg::new("until")
+                .long("until")
+                .value_name("END")
+                .value_parser(NonEmptyStringValueParser::new())
+                .help("Read incremental resources up to here; the next run goes on from there"),
         )
         .arg(
             Arg::new("dry-run")
@@ -204,8 +231,21 @@ pub(crate) fn command(connector: &Connector, plan: &Plan) -> Command {
                      Only the pages are read that are needed; nothing is written.",
                 )
                 .arg(resources())
-                .arg(rows("5"))
-                .arg(json_flag()),
+                .arg(
+                    rows("5")
+                        .help("How many records of each resource [default with --schema: 1000]"),
+                )
+                .arg(json_flag())
+                .arg(
+                    Arg::new("schema")
+                        .long("schema")
+                        .action(ArgAction::SetTrue)
+                        .conflicts_with("json")
+                        .help(
+                            "Print the fields of resources without a schema, inferred from these \
+                             records and from the dataset, if any, to be pasted into the spec",
+                        ),
+                ),
         )
         .subcommand(Command::new("state").about("Print what earlier runs left behind, as JSON"))
         .subcommand(sandbox_command())
@@ -393,6 +433,8 @@ impl Arguments {
             out: at.get_one::<PathBuf>("out").cloned(),
             full_refresh: flag("full-refresh"),
             limit: matches.get_one::<u64>("limit").copied(),
+            since: matches.get_one::<String>("since").cloned(),
+            until: matches.get_one::<String>("until").cloned(),
             config: at.get_one::<PathBuf>("config").cloned(),
             dry_run: flag("dry-run"),
             progress,
@@ -422,10 +464,23 @@ fn action(name: &str, sub: &ArgMatches) -> Action {
             rows: sub.get_one::<u64>("rows").copied().unwrap_or(10),
             json: sub.get_flag("json"),
         },
-        "try" => Action::Try {
-            rows: sub.get_one::<u64>("rows").copied().unwrap_or(5),
-            json: sub.get_flag("json"),
-        },
+        "try" => {
+            let form = match (sub.get_flag("schema"), sub.get_flag("json")) {
+                (true, _) => Form::Schema,
+                (_, true) => Form::Json,
+                _ => Form::Text,
+            };
+            let given = sub.value_source("rows") == Some(ValueSource::CommandLine);
+            let rows = sub.get_one::<u64>("rows").copied().unwrap_or(5);
+            Action::Try {
+                rows: if form == Form::Schema && !given {
+                    1_000
+                } else {
+                    rows
+                },
+                form,
+            }
+        }
         "state" => Action::State,
         "sandbox" => {
             let defaults = SandboxOptions::default();
