@@ -93,7 +93,7 @@ impl Extract<'_> {
         largest: &AtomicU64,
         batches: mpsc::Sender<RecordBatch>,
     ) -> Result<Extracted> {
-        let mut paginator = paginator(&self.resource.endpoint.paginator, &self.client.settings)?;
+        let mut paginator = paginator(&self.resource.endpoint, &self.client.settings)?;
         let captures = paginator.captures();
         let options = DecoderOptions {
             selector: self.resource.endpoint.data_selector.clone(),
@@ -131,6 +131,7 @@ impl Extract<'_> {
                 last_record: &last_record,
                 headers: &response.headers,
                 url: &response.url,
+                body: &response.body,
             })?;
             if over {
                 extracted.stopped = turn.is_some();

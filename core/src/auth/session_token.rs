@@ -71,6 +71,7 @@ impl SessionTokenSource {
                 auth: Arc::new(Fixed(Arc::new(Credentials::default()))),
                 retry: context.retry.clone(),
                 home,
+                environment: context.environment.clone(),
             },
             redactor: context.redactor.clone(),
         })
