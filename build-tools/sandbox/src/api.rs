@@ -339,7 +339,8 @@ impl Api {
             ));
         }
         let (route, slot) = self.route(request)?;
-        let received = Received::new(request)?;
+        let mut received = Received::new(request)?;
+        received.path = route.values(&request.path).unwrap_or_default();
         let table = route.content[0].0;
         let window = self.window(table, slot);
         let page = route.pager.read(&received, &self.tables[table], &window)?;
@@ -412,7 +413,8 @@ impl Api {
             let checked = self.checks[route.auth]
                 .check(request, &tokens, self.now())
                 .and_then(|()| {
-                    let received = Received::new(request)?;
+                    let mut received = Received::new(request)?;
+                    received.path = route.values(&request.path).unwrap_or_default();
                     route.check(&received)?;
                     self.slot(route, &received)
                 });

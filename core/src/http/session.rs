@@ -109,7 +109,9 @@ impl Session {
                     [] => String::new(),
                     settings => format!(" ({})", settings.join(", ")),
                 };
-                error.hint(format!("check the credentials{settings} and what they may read"))
+                error.hint(format!(
+                    "check the credentials{settings} and what they may read"
+                ))
             }
             StatusCode::NOT_FOUND => {
                 error.hint("check the setting `base_url` and the resource's `path` in the spec")
