@@ -104,10 +104,12 @@ impl Api {
             .resources
             .iter()
             .map(|resource| {
+                let sharing = sharing(plan, &resource.endpoint);
                 Table::new(
                     &without_included(resource),
                     &options,
-                    &choices(plan, &resource.endpoint),
+                    &choices(&sharing),
+                    &sharing,
                 )
                 .map_err(|error| format!("resource `{}`: {error}", resource.name))
             })
@@ -565,14 +567,22 @@ impl Handler for Front {
     }
 }
 
-/// What the filters of all resources that send the same requests choose by.
-fn choices(plan: &Plan, endpoint: &Endpoint) -> Vec<(String, Vec<String>)> {
-    let mut all: Vec<(String, Vec<String>)> = Vec::new();
-    let sharing = plan.resources.iter().filter(|other| {
+/// The resources that are made from the records of the same requests.
+fn sharing<'p>(plan: &'p Plan, endpoint: &Endpoint) -> Vec<&'p Resource> {
+    let same = |other: &&Resource| {
         same_request(&other.endpoint, endpoint)
             && other.endpoint.data_selector.steps == endpoint.data_selector.steps
-    });
-    for filter in sharing.filter_map(|resource| resource.record_filter.as_ref()) {
+    };
+    plan.resources.iter().filter(same).collect()
+}
+
+/// What the filters of resources choose by.
+fn choices(sharing: &[&Resource]) -> Vec<(String, Vec<String>)> {
+    let mut all: Vec<(String, Vec<String>)> = Vec::new();
+    for filter in sharing
+        .iter()
+        .filter_map(|resource| resource.record_filter.as_ref())
+    {
         for (field, texts) in condition::choices(filter) {
             match all.iter_mut().find(|(name, _)| *name == field) {
                 Some((_, known)) => {

@@ -11,6 +11,7 @@ mod faults;
 mod relations;
 mod rotation;
 mod scaffold;
+mod seeds;
 mod tokens;
 
 use connector_plan::Plan;

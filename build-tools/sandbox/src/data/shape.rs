@@ -7,6 +7,7 @@ use super::{
     text::{self, TextKind},
     time::{self, Format, Instant},
 };
+use crate::condition;
 use crate::random::{combine, hash_text, mix};
 
 /// Which record of a resource, in which state.
@@ -24,6 +25,7 @@ pub(crate) struct RecordShape {
     fields: Vec<FieldShape>,
     undeclared_every: u64,
     capacity: u64,
+    kinds: Option<Kinds>,
 }
 
 struct FieldShape {
@@ -31,7 +33,17 @@ struct FieldShape {
     key: Vec<u8>,
     salt: u64,
     nullable: bool,
+    /// The kinds of records that do not have it; see [`Kinds`].
+    absent: Vec<usize>,
     content: Content,
+}
+
+/// What tells the kinds of records of a listing apart that several resources are made from.
+struct Kinds {
+    /// The salt of the field that tells.
+    salt: u64,
+    /// How many texts it has.
+    count: usize,
 }
 
 enum Content {
@@ -101,14 +113,26 @@ impl RecordShape {
         nulls: bool,
         undeclared_every: u64,
         choices: &[(String, Vec<String>)],
+        sharing: &[&Resource],
     ) -> Result<Self, String> {
-        let declared;
-        let fields = if resource.fields.is_empty() {
-            declared = fields_of_nothing(resource);
-            &declared
+        let mut declared = if resource.fields.is_empty() {
+            fields_of_nothing(resource)
         } else {
-            &resource.fields
+            resource.fields.clone()
         };
+        // The other resources of the same listing find their fields in it too.
+        for other in sharing {
+            let included = |field: &&Field| {
+                let mut columns = other.relations.included();
+                columns.any(|include| include.column == field.name)
+            };
+            for field in other.fields.iter().filter(|field| !included(field)) {
+                if declared.iter().all(|known| known.name != field.name) {
+                    declared.push(field.clone());
+                }
+            }
+        }
+        let fields = &declared;
         let entity = entity(&resource.name);
         let mut shapes = Vec::with_capacity(fields.len());
         for field in fields {
@@ -141,17 +165,20 @@ impl RecordShape {
                         key,
                         salt: hash_text(name),
                         nullable: false,
+                        absent: Vec::new(),
                         content: Content::Value(value),
                     });
                 }
             }
         }
+        let kinds = Kinds::new(&mut shapes, fields, choices, sharing);
         let capacity = divide_keys(&mut shapes);
         Ok(Self {
             seed: combine(seed, hash_text(&resource.name)),
             fields: shapes,
             undeclared_every,
             capacity,
+            kinds,
         })
     }
 
@@ -165,7 +192,8 @@ impl RecordShape {
         let random = combine(self.seed ^ row.index, row.tick);
         out.push(b'{');
         let start = out.len();
-        push_fields(out, &self.fields, random, row);
+        let kind = self.kinds.as_ref().map(|kinds| kinds.of(random));
+        push_fields(out, &self.fields, random, row, kind);
         if self.undeclared_every > 0 && row.index.is_multiple_of(self.undeclared_every) {
             if out.len() > start {
                 out.push(b',');
@@ -178,9 +206,59 @@ impl RecordShape {
     }
 }
 
-fn push_fields(out: &mut Vec<u8>, fields: &[FieldShape], random: u64, row: Generated) {
+impl Kinds {
+    /// Works out which fields the records of each kind have: those of the resources whose filters
+    /// keep it, and all of them when none does.
+    fn new(
+        shapes: &mut [FieldShape],
+        fields: &[Field],
+        choices: &[(String, Vec<String>)],
+        sharing: &[&Resource],
+    ) -> Option<Self> {
+        let ([(name, texts)], [_, _, ..]) = (choices, sharing) else {
+            return None;
+        };
+        for (kind, text) in texts.iter().enumerate() {
+            let record = serde_json::json!({ name.as_str(): text });
+            let keeps = |resource: &&&Resource| {
+                let filter = resource.record_filter.as_ref();
+                filter.is_none_or(|filter| condition::keeps(filter, &record))
+            };
+            let kept: Vec<_> = sharing.iter().filter(keeps).collect();
+            for (shape, field) in shapes.iter_mut().zip(fields) {
+                let has = |resource: &&&&Resource| {
+                    let mut names = resource.fields.iter().map(|field| &field.name);
+                    names.any(|known| *known == field.name)
+                };
+                let needed = field.name == *name || !matches!(shape.content, Content::Value(_));
+                if !needed && !kept.is_empty() && !kept.iter().any(|one| has(&one)) {
+                    shape.absent.push(kind);
+                }
+            }
+        }
+        Some(Self {
+            salt: hash_text(name),
+            count: texts.len() + 1,
+        })
+    }
+
+    fn of(&self, random: u64) -> usize {
+        Value::chosen(mix(random ^ self.salt), self.count)
+    }
+}
+
+fn push_fields(
+    out: &mut Vec<u8>,
+    fields: &[FieldShape],
+    random: u64,
+    row: Generated,
+    kind: Option<usize>,
+) {
     let mut first = true;
     for field in fields {
+        if kind.is_some_and(|kind| field.absent.contains(&kind)) {
+            continue;
+        }
         let random = mix(random ^ field.salt);
         let fate = if field.nullable {
             (random >> 44) % 40
@@ -257,6 +335,7 @@ impl FieldShape {
             key,
             salt: hash_text(&field.name),
             nullable: nulls && field.nullable,
+            absent: Vec::new(),
             content: if beginning {
                 Content::Beginning(value)
             } else {
@@ -359,11 +438,16 @@ impl Value {
         )
     }
 
+    /// Which of so many texts a choice is.
+    fn chosen(random: u64, count: usize) -> usize {
+        (random >> 20) as usize % count
+    }
+
     fn push(&self, out: &mut Vec<u8>, random: u64, row: Generated) {
         match self {
             Self::Boolean => push_boolean(out, random & 1 == 1),
             Self::Choice(texts) => {
-                out.extend_from_slice(&texts[(random >> 20) as usize % texts.len()]);
+                out.extend_from_slice(&texts[Self::chosen(random, texts.len())]);
             }
             Self::Integer(kind) => kind.push(out, random),
             Self::Number(kind) => kind.push(out, random),
@@ -387,7 +471,7 @@ impl Value {
             Self::Json => push_any(out, random),
             Self::Object(fields) => {
                 out.push(b'{');
-                push_fields(out, fields, random, row);
+                push_fields(out, fields, random, row, None);
                 out.push(b'}');
             }
             Self::List(item) => {

@@ -72,6 +72,7 @@ impl Table {
         resource: &Resource,
         options: &Options,
         choices: &[(String, Vec<String>)],
+        sharing: &[&Resource],
     ) -> Result<Self, String> {
         let shape = RecordShape::new(
             resource,
@@ -79,6 +80,7 @@ impl Table {
             options.nulls,
             options.undeclared_every,
             choices,
+            sharing,
         )?;
         let table = Self {
             keep: if options.prerender { usize::MAX } else { KEEP },
