@@ -172,9 +172,11 @@ impl Lowering<'_, '_> {
             after_empty_page: spec.stop_after_empty_page.get().copied().unwrap_or(true),
             on_short_page: spec.stop_on_short_page.get().copied().unwrap_or(false),
         });
-        let base = spec.base_page.get().map_or(0, |value| value.0);
-        let start = spec.page.get().map_or(base, |value| value.0);
-        if let Some(given) = spec.page.given().filter(|_| start < base) {
+        let base = spec.base_page.get().map(|value| value.0);
+        let start = spec.page.get().map(|value| value.0).or(base).unwrap_or(0);
+        if let (Some(base), Some(given)) = (base, spec.page.given())
+            && start < base
+        {
             self.invalid(
                 "paging begins before the first page",
                 given.span,
@@ -200,7 +202,7 @@ impl Lowering<'_, '_> {
         }
         Paginator::PageNumber(PageNumber {
             start,
-            base: (base < start).then_some(base),
+            base: base.filter(|base| *base < start),
             page,
             limit,
             limit_target,

@@ -63,7 +63,7 @@ mapping! {
     PageNumberSpec, "the page_number paginator";
     /// The number of the first page.
     base_page: Whole<0, EXACT> = "base_page" | "start_from_page", default 0;
-    /// The page to begin with, by default the first.
+    /// The page to begin with, by default `base_page`; alone it is the first page as well.
     page: Whole<0, EXACT> = "page";
     /// The query parameter of the page number, or the placeholder of the path.
     page_param: Text = "page_param", default "page";

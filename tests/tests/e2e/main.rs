@@ -12,6 +12,7 @@ mod relations;
 mod rotation;
 mod scaffold;
 mod seeds;
+mod table;
 mod tokens;
 
 use connector_plan::Plan;
