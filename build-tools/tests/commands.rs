@@ -5,6 +5,7 @@
 use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
+use std::process::ExitCode;
 
 use connector_build_tools::{Streams, run};
 use connector_codegen::{LowerOptions, Source, lower};
@@ -19,7 +20,7 @@ resources:
 ";
 
 struct Outcome {
-    code: u8,
+    code: ExitCode,
     out: String,
     err: String,
 }
@@ -55,7 +56,7 @@ fn text(path: &Path) -> &str {
 fn a_new_connector_has_a_spec_without_warnings() {
     let root = workspace();
     let outcome = cargo_connector(&["new", "my-api", "--root", text(root.path())]);
-    assert_eq!(outcome.code, 0, "{}", outcome.err);
+    assert_eq!(outcome.code, ExitCode::from(0), "{}", outcome.err);
     let folder = root.path().join("connectors/my-api");
     assert_eq!(outcome.out.trim(), text(&folder));
     assert!(
@@ -119,7 +120,7 @@ fn a_new_connector_can_start_with_a_spec() {
         text(root.path()),
     ];
     let outcome = cargo_connector(&arguments);
-    assert_eq!(outcome.code, 0, "{}", outcome.err);
+    assert_eq!(outcome.code, ExitCode::from(0), "{}", outcome.err);
     let folder = root.path().join("connectors/shop");
     assert_eq!(fs::read_to_string(folder.join("spec.yaml")).unwrap(), SPEC);
     let readme = fs::read_to_string(folder.join("README.md")).unwrap();
@@ -141,20 +142,23 @@ fn nothing_is_made_of_a_wrong_spec_or_over_another_connector() {
         text(root.path()),
     ];
     let outcome = cargo_connector(&arguments);
-    assert_eq!(outcome.code, 2);
+    assert_eq!(outcome.code, ExitCode::from(2));
     assert!(outcome.err.contains("`intger`"), "{}", outcome.err);
     assert!(!root.path().join("connectors/shop").exists());
 
     let folder = root.path().join("connectors/mine");
     fs::create_dir(&folder).unwrap();
     let outcome = cargo_connector(&["new", "mine", "--root", text(root.path())]);
-    assert_eq!((outcome.code, outcome.out.as_str()), (2, ""));
+    assert_eq!(
+        (outcome.code, outcome.out.as_str()),
+        (ExitCode::from(2), "")
+    );
     assert!(outcome.err.contains("exists already"), "{}", outcome.err);
     assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
 
     let nowhere = root.path().join("codegen");
     let outcome = cargo_connector(&["new", "mine", "--root", text(&nowhere)]);
-    assert_eq!(outcome.code, 2);
+    assert_eq!(outcome.code, ExitCode::from(2));
     assert!(
         outcome.err.contains("is not a workspace of connectors"),
         "{}",
@@ -179,11 +183,11 @@ fn check_finds_everything_in_every_spec() {
     let missing = root.path().join("missing.yaml");
 
     let outcome = cargo_connector(&["check", text(&right)]);
-    assert_eq!(outcome.code, 0, "{}", outcome.err);
+    assert_eq!(outcome.code, ExitCode::from(0), "{}", outcome.err);
     assert_eq!(outcome.out, format!("{}: 1 resource\n", text(&right)));
 
     let outcome = cargo_connector(&["check", text(&wrong), text(&right), text(&missing)]);
-    assert_eq!(outcome.code, 2);
+    assert_eq!(outcome.code, ExitCode::from(2));
     assert_eq!(outcome.out, format!("{}: 1 resource\n", text(&right)));
     for expected in [
         "`clinet`",
@@ -200,7 +204,7 @@ fn check_finds_everything_in_every_spec() {
     }
 
     let outcome = cargo_connector(&["check", "--format", "json", text(&wrong), text(&right)]);
-    assert_eq!(outcome.code, 2);
+    assert_eq!(outcome.code, ExitCode::from(2));
     let reports: serde_json::Value = serde_json::from_str(&outcome.out).unwrap();
     assert_eq!(reports[0]["valid"], false);
     let lines: Vec<_> = reports[0]["diagnostics"]
@@ -225,7 +229,12 @@ fn expand_prints_what_the_build_script_writes() {
     fs::write(folder.join("spec.yaml"), SPEC).unwrap();
     let by_name = cargo_connector(&["expand", "shop", "--root", text(root.path())]);
     let by_path = cargo_connector(&["expand", text(&folder.join("spec.yaml"))]);
-    assert_eq!((by_name.code, by_path.code), (0, 0), "{}", by_name.err);
+    assert_eq!(
+        (by_name.code, by_path.code),
+        (ExitCode::SUCCESS, ExitCode::SUCCESS),
+        "{}",
+        by_name.err
+    );
     assert_eq!(by_name.out, by_path.out);
     assert!(
         by_name
@@ -252,7 +261,7 @@ fn expand_prints_what_the_build_script_writes() {
     );
 
     let outcome = cargo_connector(&["expand", "shp", "--root", text(root.path())]);
-    assert_eq!(outcome.code, 2);
+    assert_eq!(outcome.code, ExitCode::from(2));
     assert_eq!(
         outcome.err,
         "error: there is no connector `shp`\nhint: there is `shop`\n"
@@ -264,14 +273,14 @@ fn a_stale_schema_is_told() {
     let root = workspace();
     let root = text(root.path());
     let missing = cargo_connector(&["schema", "--check", "--root", root]);
-    assert_eq!(missing.code, 1);
+    assert_eq!(missing.code, ExitCode::from(1));
     assert_eq!(
         cargo_connector(&["schema", "--write", "--root", root]).code,
-        0
+        ExitCode::SUCCESS
     );
     assert_eq!(
         cargo_connector(&["schema", "--check", "--root", root]).code,
-        0
+        ExitCode::SUCCESS
     );
     let path = Path::new(root).join("codegen/spec.schema.json");
     assert_eq!(
@@ -280,7 +289,7 @@ fn a_stale_schema_is_told() {
     );
     fs::write(&path, "{}\n").unwrap();
     let stale = cargo_connector(&["schema", "--check", "--root", root]);
-    assert_eq!(stale.code, 1);
+    assert_eq!(stale.code, ExitCode::from(1));
     assert!(
         stale.err.contains("hint: bring it up to date with"),
         "{}",

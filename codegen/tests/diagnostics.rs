@@ -468,7 +468,7 @@ fn paginators() {
     check(
         "paginator_paths",
         &endpoint(
-            "paginator: {type: offset, limit: 1, total_path: \"a..b\", has_more_path: \"a.*.b\"}\ndata_selector: \"$.a[?(@.b > 1)]\"",
+            "paginator: {type: offset, limit: 1, total_path: \"a..b\", has_more_path: \"a.*.b\"}\ndata_selector: \"$.a[?(@.b > )]\"",
         ),
     );
     check(

@@ -15,6 +15,7 @@ pub(crate) mod progress;
 mod sandbox;
 pub(crate) mod summary;
 mod table;
+mod trial;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -64,6 +65,7 @@ pub fn main_with(
         start_sandbox,
         arguments,
         console: console.clone(),
+        trace: None,
     };
     match dispatch(&mut context, command) {
         Ok(code) => code,
@@ -80,6 +82,7 @@ fn dispatch(context: &mut Context<'_>, command: clap::Command) -> Result<ExitCod
             rows,
             json,
         } => block_on(preview::run(context, &resource, rows, json)),
+        Action::Try { rows, json } => block_on(trial::run(context, rows, json)),
         // An interrupt is how serving ends.
         Action::Sandbox(options) => match block_on(sandbox::serve(context, &options)) {
             Err(error)

@@ -47,6 +47,8 @@ pub struct ClientOptions {
     /// Authentication of the program's own, in place of the client's in the spec. Resources that
     /// have authentication of their own keep it.
     pub auth: Option<Arc<dyn crate::Auth>>,
+    /// Where what is sent and what comes back is noted.
+    pub trace: Option<crate::Trace>,
 }
 
 impl Client {
@@ -97,6 +99,7 @@ impl Client {
                 max_body: MAX_BODY,
                 ca_file: options.ca_file.clone(),
                 loopback: is_loopback(site.base()),
+                trace: options.trace.clone(),
             },
             redactor.clone(),
         )?);

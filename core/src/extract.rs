@@ -3,6 +3,7 @@
 mod build;
 mod fan_out;
 mod listing;
+mod supply;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -11,11 +12,13 @@ use ::http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use arrow::array::RecordBatch;
 use connector_decode::{Decoder, DecoderOptions, ErrorKind, Page, RecordSchema, Report};
 use connector_plan::Resource;
+use futures_util::future;
 use tokio::sync::mpsc;
 
 use self::build::RequestBuilder;
 pub(crate) use self::fan_out::read_alone;
 pub(crate) use self::listing::{Listing, Reader};
+pub(crate) use self::supply::{Lazy, Supply};
 use crate::client::Inner;
 use crate::http::{Request, Response};
 use crate::paging::{LoopGuard, PageFacts, paginator};
@@ -39,6 +42,8 @@ pub(crate) struct Extract<'a> {
     /// Stop after this many records.
     pub limit: Option<u64>,
     pub meter: Arc<Meter>,
+    /// What of its parents is read only as far as it needs.
+    pub lazy: Lazy<'a>,
 }
 
 /// What a reading came to.
@@ -81,7 +86,8 @@ impl Extract<'_> {
                 }
             }
         };
-        let (extracted, ()) = tokio::join!(read, hand_over);
+        // In this order: what has been read is handed over before anybody looks.
+        let (extracted, ()) = future::join(read, hand_over).await;
         extracted.map_err(|error| error.with("resource", &self.resource.name))
     }
 
@@ -110,6 +116,7 @@ impl Extract<'_> {
         let mut turn = Some(paginator.first());
         while let Some(current) = turn {
             guard.turn(&current)?;
+            self.lazy.page().await;
             let request = builder.request(&current)?;
             let Fetched {
                 records,
@@ -119,6 +126,8 @@ impl Extract<'_> {
                 response,
             } = self.page(&request, &mut decoder).await?;
             self.meter.page(records, response.body.len());
+            let session = self.client.session(&self.resource.name);
+            session.transport.note_records(&response, records);
             guard.page(records, fingerprint(&response.body))?;
             let largest = largest.fetch_max(records, Relaxed).max(records);
             extracted.rows += records - filtered;
@@ -138,7 +147,8 @@ impl Extract<'_> {
                 turn = None;
             }
             let full = decoder.rows() >= BATCH_ROWS || decoder.bytes() >= BATCH_BYTES;
-            if (full || turn.is_none()) && decoder.rows() > 0 {
+            let due = full || self.lazy.by_page();
+            if (due || turn.is_none()) && decoder.rows() > 0 {
                 let batch = decoder
                     .take_batch()
                     .map_err(|error| self.decode_error(error))?;

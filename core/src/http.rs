@@ -3,7 +3,10 @@
 mod retry;
 mod roots;
 mod session;
+mod trace;
 mod transport;
+
+pub use trace::{Exchange, Trace};
 
 pub(crate) use retry::RetryPolicy;
 pub(crate) use session::{Request, Session, pause};

@@ -38,6 +38,7 @@ pub use auth::{Auth, AuthRequest, Grant, LockedToken, TokenFile, TokenOrigin, To
 pub use client::{Client, ClientOptions};
 pub use connector::Connector;
 pub use error::{Error, ErrorKind, Result};
+pub use http::{Exchange, Trace};
 pub use meter::{Meter, Reading};
 pub use record::{Cell, Date, Decimal, FromCell, Json, Record, Row, Timestamp};
 pub use request::Request;

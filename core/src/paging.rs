@@ -97,7 +97,7 @@ fn page_view<'a>(
 pub(crate) fn paginator(endpoint: &Endpoint, settings: &Settings) -> Result<Box<dyn Paginator>> {
     let plan = &endpoint.paginator;
     let inner: Box<dyn Paginator> = match plan {
-        PaginatorPlan::Auto => Box::new(auto::AutoPaginator::new(&endpoint.data_selector.steps)),
+        PaginatorPlan::Auto => Box::new(auto::AutoPaginator::new(&endpoint.data_selector)),
         plan => unconditional(plan, settings)?,
     };
     let (stop, page_size) = match plan {

@@ -164,6 +164,23 @@ impl<'p> Family<'p> {
     /// # Errors
     /// When a parent failed, or a record of one has no value.
     pub(crate) fn partitions(&self, child: &Resource) -> Result<Partitions> {
+        self.combine(child, std::mem::take)
+    }
+
+    /// What a resource is read for, as far as its parents have been read since the last call.
+    ///
+    /// # Errors
+    /// As [`Self::partitions`].
+    pub(crate) fn partitions_so_far(&self, child: &Resource) -> Result<Partitions> {
+        self.combine(child, |taken| Taken {
+            partitions: std::mem::take(&mut taken.partitions),
+            skipped: std::mem::take(&mut taken.skipped),
+            error: taken.error.take(),
+            ..Taken::default()
+        })
+    }
+
+    fn combine(&self, child: &Resource, take: impl Fn(&mut Taken) -> Taken) -> Result<Partitions> {
         let mut all = Partitions {
             list: vec![Partition::whole()],
             skipped: 0,
@@ -177,7 +194,7 @@ impl<'p> Family<'p> {
                     format!("its parent `{parent}` could not be read: {message}"),
                 ));
             }
-            let taken = std::mem::take(&mut *lock(&tap.taken));
+            let taken = take(&mut lock(&tap.taken));
             if let Some(error) = taken.error {
                 if !child.relations.skip_failures {
                     return Err(error);

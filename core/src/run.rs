@@ -20,7 +20,7 @@ pub(crate) use self::record::{ResourceRecord, RunRecord, Status};
 use crate::cli::context::{Api, Context};
 use crate::cli::progress::Progress;
 use crate::cli::summary;
-use crate::extract::{Extract, Extracted, Listing, Reader};
+use crate::extract::{Extract, Extracted, Lazy, Listing, Reader, Supply};
 use crate::partition::Family;
 use crate::{Error, ErrorKind, Meter, Result, convert};
 
@@ -48,7 +48,13 @@ pub(crate) async fn command(context: &Context<'_>) -> Result<ExitCode> {
     let mut first_error: Option<ErrorKind> = None;
     let names = selected.iter().map(|resource| resource.name.as_str());
     let family = Family::new(&context.plan, names);
-    for group in groups(&family) {
+    // With a limit, what only children need is read as far as they need it.
+    let is_lazy = |resource: &Resource| {
+        context.arguments.limit.is_some()
+            && !selected.iter().any(|known| known.name == resource.name)
+    };
+    let supply = Supply::new(&api.client.0, &family, is_lazy, Arc::default);
+    for group in groups(&family, is_lazy) {
         let readings =
             Listing::readers(group.len())
                 .into_iter()
@@ -59,6 +65,7 @@ pub(crate) async fn command(context: &Context<'_>) -> Result<ExitCode> {
                         api: &api,
                         store: &store,
                         family: &family,
+                        lazy: supply.of(resource),
                         resource,
                         wanted: selected.iter().any(|known| known.name == resource.name),
                         meter: Arc::new(Meter::default()),
@@ -78,6 +85,11 @@ pub(crate) async fn command(context: &Context<'_>) -> Result<ExitCode> {
         if first_error == Some(ErrorKind::Authentication) {
             break;
         }
+    }
+    for supplied in supply.finish() {
+        let mut entry = ResourceRecord::new(supplied.resource);
+        entry.supplied(&supplied.meter.read(), supplied.outcome);
+        record.resources.push(entry);
     }
     let read: Vec<String> = record
         .resources
@@ -117,6 +129,7 @@ struct Reading<'a> {
     api: &'a Api,
     store: &'a Store,
     family: &'a Family<'a>,
+    lazy: Lazy<'a>,
     resource: &'a Resource,
     /// Whether its dataset is published, or only its children need it.
     wanted: bool,
@@ -124,9 +137,12 @@ struct Reading<'a> {
 }
 
 /// Resources that are made from the same listing stand together: its pages are fetched once.
-fn groups<'p>(family: &Family<'p>) -> Vec<Vec<&'p Resource>> {
+fn groups<'p>(family: &Family<'p>, is_lazy: impl Fn(&Resource) -> bool) -> Vec<Vec<&'p Resource>> {
     let mut groups: Vec<Vec<&Resource>> = Vec::new();
     for resource in family.order().iter().copied() {
+        if is_lazy(resource) {
+            continue;
+        }
         let same = groups.iter_mut().find(|group| {
             group.iter().all(|other| {
                 other.relations.is_empty()
@@ -142,7 +158,7 @@ fn groups<'p>(family: &Family<'p>) -> Vec<Vec<&'p Resource>> {
     groups
 }
 
-impl Reading<'_> {
+impl<'a> Reading<'a> {
     async fn run(
         self,
         progress: &Progress,
@@ -215,7 +231,7 @@ impl Reading<'_> {
         Ok(())
     }
 
-    fn extract(&self, limit: Option<u64>, listing: Option<Reader>) -> Extract<'_> {
+    fn extract(&self, limit: Option<u64>, listing: Option<Reader>) -> Extract<'a> {
         Extract {
             client: &self.api.client.0,
             resource: self.resource,
@@ -223,6 +239,7 @@ impl Reading<'_> {
             listing,
             limit,
             meter: Arc::clone(&self.meter),
+            lazy: self.lazy.clone(),
         }
     }
 }

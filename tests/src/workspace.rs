@@ -46,7 +46,18 @@ impl Workspace {
     /// A run of a connector here, with an empty environment.
     #[must_use]
     pub fn connector(&self, name: &str) -> Run {
-        let mut command = Command::new(binary(&format!("connector-{name}")));
+        self.command(&format!("connector-{name}"), name)
+    }
+
+    /// A run of `cargo connector` here, with a spec whose connector has this name, and an empty
+    /// environment.
+    #[must_use]
+    pub fn cargo_connector(&self, name: &str) -> Run {
+        self.command("cargo-connector", name)
+    }
+
+    fn command(&self, program: &str, name: &str) -> Run {
+        let mut command = Command::new(binary(program));
         command
             .current_dir(self.0.path())
             .env_clear()

@@ -34,6 +34,7 @@ use crate::{
     related::Related,
     route::{Route, Routes, same_request},
     sandbox::Counters,
+    selector,
     server::{Handler, Reply},
     settings::Samples,
     token::{self, TokenEndpoint, TokenPolicy, TokenStore},
@@ -221,6 +222,14 @@ impl Api {
             return Vec::new();
         };
         let mut records = table.records(range);
+        if let Some(condition) =
+            selector::condition(&self.plan.resources[number].endpoint.data_selector)
+        {
+            records.retain(|record| {
+                serde_json::from_slice(record)
+                    .is_ok_and(|record| selector::meets(&condition, &record))
+            });
+        }
         if let Some(filter) = &self.plan.resources[number].record_filter {
             records.retain(|record| {
                 serde_json::from_slice(record)
@@ -234,7 +243,7 @@ impl Api {
     fn kept_count(&self, resource: &str) -> usize {
         let reachable = self.reachable(resource).into_iter();
         match self.number(resource) {
-            Some(number) if self.plan.resources[number].record_filter.is_some() => reachable
+            Some(number) if chooses(&self.plan.resources[number]) => reachable
                 .map(|range| self.kept(resource, range).len())
                 .sum(),
             _ => reachable.map(|range| range.len()).sum(),
@@ -506,6 +515,12 @@ impl Api {
     }
 }
 
+/// Whether a client drops some of a resource's records.
+fn chooses(resource: &Resource) -> bool {
+    resource.record_filter.is_some()
+        || selector::condition(&resource.endpoint.data_selector).is_some()
+}
+
 /// A resource as its API sees it: what its children get from it stays out of their records.
 fn without_included(resource: &Resource) -> Resource {
     let mut resource = resource.clone();
@@ -571,7 +586,8 @@ impl Handler for Front {
 fn sharing<'p>(plan: &'p Plan, endpoint: &Endpoint) -> Vec<&'p Resource> {
     let same = |other: &&Resource| {
         same_request(&other.endpoint, endpoint)
-            && other.endpoint.data_selector.steps == endpoint.data_selector.steps
+            && selector::steps(&other.endpoint.data_selector)
+                == selector::steps(&endpoint.data_selector)
     };
     plan.resources.iter().filter(same).collect()
 }
@@ -579,11 +595,10 @@ fn sharing<'p>(plan: &'p Plan, endpoint: &Endpoint) -> Vec<&'p Resource> {
 /// What the filters of resources choose by.
 fn choices(sharing: &[&Resource]) -> Vec<(String, Vec<String>)> {
     let mut all: Vec<(String, Vec<String>)> = Vec::new();
-    for filter in sharing
-        .iter()
-        .filter_map(|resource| resource.record_filter.as_ref())
-    {
-        for (field, texts) in condition::choices(filter) {
+    for resource in sharing {
+        let filter = resource.record_filter.as_ref().map(condition::choices);
+        let selected = selector::choices(&resource.endpoint.data_selector);
+        for (field, texts) in filter.into_iter().flatten().chain(selected) {
             match all.iter_mut().find(|(name, _)| *name == field) {
                 Some((_, known)) => {
                     known.extend(texts);

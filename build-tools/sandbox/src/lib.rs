@@ -32,6 +32,7 @@ mod refusal;
 mod related;
 mod route;
 mod sandbox;
+mod selector;
 mod server;
 mod settings;
 mod token;

@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use connector_plan::{
-    Body, CursorSource, Endpoint, NamedTemplate, Paginator, Path, Root, Selector, Step, Stop,
-    Target, Template,
+    Body, CursorSource, Endpoint, NamedTemplate, Paginator, Path, Root, Step, Stop, Target,
+    Template,
 };
 use serde_json::Value;
 
@@ -84,8 +84,12 @@ impl Page {
 }
 
 impl Pager {
-    pub(crate) fn new(endpoint: &Endpoint, options: &Options, key: u64) -> Result<Self, String> {
-        let selector = &endpoint.data_selector;
+    pub(crate) fn new(
+        endpoint: &Endpoint,
+        selector: &Path,
+        options: &Options,
+        key: u64,
+    ) -> Result<Self, String> {
         let taken: Vec<&str> = endpoint.params.iter().map(|p| p.name.as_str()).collect();
         let taken = taken.as_slice();
         let paginator = &endpoint.paginator;
@@ -321,9 +325,9 @@ fn first_cursor(endpoint: &Endpoint) -> Option<Value> {
 }
 
 /// Where a page has the value that a cursor is made from.
-fn served(source: &CursorSource, selector: &Selector) -> Result<CursorSource, String> {
+fn served(source: &CursorSource, selector: &Path) -> Result<CursorSource, String> {
     let in_last_record = |path: &Path| {
-        let steps = &selector.steps;
+        let steps = selector;
         let array = steps.strip_suffix(&[Step::Wildcard]).unwrap_or(steps);
         let mut whole = array.to_vec();
         whole.push(Step::Index(-1));
@@ -361,11 +365,11 @@ fn is_named_link(source: &CursorSource) -> bool {
 }
 
 /// The field of the last record that the cursor is, when the path leads there.
-fn last_record_field(source: &CursorSource, selector: &Selector) -> Option<String> {
+fn last_record_field(source: &CursorSource, selector: &Path) -> Option<String> {
     let CursorSource::Body(path) = source else {
         return None;
     };
-    let steps: &Path = &selector.steps;
+    let steps: &Path = selector;
     let array = steps.strip_suffix(&[Step::Wildcard]).unwrap_or(steps);
     match path.strip_prefix(array)? {
         [Step::Index(-1), Step::Key(field)] => Some(field.clone()),

@@ -12,6 +12,7 @@ use crate::{
     random::{combine, hash_text},
     received::{Received, values_of},
     refusal::Refusal,
+    selector,
     settings::{Samples, text_of},
 };
 
@@ -74,7 +75,8 @@ impl Routes {
             resources: Vec::new(),
         };
         for (table, resource) in plan.resources.iter().enumerate() {
-            let steps = &resource.endpoint.data_selector.steps;
+            let steps = &selector::steps(&resource.endpoint.data_selector)
+                .map_err(|error| format!("resource `{}`: {error}", resource.name))?;
             let same = built
                 .routes
                 .iter()
@@ -125,6 +127,7 @@ impl Route {
         let endpoint = &resource.endpoint;
         let pager = Pager::new(
             endpoint,
+            &selector::steps(&endpoint.data_selector)?,
             options,
             combine(options.seed, hash_text(&resource.name)),
         )?;

@@ -39,7 +39,7 @@ impl Lowering<'_, '_> {
             Some(text) => self.selector(text),
             None => Selector {
                 text: "$".to_owned(),
-                steps: Vec::new(),
+                ..Selector::default()
             },
         };
         let headers: Vec<NamedTemplate> = self.headers(endpoint.headers.get());

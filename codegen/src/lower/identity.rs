@@ -42,6 +42,11 @@ pub(super) fn of_resource(
         key_types,
         write_disposition,
     ]);
+    if let Some(list) = canonical.as_array_mut()
+        && !endpoint.data_selector.query.is_empty()
+    {
+        list.push(json!({ "query": endpoint.data_selector.query }));
+    }
     // Resources without a filter keep the hash that they had before there were filters.
     if let (Some(filter), Some(list)) = (record_filter, canonical.as_array_mut()) {
         list.push(json!(filter));

@@ -1,8 +1,8 @@
-//! Paths into JSON documents: dotted, or the part of JSONPath (RFC 9535) that is a path.
+//! Paths to one value of a JSON document: dotted, or the part of JSONPath (RFC 9535) that is a path.
 
 use std::ops::Range;
 
-use connector_plan::{Path, Selector, Step};
+use connector_plan::{Path, Step};
 
 use super::Lowering;
 use crate::diagnostic::{Diagnostic, code};
@@ -12,26 +12,26 @@ use crate::yaml;
 
 /// Why a text is not a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Problem {
-    range: Range<usize>,
-    message: &'static str,
-    /// Whether JSONPath has it.
-    later: bool,
+pub(super) struct Problem {
+    pub range: Range<usize>,
+    pub message: &'static str,
+    /// Whether JSONPath has it, for more than one value.
+    pub is_query: bool,
 }
 
 /// Reads a path: `a.b`, `a.*.b`, `$.a[0]['b.c']`.
-fn parse(text: &str) -> Result<Path, Problem> {
+pub(super) fn parse(text: &str) -> Result<Path, Problem> {
     let mut steps = Path::new();
     let mut at = 0;
     let wrong = |range, message| Problem {
         range,
         message,
-        later: false,
+        is_query: false,
     };
-    let later = |range, message| Problem {
+    let query = |range, message| Problem {
         range,
         message,
-        later: true,
+        is_query: true,
     };
     if text.is_empty() {
         return Err(wrong(0..0, "an empty path"));
@@ -43,17 +43,17 @@ fn parse(text: &str) -> Result<Path, Problem> {
     while at < text.len() {
         let rest = &text[at..];
         if rest.starts_with('[') {
-            let (step, length) = bracket(rest).map_err(|(message, is_later)| Problem {
+            let (step, length) = bracket(rest).map_err(|(message, is_query)| Problem {
                 range: at..text.len(),
                 message,
-                later: is_later,
+                is_query,
             })?;
             steps.push(step);
             at += length;
             continue;
         }
         if rest.starts_with("..") {
-            return Err(later(at..at + 2, "a descent through all levels (`..`)"));
+            return Err(query(at..at + 2, "a descent through all levels (`..`)"));
         }
         if rest.starts_with('.') {
             at += 1;
@@ -103,31 +103,19 @@ fn parse(text: &str) -> Result<Path, Problem> {
 fn bracket(rest: &str) -> Result<(Step, usize), (&'static str, bool)> {
     let inner = rest[1..].trim_start();
     let before = rest.len() - inner.len();
-    if let Some(quote) = inner.chars().next().filter(|c| matches!(c, '\'' | '"')) {
-        let mut name = String::new();
-        let mut characters = inner.char_indices().skip(1);
-        while let Some((at, character)) = characters.next() {
-            if character == '\\' {
-                match characters.next() {
-                    Some((_, next)) if matches!(next, '\\' | '\'' | '"' | '/') => name.push(next),
-                    _ => return Err(("an escape that is not understood", true)),
-                }
-            } else if character == quote {
-                let tail = inner[at + 1..].trim_start();
-                if tail.starts_with(']') {
-                    return Ok((Step::Key(name), rest.len() - tail.len() + 1));
-                }
-                let list = tail.starts_with(',');
-                return Err(if list {
-                    ("a list of keys", true)
-                } else {
-                    ("a bracket that does not close", false)
-                });
-            } else {
-                name.push(character);
-            }
-        }
-        return Err(("a quote that does not close", false));
+    if inner.starts_with(['\'', '"']) {
+        let Some((name, quoted)) = unquote(inner) else {
+            return Err((
+                "a quote that does not close, or an escape that JSON has not",
+                false,
+            ));
+        };
+        let tail = inner[quoted..].trim_start();
+        return match tail.chars().next() {
+            Some(']') => Ok((Step::Key(name), rest.len() - tail.len() + 1)),
+            Some(',') => Err(("a list of keys", true)),
+            _ => Err(("a bracket that does not close", false)),
+        };
     }
     let Some(end) = inner.find(']') else {
         return Err(("a bracket that does not close", false));
@@ -148,15 +136,30 @@ fn bracket(rest: &str) -> Result<(Step, usize), (&'static str, bool)> {
     })
 }
 
-impl Lowering<'_, '_> {
-    /// Where the records are.
-    pub(super) fn selector(&mut self, text: &Text) -> Selector {
-        Selector {
-            text: text.value.clone(),
-            steps: self.steps(text),
+/// The text in the quotes that a text begins with, and the bytes up to its end.
+pub(super) fn unquote(text: &str) -> Option<(String, usize)> {
+    let quote = text.chars().next().filter(|c| matches!(c, '\'' | '"'))?;
+    // As a string of JSON, in which only the other quote is spelled differently.
+    let mut json = String::from("\"");
+    let mut characters = text.char_indices().skip(1);
+    while let Some((at, character)) = characters.next() {
+        match character {
+            '\\' => match characters.next()?.1 {
+                '\'' => json.push('\''),
+                escaped => json.extend(['\\', escaped]),
+            },
+            end if end == quote => {
+                json.push('"');
+                return Some((serde_json::from_str(&json).ok()?, at + 1));
+            }
+            '"' => json.push_str("\\\""),
+            other => json.push(other),
         }
     }
+    None
+}
 
+impl Lowering<'_, '_> {
     /// A path to at most one value.
     pub(super) fn single_path(&mut self, text: &Text) -> Path {
         let steps = self.steps(text);
@@ -207,10 +210,14 @@ impl Lowering<'_, '_> {
             problem.range.start,
             problem.range.end,
         );
-        let diagnostic = if problem.later {
+        let diagnostic = if problem.is_query {
             Diagnostic::error(
-                code::NOT_SUPPORTED,
-                format!("{} is not supported yet", problem.message),
+                code::INVALID_VALUE,
+                format!(
+                    "{} is not a path to one value: it has {}",
+                    quote(&text.value),
+                    problem.message
+                ),
             )
         } else {
             Diagnostic::error(
@@ -221,7 +228,7 @@ impl Lowering<'_, '_> {
         self.report(
             diagnostic
                 .label(span, "")
-                .help("a path is `a.b`, `a.*.b`, `a[0]` or `$['a.b']`"),
+                .help("a path is `a.b`, `a[0]` or `$['a.b']`"),
         );
         Path::new()
     }
@@ -274,7 +281,11 @@ mod tests {
         check("a[1,2]", "a list of indexes@[1,2]");
         check("a['b','c']", "a list of keys@['b','c']");
         check("a[0", "a bracket that does not close@[0");
-        check("a['b", "a quote that does not close@['b");
+        check(
+            "a['b",
+            "a quote that does not close, or an escape that JSON has not@['b",
+        );
+        check("a['\\u00e4\\'\"']", "/a/ä'\"");
         check(
             "a[b]",
             "a bracket with neither an index nor a quoted key@[b]",

@@ -28,7 +28,10 @@ mapping! {
     /// The fields of a form body.
     data: Named<Scalar> = "data";
     /// Where the records are in a page: a dotted path such as `data.items`, in which `*` goes
-    /// through lists and mappings alike, or JSONPath. Without one the page itself is the records.
+    /// through lists and mappings alike, or any JSONPath (RFC 9535) such as
+    /// `$.items[?@.kind == 'file']` or `$..items[*]`. Every list that it leads to is one of records.
+    /// A page that lacks what it names is an error; where only some values on the way of a `*` lack
+    /// it, they are counted and the first one is told. Without one the page itself is the records.
     data_selector: Text = "data_selector", default "$";
     /// Which records are kept, as in the resource: `{{ record['type'] == 'file' }}`.
     record_filter: Text = "record_filter";

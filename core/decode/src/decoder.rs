@@ -7,10 +7,11 @@ use serde_json::Value;
 use crate::column::ObjectColumn;
 use crate::error::{Error, ErrorKind};
 use crate::filter::RecordFilter;
+use crate::query::Query;
 use crate::rescue::{Report, Rescue};
 use crate::schema::RecordSchema;
 use crate::tokens::{Tokens, excerpt};
-use crate::walk::{MAX_CAPTURES, Records, Walk};
+use crate::walk::{Lost, MAX_CAPTURES, Records, Sink, Walk};
 
 /// What to take from a page, and how much of it.
 #[derive(Clone, Debug)]
@@ -35,7 +36,7 @@ impl Default for DecoderOptions {
         Self {
             selector: Selector {
                 text: "$".to_owned(),
-                steps: Vec::new(),
+                ..Selector::default()
             },
             captures: Vec::new(),
             last_record_captures: Vec::new(),
@@ -50,7 +51,8 @@ impl Default for DecoderOptions {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Page {
-    /// The records received, those included that the filter dropped.
+    /// The records received, those included that the filter dropped, and that a query of the
+    /// selector did not choose.
     pub records: u64,
     /// The records that the filter dropped.
     pub filtered: u64,
@@ -60,6 +62,9 @@ pub struct Page {
     pub captures: Vec<Option<Value>>,
     /// The values of [`DecoderOptions::last_record_captures`]: nothing without a record.
     pub last_record_captures: Vec<Option<Value>>,
+    /// The values on the way of the selector that have nothing of what it asks for next, although
+    /// others have; [`Decoder::report`] tells where the first one is.
+    pub selector_misses: u64,
     /// The values that went to `_rescued`; [`Decoder::report`] tells of which fields.
     pub rescued: u64,
     /// The members that were dropped because their key came again in the same object.
@@ -71,8 +76,17 @@ pub struct Page {
 pub struct Decoder {
     schema: RecordSchema,
     options: DecoderOptions,
+    query: Option<Query>,
     columns: ObjectColumn,
     rescue: Rescue,
+    misses: Misses,
+}
+
+/// Where the selector led nowhere although it led somewhere else in the same page.
+#[derive(Debug, Default)]
+struct Misses {
+    count: u64,
+    first: Option<String>,
 }
 
 impl Decoder {
@@ -107,11 +121,14 @@ impl Decoder {
             }
         }
         let columns = ObjectColumn::new(schema.fields(), options.max_depth)?;
+        let query = Query::new(&options.selector, options.max_depth)?;
         Ok(Self {
             schema,
             options,
+            query,
             columns,
             rescue: Rescue::new(),
+            misses: Misses::default(),
         })
     }
 
@@ -135,7 +152,15 @@ impl Decoder {
         let rows = self.columns.len();
         let mark = self.rescue.mark();
         match self.decode(page) {
-            Ok((captures, last_record_captures, filtered)) => {
+            Ok(Decoded {
+                captures,
+                last_record_captures,
+                filtered,
+                misses,
+                first_miss,
+            }) => {
+                self.misses.count += misses;
+                self.misses.first = self.misses.first.take().or(first_miss);
                 let kept = (self.columns.len() - rows) as u64;
                 let counts = self.rescue.end_page(page.len(), Ok(kept));
                 Ok(Page {
@@ -143,6 +168,7 @@ impl Decoder {
                     filtered,
                     captures,
                     last_record_captures,
+                    selector_misses: misses,
                     rescued: counts.rescued,
                     duplicate_keys: counts.duplicate_keys,
                 })
@@ -155,7 +181,7 @@ impl Decoder {
         }
     }
 
-    fn decode(&mut self, page: &[u8]) -> Result<(Values, Values, u64), Error> {
+    fn decode(&mut self, page: &[u8]) -> Result<Decoded, Error> {
         // No column can get more bytes from a page than the page has, so no offset overflows.
         if i32::try_from(self.bytes().saturating_add(page.len())).is_err() {
             return Err(Error::new(
@@ -168,66 +194,42 @@ impl Decoder {
             )
             .with_hint("batches are taken before they reach 2 GiB; ask for smaller pages"));
         }
-        check_encoding(page)?;
-        let max_depth = self.options.max_depth;
-        let mut tokens = Tokens::new(page, max_depth);
-        if page.starts_with(b"\xEF\xBB\xBF") {
-            tokens.at = 3;
-        }
-        tokens.skip_whitespace();
-        if tokens.peek() == b'<' {
-            return Err(Error::new(
-                ErrorKind::Malformed,
-                format!(
-                    "the page looks like HTML or XML, not JSON: `{}`",
-                    excerpt(page.get(tokens.at..).unwrap_or_default())
-                ),
-            )
-            .at(tokens.at)
-            .with_hint("a login or error page is the usual reason: check the URL and the access"));
-        }
-        let records = Records {
-            selector: &self.options.selector,
-            before: self.columns.len(),
+        let sink = Sink::Columns {
             columns: &mut self.columns,
             rescue: &mut self.rescue,
-            filter: self.options.filter.as_ref(),
-            max_capture: self.options.max_capture,
-            filtered: 0,
-            last: None,
-            matched: false,
-            lost: None,
         };
-        let max_capture = self.options.max_capture;
-        let captures = &self.options.captures;
-        let walk = Walk::new(&mut tokens, Some(records), captures, max_capture);
-        let (captures, records) = walk.run()?;
-        tokens.skip_whitespace();
-        if tokens.at < page.len() {
-            return Err(tokens.malformed("the end of the document"));
-        }
-        let filtered = records.as_ref().map_or(0, |records| records.filtered);
-        let (last, unmatched) = match records {
-            Some(Records {
-                last,
-                matched: true,
-                ..
-            }) => (last, None),
-            Some(Records { lost, .. }) => (None, lost),
-            None => (None, None),
+        let options = &self.options;
+        let records = Records::new(&options.selector, self.query.as_ref(), sink)
+            .with_filter(options.filter.as_ref(), options.max_capture);
+        let (mut tokens, captures, records) = walk(page, options, records)?;
+        let Records {
+            last,
+            matched,
+            lost,
+            misses,
+            filtered,
+            ..
+        } = records;
+        let first_miss = match lost {
+            Some(Lost { error, .. }) if !matched => return Err(error),
+            lost => lost.map(|lost| lost.place),
         };
-        if let Some(error) = unmatched {
-            return Err(error);
-        }
-        let last_paths = &self.options.last_record_captures;
-        let mut last_captures = vec![None; last_paths.len()];
+        let last_paths = &options.last_record_captures;
+        let mut last_record_captures = vec![None; last_paths.len()];
         if let Some(start) = last
             && !last_paths.is_empty()
         {
             tokens.at = start;
-            (last_captures, _) = Walk::new(&mut tokens, None, last_paths, max_capture).run()?;
+            let walk = Walk::new(&mut tokens, None, last_paths, options.max_capture);
+            (last_record_captures, _) = walk.run()?;
         }
-        Ok((captures, last_captures, filtered))
+        Ok(Decoded {
+            captures,
+            last_record_captures,
+            filtered,
+            misses,
+            first_miss,
+        })
     }
 
     /// The records in the columns.
@@ -260,11 +262,81 @@ impl Decoder {
     /// What the decoder has seen in all pages that did not fail.
     #[must_use]
     pub fn report(&self) -> Report {
-        self.rescue.report()
+        let mut report = self.rescue.report();
+        report.selector_misses = self.misses.count;
+        report.first_selector_miss.clone_from(&self.misses.first);
+        report
     }
 }
 
 type Values = Vec<Option<Value>>;
+
+/// What a page gave beside what is in the columns.
+struct Decoded {
+    captures: Values,
+    last_record_captures: Values,
+    filtered: u64,
+    misses: u64,
+    first_miss: Option<String>,
+}
+
+/// The values in a page that a selector leads to, as they stand there, in its order.
+///
+/// Unlike a [`Decoder`] it does not look into them: an array is one value. Nothing at all is no
+/// error here.
+///
+/// # Errors
+///
+/// When the page is no JSON document in UTF-8, is nested more than 128 levels deep, or the selector
+/// has a query that is no JSONPath.
+pub fn select<'p>(page: &'p [u8], selector: &Selector) -> Result<Vec<&'p [u8]>, Error> {
+    let options = DecoderOptions::default();
+    let query = Query::new(selector, options.max_depth)?;
+    let records = Records::new(selector, query.as_ref(), Sink::Values(Vec::new()));
+    let (_, _, records) = walk(page, &options, records)?;
+    let spans = match records.sink {
+        Sink::Values(spans) => spans,
+        Sink::Columns { .. } => Vec::new(),
+    };
+    let values = spans.into_iter().filter_map(|span| page.get(span));
+    Ok(values.collect())
+}
+
+/// Walks through a page; also gives its captures and the tokens behind it.
+fn walk<'p, 'w>(
+    page: &'p [u8],
+    options: &'w DecoderOptions,
+    records: Records<'w>,
+) -> Result<(Tokens<'p>, Values, Records<'w>), Error> {
+    check_encoding(page)?;
+    let mut tokens = Tokens::new(page, options.max_depth);
+    if page.starts_with(b"\xEF\xBB\xBF") {
+        tokens.at = 3;
+    }
+    tokens.skip_whitespace();
+    if tokens.peek() == b'<' {
+        return Err(Error::new(
+            ErrorKind::Malformed,
+            format!(
+                "the page looks like HTML or XML, not JSON: `{}`",
+                excerpt(page.get(tokens.at..).unwrap_or_default())
+            ),
+        )
+        .at(tokens.at)
+        .with_hint("a login or error page is the usual reason: check the URL and the access"));
+    }
+    let captures = &options.captures;
+    let walk = Walk::new(&mut tokens, Some(records), captures, options.max_capture);
+    let (captures, records) = walk.run()?;
+    tokens.skip_whitespace();
+    if tokens.at < page.len() {
+        return Err(tokens.malformed("the end of the document"));
+    }
+    match records {
+        Some(records) => Ok((tokens, captures, records)),
+        None => Err(Error::new(ErrorKind::Internal, "the records are lost")),
+    }
+}
 
 fn check_encoding(page: &[u8]) -> Result<(), Error> {
     let Err(source) = simdutf8::compat::from_utf8(page) else {

@@ -75,6 +75,7 @@ mod tests {
             selector: Selector {
                 text: "rows".to_owned(),
                 steps: path(&["rows"]),
+                ..Selector::default()
             },
             captures: vec![path(&["next"])],
             last_record_captures: vec![path(&["id"])],

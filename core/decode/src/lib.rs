@@ -16,7 +16,11 @@
 //!     description: String::new(),
 //! }]);
 //! let options = DecoderOptions {
-//!     selector: Selector { text: "files".to_owned(), steps: vec![Step::Key("files".to_owned())] },
+//!     selector: Selector {
+//!         text: "files".to_owned(),
+//!         steps: vec![Step::Key("files".to_owned())],
+//!         ..Selector::default()
+//!     },
 //!     captures: vec![vec![Step::Key("next".to_owned())]],
 //!     ..DecoderOptions::default()
 //! };
@@ -48,13 +52,14 @@ mod filter;
 mod members;
 mod number;
 mod place;
+mod query;
 mod rescue;
 mod schema;
 mod timestamp;
 mod tokens;
 mod walk;
 
-pub use decoder::{Decoder, DecoderOptions, Page};
+pub use decoder::{Decoder, DecoderOptions, Page, select};
 pub use error::{Error, ErrorKind};
 pub use filter::RecordFilter;
 pub use rescue::{Report, RescuedField};

@@ -24,6 +24,11 @@ pub struct Report {
     pub rescued_other: u64,
     /// The members that were dropped because their key came again in the same object.
     pub duplicate_keys: u64,
+    /// The values on the way of the selector that have nothing of what it asks for next, although
+    /// others in the same page have.
+    pub selector_misses: u64,
+    /// What the first of them is and does not have.
+    pub first_selector_miss: Option<String>,
 }
 
 /// A field of which values went to `_rescued`.
@@ -142,6 +147,11 @@ impl Rescue {
                 }
             }
         }
+    }
+
+    /// What comes next of a page of a length may stand in front of what has been read of it.
+    pub(crate) fn rewind(&mut self, length: usize) {
+        self.base += length as u64 + 1;
     }
 
     /// A key of the envelope came again.

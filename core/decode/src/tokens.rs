@@ -212,6 +212,23 @@ impl<'p> Tokens<'p> {
         self.read_escaped(out)
     }
 
+    /// Takes a string and gives its text, with U+FFFD for half of a surrogate pair.
+    pub(crate) fn text(&mut self) -> Result<String, Error> {
+        let start = self.at;
+        let (raw, escaped) = self.raw_string()?;
+        if !escaped {
+            return Ok(String::from_utf8_lossy(raw).into_owned());
+        }
+        let end = std::mem::replace(&mut self.at, start);
+        let mut text = Vec::new();
+        if !self.read_string(&mut text)? {
+            // No other spelling is the same text.
+            text = [&b"\xEF\xBF\xBD"[..], raw].concat();
+        }
+        self.at = end;
+        Ok(String::from_utf8_lossy(&text).into_owned())
+    }
+
     /// The rest of a string that is not plain.
     #[cold]
     #[inline(never)]

@@ -1,5 +1,7 @@
 //! The way through a page's envelope: to the records, and to the side values.
 
+use std::ops::Range;
+
 use serde_json::Value;
 
 use connector_plan::{Path, Selector, Step};
@@ -8,6 +10,7 @@ use crate::column::ObjectColumn;
 use crate::error::{Error, ErrorKind};
 use crate::filter::RecordFilter;
 use crate::place::Place;
+use crate::query::Query;
 use crate::rescue::{Rescue, RescueMark};
 use crate::tokens::{Tokens, excerpt};
 
@@ -28,8 +31,9 @@ pub(crate) struct Walk<'t, 'w, 'p> {
 #[derive(Debug)]
 pub(crate) struct Records<'w> {
     pub(crate) selector: &'w Selector,
-    pub(crate) columns: &'w mut ObjectColumn,
-    pub(crate) rescue: &'w mut Rescue,
+    /// What the selector has beside steps.
+    pub(crate) query: Option<&'w Query>,
+    pub(crate) sink: Sink<'w>,
     pub(crate) filter: Option<&'w RecordFilter>,
     /// The bytes that a captured value may have.
     pub(crate) max_capture: usize,
@@ -42,7 +46,30 @@ pub(crate) struct Records<'w> {
     /// Whether the selector has led to a value.
     pub(crate) matched: bool,
     /// Where it led nowhere first.
-    pub(crate) lost: Option<Error>,
+    pub(crate) lost: Option<Lost>,
+    /// How often it led nowhere.
+    pub(crate) misses: u64,
+}
+
+/// What becomes of the values that the selector leads to.
+#[derive(Debug)]
+pub(crate) enum Sink<'w> {
+    /// They are records, and go into columns.
+    Columns {
+        columns: &'w mut ObjectColumn,
+        rescue: &'w mut Rescue,
+    },
+    /// Where they stand is noted, whatever they are.
+    Values(Vec<Range<usize>>),
+}
+
+/// Where the selector led nowhere.
+#[derive(Debug)]
+pub(crate) struct Lost {
+    /// The place, and what it does not have.
+    pub(crate) place: String,
+    /// The error, when nothing else has been found.
+    pub(crate) error: Error,
 }
 
 /// What had been read at some point of a page.
@@ -50,7 +77,7 @@ pub(crate) struct Records<'w> {
 struct Mark {
     rows: usize,
     filtered: u64,
-    rescue: RescueMark,
+    rescue: Option<RescueMark>,
 }
 
 /// A set of captures, by their index.
@@ -111,8 +138,13 @@ impl<'t, 'w, 'p> Walk<'t, 'w, 'p> {
         if let Some(records) = self.records.as_mut().filter(|_| selector)
             && depth == records.selector.steps.len()
         {
-            records.matched = true;
-            records.read(self.tokens, place)?;
+            match records.query {
+                Some(query) => records.search(query, self.tokens, place)?,
+                None => {
+                    records.matched = true;
+                    records.read(self.tokens, place)?;
+                }
+            }
             if captures == Captures::NONE {
                 return Ok(());
             }
@@ -217,10 +249,11 @@ impl<'t, 'w, 'p> Walk<'t, 'w, 'p> {
             0
         };
         self.tokens.open()?;
+        let mut index = 0;
+        let mut reached = false;
         if self.tokens.peek() == b']' {
             self.tokens.close();
         } else {
-            let mut index = 0;
             loop {
                 let is_next = |step: &Step| match step {
                     Step::Index(wanted @ ..0) => {
@@ -231,6 +264,7 @@ impl<'t, 'w, 'p> Walk<'t, 'w, 'p> {
                     Step::Key(_) => false,
                 };
                 let chosen = step.is_some_and(is_next);
+                reached |= chosen;
                 let inner = captures.filter(|index| is_next(&self.captures[index][depth]));
                 self.value(depth + 1, chosen, inner, &place.index(index))?;
                 index += 1;
@@ -239,7 +273,12 @@ impl<'t, 'w, 'p> Walk<'t, 'w, 'p> {
                 }
             }
         }
-        if matches!(step, Some(Step::Key(_))) {
+        let lost = match step {
+            Some(Step::Key(_)) => true,
+            Some(Step::Index(_)) => !reached && index > 0,
+            Some(Step::Wildcard) | None => false,
+        };
+        if lost {
             self.lose(depth, start, place);
         }
         Ok(())
@@ -308,41 +347,110 @@ impl<'t, 'w, 'p> Walk<'t, 'w, 'p> {
     /// Notes that the selector's next step leads nowhere from the value at `start`.
     #[cold]
     fn lose(&mut self, depth: usize, start: usize, place: &Place<'_>) {
-        let Some(records) = self
-            .records
-            .as_mut()
-            .filter(|records| records.lost.is_none())
-        else {
+        let Some(records) = &mut self.records else {
             return;
         };
-        let page = self.tokens.bytes();
-        let path = place.json_path(page);
-        let wanted = match records.selector.steps.get(depth) {
-            Some(Step::Key(key)) => format!("member `{key}`"),
-            Some(Step::Index(index)) => format!("element {index}"),
-            Some(Step::Wildcard) | None => "elements or members".to_owned(),
+        let (wanted, key) = match records.selector.steps.get(depth) {
+            Some(Step::Key(key)) => (format!("member `{key}`"), key.as_str()),
+            Some(Step::Index(index)) => (format!("element {index}"), ""),
+            Some(Step::Wildcard) | None => ("elements or members".to_owned(), ""),
         };
-        let mut message = format!(
-            "selector `{}` matches nothing: `{path}` has no {wanted}",
-            records.selector.text
-        );
-        let first = page.get(start).copied().unwrap_or(0);
-        message.push_str(&match (first, records.selector.steps.get(depth)) {
-            (b'{', Some(Step::Key(key))) => describe_keys(&nearest_keys(page, start, key)),
-            (b'{', _) => describe_keys(&nearest_keys(page, start, "")),
-            (b'[', _) => "; it is an array".to_owned(),
-            _ => format!("; it is `{}`", excerpt(self.tokens.since(start))),
-        });
-        let error = Error::new(ErrorKind::SelectorMatchesNothing, message).at(start);
-        records.lost = Some(error.with_hint(
-            "correct `data_selector`, unless the API has answered with an error document",
-        ));
+        records.lose(self.tokens, start, place, &wanted, key);
+    }
+}
+
+impl<'w> Records<'w> {
+    /// The records that a selector leads to, all of them.
+    pub(crate) fn new(selector: &'w Selector, query: Option<&'w Query>, sink: Sink<'w>) -> Self {
+        let mut records = Self {
+            selector,
+            query,
+            sink,
+            filter: None,
+            max_capture: 0,
+            filtered: 0,
+            before: 0,
+            last: None,
+            matched: false,
+            lost: None,
+            misses: 0,
+        };
+        records.before = records.len();
+        records
+    }
+
+    /// Those that a filter keeps, which may look at values of at most so many bytes.
+    pub(crate) fn with_filter(
+        mut self,
+        filter: Option<&'w RecordFilter>,
+        max_capture: usize,
+    ) -> Self {
+        self.filter = filter;
+        self.max_capture = max_capture;
+        self
     }
 }
 
 impl Records<'_> {
+    /// Notes that the value at `start`, which the tokens are behind, has nothing of what is
+    /// `wanted`; of its keys, those like `key` are shown first.
+    #[cold]
+    pub(crate) fn lose(
+        &mut self,
+        tokens: &Tokens<'_>,
+        start: usize,
+        place: &Place<'_>,
+        wanted: &str,
+        key: &str,
+    ) {
+        self.misses += 1;
+        if self.lost.is_some() {
+            return;
+        }
+        let page = tokens.bytes();
+        let place = format!("`{}` has no {wanted}", place.json_path(page));
+        let mut message = format!("selector `{}` matches nothing: {place}", self.selector.text);
+        message.push_str(&match page.get(start).copied().unwrap_or(0) {
+            b'{' => describe_keys(&nearest_keys(page, start, key)),
+            b'[' => "; it is an array".to_owned(),
+            _ => format!("; it is `{}`", excerpt(tokens.since(start))),
+        });
+        let error = Error::new(ErrorKind::SelectorMatchesNothing, message)
+            .at(start)
+            .with_hint(
+                "correct `data_selector`, unless the API has answered with an error document",
+            );
+        self.lost = Some(Lost { place, error });
+    }
+
+    /// The records so far, those before this page included.
+    fn len(&self) -> usize {
+        match &self.sink {
+            Sink::Columns { columns, .. } => columns.len(),
+            Sink::Values(spans) => spans.len(),
+        }
+    }
+
+    /// The records of this page so far, those included that were dropped.
+    pub(crate) fn received(&self) -> u64 {
+        (self.len() - self.before) as u64 + self.filtered
+    }
+
+    /// What comes next may stand in front of what has been read.
+    pub(crate) fn rewind(&mut self, tokens: &Tokens<'_>) {
+        if let Sink::Columns { rescue, .. } = &mut self.sink {
+            rescue.rewind(tokens.bytes().len());
+        }
+    }
+
     /// Takes a selected value: an array of records, a record, or null.
-    fn read(&mut self, tokens: &mut Tokens<'_>, place: &Place<'_>) -> Result<(), Error> {
+    pub(crate) fn read(&mut self, tokens: &mut Tokens<'_>, place: &Place<'_>) -> Result<(), Error> {
+        if let Sink::Values(spans) = &mut self.sink {
+            let start = tokens.at;
+            tokens.skip_value()?;
+            spans.push(start..tokens.at);
+            return Ok(());
+        }
         match tokens.peek() {
             b'n' => return tokens.literal("null"),
             b'[' => tokens.open()?,
@@ -364,7 +472,7 @@ impl Records<'_> {
 
     #[inline]
     fn record(&mut self, tokens: &mut Tokens<'_>, place: &Place<'_>) -> Result<(), Error> {
-        let row = self.columns.len();
+        let row = self.len();
         let place = place.record((row - self.before + 1) as u64 + self.filtered);
         self.last = Some(tokens.at);
         if let Some(filter) = self.filter
@@ -373,12 +481,22 @@ impl Records<'_> {
             self.filtered += 1;
             return Ok(());
         }
-        if tokens.peek() == b'{' {
-            self.columns.read(tokens, self.rescue, &place)?;
-        } else {
-            self.columns.read_bare(tokens, self.rescue, &place)?;
+        match &mut self.sink {
+            Sink::Columns { columns, rescue } => {
+                if tokens.peek() == b'{' {
+                    columns.read(tokens, rescue, &place)?;
+                } else {
+                    columns.read_bare(tokens, rescue, &place)?;
+                }
+                rescue.end_record(tokens, row, &place)
+            }
+            Sink::Values(spans) => {
+                let start = tokens.at;
+                tokens.skip_value()?;
+                spans.push(start..tokens.at);
+                Ok(())
+            }
         }
-        self.rescue.end_record(tokens, row, &place)
     }
 
     /// Reads a record for its filter. The tokens are behind a record that is dropped, and in front
@@ -410,9 +528,12 @@ impl Records<'_> {
 
     fn mark(&self) -> Mark {
         Mark {
-            rows: self.columns.len(),
+            rows: self.len(),
             filtered: self.filtered,
-            rescue: self.rescue.mark(),
+            rescue: match &self.sink {
+                Sink::Columns { rescue, .. } => Some(rescue.mark()),
+                Sink::Values(_) => None,
+            },
         }
     }
 
@@ -423,9 +544,15 @@ impl Records<'_> {
             rescue: mark,
         } = mark;
         self.filtered = filtered;
-        self.columns.truncate(rows);
-        self.rescue.truncate(mark);
-        self.rescue.count_duplicate();
+        match (&mut self.sink, mark) {
+            (Sink::Columns { columns, rescue }, Some(mark)) => {
+                columns.truncate(rows);
+                rescue.truncate(mark);
+                rescue.count_duplicate();
+            }
+            (Sink::Values(spans), _) => spans.truncate(rows),
+            (Sink::Columns { .. }, None) => {}
+        }
         self.last = None;
     }
 }

@@ -34,7 +34,7 @@ pub use paginator::{Cursor, CursorSource, Offset, PageNumber, Paginator, Stop, T
 pub use plan::{PLAN_VERSION, Plan, PlanError};
 pub use relations::{Binding, Include, Parent, Relations};
 pub use resource::{Resource, WriteDisposition};
-pub use selector::{Path, Selector, Step};
+pub use selector::{Path, Segment, Selector, Step};
 pub use setting::{Setting, SettingKind, SettingRole};
 pub use template::{Expression, Lookup, Part, Root, Template};
 

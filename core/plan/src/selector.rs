@@ -21,11 +21,37 @@ pub type Path = Vec<Step>;
 ///
 /// Every value that the steps lead to is taken: the elements of an array are records each, an
 /// object is one record, null is none. No steps select the document itself.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Selector {
     /// As the spec writes it, for messages.
     pub text: String,
     /// The steps from the document's root.
     pub steps: Vec<Step>,
+    /// The segments of JSONPath (RFC 9535) behind the steps: what no step can say.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub query: Vec<Segment>,
+}
+
+/// A segment of JSONPath (RFC 9535) that no [`Step`] can say.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Segment {
+    /// As JSONPath writes it: `..id`, `[?@.size > 1]`, `['a','b']`.
+    pub text: String,
+    /// The members that it selects, when it selects by name alone: a document that has none of them
+    /// is not the one that the spec was written for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<String>,
+}
+
+impl Selector {
+    /// The JSONPath of the first `count` segments behind the steps, from where the steps lead.
+    #[must_use]
+    pub fn query_text(&self, count: usize) -> String {
+        let segments = self.query.iter().take(count);
+        std::iter::once("$")
+            .chain(segments.map(|segment| segment.text.as_str()))
+            .collect()
+    }
 }

@@ -48,6 +48,10 @@ pub(crate) enum Action {
         rows: u64,
         json: bool,
     },
+    Try {
+        rows: u64,
+        json: bool,
+    },
     State,
     Sandbox(SandboxOptions),
     Completions(clap_complete::Shell),
@@ -76,15 +80,7 @@ pub(crate) fn command(connector: &Connector, plan: &Plan) -> Command {
         .after_help(after_help(plan))
         .args_conflicts_with_subcommands(false)
         .subcommand_negates_reqs(true)
-        .arg(
-            Arg::new("resource")
-                .long("resource")
-                .short('r')
-                .value_name("NAME")
-                .action(ArgAction::Append)
-                .value_delimiter(',')
-                .help("Read only this resource; can be repeated"),
-        )
+        .arg(resources())
         .arg(
             Arg::new("full-refresh")
                 .long("full-refresh")
@@ -196,14 +192,19 @@ pub(crate) fn command(connector: &Connector, plan: &Plan) -> Command {
             Command::new("preview")
                 .about("Print the first records of a resource; write nothing")
                 .arg(Arg::new("name").value_name("RESOURCE").required(true))
-                .arg(
-                    Arg::new("rows")
-                        .long("rows")
-                        .short('n')
-                        .value_name("ROWS")
-                        .default_value("10")
-                        .value_parser(value_parser!(u64).range(1..)),
+                .arg(rows("10"))
+                .arg(json_flag()),
+        )
+        .subcommand(
+            Command::new("try")
+                .about("Print the first records of the resources, and how they were read")
+                .long_about(
+                    "Print the first records of the selected resources, or of those of \
+                     --resource, the requests that were sent, and what was rescued or filtered. \
+                     Only the pages are read that are needed; nothing is written.",
                 )
+                .arg(resources())
+                .arg(rows("5"))
                 .arg(json_flag()),
         )
         .subcommand(Command::new("state").about("Print what earlier runs left behind, as JSON"))
@@ -272,6 +273,26 @@ fn path(name: &'static str, help: &'static str) -> Arg {
         .value_name(value_name)
         .value_parser(value_parser!(PathBuf))
         .help(help)
+}
+
+fn resources() -> Arg {
+    Arg::new("resource")
+        .long("resource")
+        .short('r')
+        .value_name("NAME")
+        .action(ArgAction::Append)
+        .value_delimiter(',')
+        .help("Read only this resource; can be repeated")
+}
+
+fn rows(default: &'static str) -> Arg {
+    Arg::new("rows")
+        .long("rows")
+        .short('n')
+        .value_name("ROWS")
+        .default_value(default)
+        .value_parser(value_parser!(u64).range(1..))
+        .help("How many records of each resource")
 }
 
 fn json_flag() -> Arg {
@@ -362,8 +383,11 @@ impl Arguments {
             .collect();
         Self {
             action,
-            resources: matches
-                .get_many::<String>("resource")
+            resources: at
+                .try_get_many::<String>("resource")
+                .ok()
+                .flatten()
+                .or_else(|| matches.get_many("resource"))
                 .map(|names| names.cloned().collect())
                 .unwrap_or_default(),
             out: at.get_one::<PathBuf>("out").cloned(),
@@ -396,6 +420,10 @@ fn action(name: &str, sub: &ArgMatches) -> Action {
         "preview" => Action::Preview {
             resource: text("name").unwrap_or_default(),
             rows: sub.get_one::<u64>("rows").copied().unwrap_or(10),
+            json: sub.get_flag("json"),
+        },
+        "try" => Action::Try {
+            rows: sub.get_one::<u64>("rows").copied().unwrap_or(5),
             json: sub.get_flag("json"),
         },
         "state" => Action::State,

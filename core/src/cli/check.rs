@@ -14,7 +14,7 @@ pub(crate) async fn run(context: &Context<'_>) -> Result<ExitCode> {
     let mut first_error: Option<ErrorKind> = None;
     for resource in &selected {
         let outcome = match preview::read(&api.client, resource, 1).await {
-            Ok(batches) if batches.is_empty() => "ok, no records".to_owned(),
+            Ok(preview) if preview.is_empty() => "ok, no records".to_owned(),
             Ok(_) => "ok".to_owned(),
             Err(error) => {
                 context.console.error(&error);

@@ -12,7 +12,7 @@ use super::console::Console;
 use crate::settings::{Configured, SettingSources};
 use crate::{
     Client, ClientOptions, Connector, Error, ErrorKind, Result, Secret, Settings, TokenFile,
-    TokenStore,
+    TokenStore, Trace,
 };
 
 /// What every command works with.
@@ -23,6 +23,8 @@ pub(crate) struct Context<'a> {
     pub start_sandbox: StartSandbox,
     pub arguments: Arguments,
     pub console: Console,
+    /// Where what is sent is noted, when the command shows it.
+    pub trace: Option<Trace>,
 }
 
 /// The API that a command reads from.
@@ -93,7 +95,8 @@ impl Context<'_> {
             max_wait: self.arguments.max_wait,
             ca_file: self.arguments.ca_file.clone(),
             token_store,
-            auth: None,
+            trace: self.trace.clone(),
+            ..ClientOptions::default()
         };
         Client::with_options(self.connector, settings, &options)
     }

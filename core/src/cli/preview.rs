@@ -4,13 +4,13 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use connector_plan::{FieldType, RESCUED_COLUMN, Resource};
+use connector_plan::{Field, FieldType, RESCUED_COLUMN, Resource};
 use tokio::sync::mpsc;
 
 use super::context::Context;
 use super::table::{self, Align};
 use super::{cell, unknown_resource};
-use crate::extract::read_alone;
+use crate::extract::{Extracted, read_alone};
 use crate::{Json, Meter, Result};
 
 pub(crate) async fn run(
@@ -30,26 +30,35 @@ pub(crate) async fn run(
         .resource(name)
         .ok_or_else(|| unknown_resource(name, &names))?;
     let api = context.api()?;
-    let batches = read(&api.client, resource, rows).await?;
-    let records = records(resource, &batches)?;
+    let preview = read(&api.client, resource, rows).await?;
+    let records = preview.records()?;
     let text = if json {
         records
             .iter()
             .map(|record| format!("{}\n", Json::Object(record.clone())))
             .collect()
     } else {
-        as_table(resource, &records)
+        preview.as_table(&records)
     };
     context.console.result(&text)?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// The first records of a resource as batches.
+/// The first records of a resource.
+#[derive(Debug)]
+pub(crate) struct Preview {
+    fields: Vec<Field>,
+    batches: Vec<RecordBatch>,
+    /// What the reading came to.
+    pub extracted: Extracted,
+}
+
+/// Reads the first records of a resource, and no more pages than they need.
 pub(crate) async fn read(
     client: &crate::Client,
     resource: &Resource,
     rows: u64,
-) -> Result<Vec<RecordBatch>> {
+) -> Result<Preview> {
     let (sender, mut receiver) = mpsc::channel(1);
     let meter = Arc::new(Meter::default());
     let mut batches = Vec::new();
@@ -60,63 +69,75 @@ pub(crate) async fn read(
     };
     let read = read_alone(&client.0, resource, Some(rows), &meter, sender);
     let (extracted, ()) = tokio::join!(read, collect);
-    extracted?;
-    Ok(batches)
+    Ok(Preview {
+        fields: resource.fields.clone(),
+        batches,
+        extracted: extracted?,
+    })
 }
 
 type Object = serde_json::Map<String, Json>;
 
-fn records(resource: &Resource, batches: &[RecordBatch]) -> Result<Vec<Object>> {
-    let is_json = |name: &str| {
-        name == RESCUED_COLUMN
-            || resource
-                .fields
-                .iter()
-                .any(|field| field.name == name && field.field_type == FieldType::Json)
-    };
-    let mut records = Vec::new();
-    for batch in batches {
-        let schema = batch.schema();
-        for index in 0..batch.num_rows() {
-            let mut record = Object::new();
-            for (field, column) in schema.fields().iter().zip(batch.columns()) {
-                let value = cell::to_json(column, index, is_json(field.name()))?;
-                record.insert(field.name().clone(), value);
-            }
-            records.push(record);
-        }
+impl Preview {
+    /// Whether there are none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.batches.is_empty()
     }
-    Ok(records)
-}
 
-fn as_table(resource: &Resource, records: &[Object]) -> String {
-    // A column that rescued nothing only takes room.
-    let rescued = records
-        .iter()
-        .any(|record| record.get(RESCUED_COLUMN) != Some(&Json::Null));
-    let header: Vec<(&str, Align)> = resource
-        .fields
-        .iter()
-        .map(|field| {
-            let number = matches!(
-                field.field_type,
-                FieldType::Integer | FieldType::Number | FieldType::Decimal { .. }
-            );
-            (
-                field.name.as_str(),
-                if number { Align::Right } else { Align::Left },
-            )
-        })
-        .chain(rescued.then_some((RESCUED_COLUMN, Align::Left)))
-        .collect();
-    let rows: Vec<Vec<String>> = records
-        .iter()
-        .map(|record| {
-            header
-                .iter()
-                .map(|(name, _)| cell::to_text(record.get(*name).unwrap_or(&Json::Null)))
-                .collect()
-        })
-        .collect();
-    table::render(&header, &rows)
+    /// The records as JSON, each with all columns.
+    pub(crate) fn records(&self) -> Result<Vec<Object>> {
+        let is_json = |name: &str| {
+            name == RESCUED_COLUMN
+                || self
+                    .fields
+                    .iter()
+                    .any(|field| field.name == name && field.field_type == FieldType::Json)
+        };
+        let mut records = Vec::new();
+        for batch in &self.batches {
+            let schema = batch.schema();
+            for index in 0..batch.num_rows() {
+                let mut record = Object::new();
+                for (field, column) in schema.fields().iter().zip(batch.columns()) {
+                    let value = cell::to_json(column, index, is_json(field.name()))?;
+                    record.insert(field.name().clone(), value);
+                }
+                records.push(record);
+            }
+        }
+        Ok(records)
+    }
+
+    /// These records as a table.
+    pub(crate) fn as_table(&self, records: &[Object]) -> String {
+        // A column that rescued nothing only takes room.
+        let rescued = records
+            .iter()
+            .any(|record| record.get(RESCUED_COLUMN) != Some(&Json::Null));
+        let header: Vec<(&str, Align)> = self
+            .fields
+            .iter()
+            .map(|field| {
+                let number = matches!(
+                    field.field_type,
+                    FieldType::Integer | FieldType::Number | FieldType::Decimal { .. }
+                );
+                (
+                    field.name.as_str(),
+                    if number { Align::Right } else { Align::Left },
+                )
+            })
+            .chain(rescued.then_some((RESCUED_COLUMN, Align::Left)))
+            .collect();
+        let rows: Vec<Vec<String>> = records
+            .iter()
+            .map(|record| {
+                header
+                    .iter()
+                    .map(|(name, _)| cell::to_text(record.get(*name).unwrap_or(&Json::Null)))
+                    .collect()
+            })
+            .collect();
+        table::render(&header, &rows)
+    }
 }

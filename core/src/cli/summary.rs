@@ -73,9 +73,16 @@ pub(crate) fn notes(record: &RunRecord, selected: &[Resource], api: &Api, consol
         }
         if resource.rows_filtered > 0 {
             console.note(&format!(
-                "note: {}: {} records were dropped by the filter of the spec",
+                "note: {}: {} records were dropped by the filters of the spec",
                 resource.name,
                 count(resource.rows_filtered)
+            ));
+        }
+        if let Some(first) = &resource.first_selector_miss {
+            console.note(&format!(
+                "note: {}: {} values on the way of `data_selector` lead to no records, the first because {first}",
+                resource.name,
+                count(resource.selector_misses)
             ));
         }
         if let Some(reason) = &resource.skipped_because {

@@ -5,10 +5,11 @@ use std::sync::atomic::AtomicU64;
 
 use arrow::array::RecordBatch;
 use connector_decode::Report;
+use futures_util::future;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio::sync::mpsc;
 
-use super::{Extract, Extracted};
+use super::{Extract, Extracted, Supply};
 use crate::client::Inner;
 use crate::partition::{Family, Partition};
 use crate::{Error, ErrorKind, Meter, Result};
@@ -27,6 +28,14 @@ pub(crate) async fn read_alone(
     batches: mpsc::Sender<RecordBatch>,
 ) -> Result<Extracted> {
     let family = Family::new(&client.plan, [resource.name.as_str()]);
+    // With a limit, parents are read as far as it needs; otherwise from end to end.
+    let is_parent = |other: &Resource| other.name != resource.name;
+    let supply = Supply::new(
+        client,
+        &family,
+        |other| limit.is_some() && is_parent(other),
+        || Arc::clone(meter),
+    );
     let extract = |resource, limit| Extract {
         client,
         resource,
@@ -34,13 +43,21 @@ pub(crate) async fn read_alone(
         listing: None,
         limit,
         meter: Arc::clone(meter),
+        lazy: supply.of(resource),
     };
-    for parent in family.order() {
-        if parent.name != resource.name {
+    if limit.is_none() {
+        for parent in family.order().iter().filter(|other| is_parent(other)) {
             extract(parent, None).run_for_children().await?;
         }
     }
-    extract(resource, limit).run(batches).await
+    let read = extract(resource, limit).run(batches).await;
+    // A parent that failed is the cause, and its error says more.
+    for supplied in supply.finish() {
+        if let Some(Err(error)) = supplied.outcome {
+            return Err(error);
+        }
+    }
+    read
 }
 
 impl Extract<'_> {
@@ -48,7 +65,7 @@ impl Extract<'_> {
     pub(crate) async fn run_for_children(&self) -> Result<Extracted> {
         let (sender, mut receiver) = mpsc::channel(1);
         let drain = async move { while receiver.recv().await.is_some() {} };
-        let (extracted, ()) = tokio::join!(self.run(sender), drain);
+        let (extracted, ()) = future::join(self.run(sender), drain).await;
         extracted
     }
 
@@ -59,6 +76,9 @@ impl Extract<'_> {
     /// the concurrency in batches. Where failures are skipped, a partition under way is kept whole,
     /// since none of its records may be handed over before its end.
     pub(super) async fn partitions(&self, batches: mpsc::Sender<RecordBatch>) -> Result<Extracted> {
+        if let Some(limit) = self.limit {
+            return self.first_partitions(limit, batches).await;
+        }
         let partitions = self.family.partitions(self.resource)?;
         let largest = AtomicU64::new(0);
         let mut total = Extracted {
@@ -67,24 +87,6 @@ impl Extract<'_> {
             skip_reason: partitions.reason,
             ..Extracted::default()
         };
-        if self.limit.is_some() {
-            for partition in &partitions.list {
-                let left = self.limit.map(|limit| limit.saturating_sub(total.rows));
-                if left == Some(0) {
-                    total.stopped = true;
-                    break;
-                }
-                let one = self
-                    .partition(partition, left, &largest, batches.clone())
-                    .await?;
-                let stopped = one.stopped;
-                total.add(one);
-                if stopped && batches.is_closed() {
-                    break;
-                }
-            }
-            return Ok(total);
-        }
         let concurrency = usize::try_from(self.client.plan.client.concurrency).unwrap_or(1);
         let mut waiting = partitions.list.iter();
         let mut readings = FuturesUnordered::new();
@@ -118,6 +120,50 @@ impl Extract<'_> {
             total.add(ended?);
         }
         Ok(total)
+    }
+
+    /// Reads one partition after the other, until there are as many records as asked for.
+    async fn first_partitions(
+        &self,
+        limit: u64,
+        batches: mpsc::Sender<RecordBatch>,
+    ) -> Result<Extracted> {
+        let largest = AtomicU64::new(0);
+        let mut total = Extracted::default();
+        let by_page = self.lazy.is_single(self.resource);
+        // The combinations of several parents are known when all of them have been read.
+        while !by_page && self.lazy.more(self.family).await {}
+        let mut more = by_page;
+        loop {
+            if more {
+                more = self.lazy.more(self.family).await;
+            }
+            let partitions = self.family.partitions_so_far(self.resource)?;
+            total.partitions += partitions.list.len() as u64;
+            total.skipped += partitions.skipped;
+            total.skip_reason = total.skip_reason.take().or(partitions.reason);
+            for partition in &partitions.list {
+                let left = limit.saturating_sub(total.rows);
+                if left == 0 {
+                    total.stopped = true;
+                    return Ok(total);
+                }
+                let one = self
+                    .partition(partition, Some(left), &largest, batches.clone())
+                    .await?;
+                total.add(one);
+                if batches.is_closed() {
+                    return Ok(total);
+                }
+            }
+            if !more {
+                return Ok(total);
+            }
+            if total.rows >= limit {
+                total.stopped = true;
+                return Ok(total);
+            }
+        }
     }
 
     /// Reads one partition, or skips it.
@@ -179,6 +225,8 @@ impl Extracted {
 fn merge(all: &mut Report, one: Report) {
     all.rescued_other += one.rescued_other;
     all.duplicate_keys += one.duplicate_keys;
+    all.selector_misses += one.selector_misses;
+    all.first_selector_miss = all.first_selector_miss.take().or(one.first_selector_miss);
     for field in one.rescued {
         let known = all
             .rescued

@@ -11,7 +11,7 @@ use url::{Origin, Url};
 use super::roots;
 use crate::auth::Credentials;
 use crate::secret::Redactor;
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Result, Trace};
 
 /// More redirects than any API needs.
 const MAX_REDIRECTS: usize = 10;
@@ -29,6 +29,8 @@ pub(crate) struct TransportOptions {
     pub ca_file: Option<PathBuf>,
     /// Whether every request goes to this machine, where no proxy has a place.
     pub loopback: bool,
+    /// Where every exchange is noted.
+    pub trace: Option<Trace>,
 }
 
 /// Sends requests and reads answers.
@@ -37,6 +39,7 @@ pub(crate) struct Transport {
     client: reqwest::Client,
     allowed_hosts: Vec<String>,
     max_body: usize,
+    trace: Option<Trace>,
     redactor: Redactor,
 }
 
@@ -104,6 +107,7 @@ impl Transport {
             client,
             allowed_hosts: options.allowed_hosts,
             max_body: options.max_body,
+            trace: options.trace,
             redactor,
         })
     }
@@ -170,10 +174,10 @@ impl Transport {
                 request = request.body(body);
             }
             tracing::debug!(method = %method, url = %self.redactor.url(&url), "request");
-            let response = request
-                .send()
-                .await
-                .map_err(|error| self.failed(&method, &url, error))?;
+            let response = request.send().await.map_err(|error| {
+                self.note(&method, &url, None);
+                self.failed(&method, &url, error)
+            })?;
             let status = response.status();
             tracing::debug!(status = status.as_u16(), "response");
             let location = response
@@ -182,7 +186,10 @@ impl Transport {
                 .filter(|_| is_redirect(status));
             let Some(location) = location else {
                 let headers = response.headers().clone();
-                let body = self.read(&method, &url, response).await?;
+                let body = self.read(&method, &url, response).await;
+                let length = body.as_ref().map_or(0, Vec::len);
+                self.note(&method, &url, Some((status.as_u16(), length as u64)));
+                let body = body?;
                 return Ok(Response {
                     status,
                     headers,
@@ -190,6 +197,7 @@ impl Transport {
                     body,
                 });
             };
+            self.note(&method, &url, Some((status.as_u16(), 0)));
             let target = location
                 .to_str()
                 .ok()
@@ -220,6 +228,19 @@ impl Transport {
             )
             .with("request", self.describe(&method, &url)),
         ))
+    }
+
+    fn note(&self, method: &Method, url: &Url, answer: Option<(u16, u64)>) {
+        if let Some(trace) = &self.trace {
+            trace.add(method, self.redactor.url(url), answer);
+        }
+    }
+
+    /// Notes how many records an answer had.
+    pub(crate) fn note_records(&self, response: &Response, records: u64) {
+        if let Some(trace) = &self.trace {
+            trace.records(&self.redactor.url(&response.url), records);
+        }
     }
 
     async fn read(

@@ -1,6 +1,6 @@
 //! Paging that nobody declared: what the first response shows decides.
 
-use connector_plan::{Path, Step, Target};
+use connector_plan::{Path, Selector, Target};
 use url::Url;
 
 use super::cursor::{follow, is_empty, is_link, link};
@@ -16,7 +16,7 @@ use crate::{Error, ErrorKind, Json, Result};
 /// says that there is more, but not how to ask for it, is an error.
 #[derive(Debug)]
 pub(super) struct AutoPaginator {
-    records: Vec<Step>,
+    records: Selector,
     way: Option<Way>,
     /// The records received so far.
     received: u64,
@@ -63,9 +63,9 @@ enum End {
 
 impl AutoPaginator {
     /// A paginator for pages whose records are there.
-    pub(super) fn new(records: &[Step]) -> Self {
+    pub(super) fn new(records: &Selector) -> Self {
         Self {
-            records: records.to_vec(),
+            records: records.clone(),
             way: None,
             received: 0,
         }
@@ -81,7 +81,7 @@ impl AutoPaginator {
                 return Ok(Way::Single);
             }
         }
-        if self.records.is_empty() && side.is_object {
+        if self.records.steps.is_empty() && self.records.query.is_empty() && side.is_object {
             // The document itself is the record: what it says is about the record.
             if let Some(path) = next_link(side, page.url) {
                 tracing::warn!(
@@ -248,7 +248,7 @@ impl Paginator for AutoPaginator {
         }
         let side = match self.way {
             Some(Way::Header) => Side::default(),
-            _ => Side::read(page.body, &self.records),
+            _ => Side::read(page.body, &self.records.steps),
         };
         if self.way.is_none() {
             let way = self.detect(page, &side)?;

@@ -59,6 +59,11 @@ pub(crate) struct ResourceRecord {
     pub rescued_other: u64,
     /// Keys that came twice in one object; the last one counts.
     pub duplicate_keys: u64,
+    /// Values on the way of `data_selector` that have nothing of what it asks for next, although
+    /// others in the same page have.
+    pub selector_misses: u64,
+    /// The first of them, and what it does not have.
+    pub first_selector_miss: Option<String>,
     pub error: Option<Json>,
 }
 
@@ -139,6 +144,8 @@ impl ResourceRecord {
             rescued: Vec::new(),
             rescued_other: 0,
             duplicate_keys: 0,
+            selector_misses: 0,
+            first_selector_miss: None,
             error: None,
         }
     }
@@ -159,6 +166,20 @@ impl ResourceRecord {
         self.error = Some(console::to_json(error));
     }
 
+    /// A resource that was read as far as its children needed it.
+    pub(crate) fn supplied(&mut self, reading: &Reading, outcome: Option<Result<Extracted>>) {
+        self.finish(reading, Duration::ZERO);
+        self.status = Status::Read;
+        match outcome {
+            Some(Ok(extracted)) => self.read(extracted),
+            Some(Err(error)) => self.fail(&error),
+            None => {
+                self.rows_read = reading.rows;
+                self.stopped_at_limit = true;
+            }
+        }
+    }
+
     /// What the reading came to.
     pub(crate) fn read(&mut self, extracted: Extracted) {
         self.rows_read = extracted.rows;
@@ -173,6 +194,8 @@ impl ResourceRecord {
     fn rescued(&mut self, report: Report) {
         self.rescued_other = report.rescued_other;
         self.duplicate_keys = report.duplicate_keys;
+        self.selector_misses = report.selector_misses;
+        self.first_selector_miss = report.first_selector_miss;
         let fields = report.rescued.into_iter().map(|field| RescuedRecord {
             path: field.path,
             values: field.count,

@@ -8,10 +8,13 @@ mod command_line;
 mod datasets;
 mod expressions;
 mod faults;
+mod jsonpath;
+mod live;
 mod relations;
 mod rotation;
 mod scaffold;
 mod seeds;
+mod selecting;
 mod table;
 mod tokens;
 

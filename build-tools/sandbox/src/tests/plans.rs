@@ -56,6 +56,7 @@ pub(crate) fn resource(name: &str, path: &str, selector: &str, paginator: Pagina
             data_selector: Selector {
                 text: selector.to_owned(),
                 steps: steps(selector),
+                ..Selector::default()
             },
             paginator,
             auth: None,

@@ -10,3 +10,4 @@ mod cells;
 mod documents;
 mod properties;
 mod reference;
+mod selectors;

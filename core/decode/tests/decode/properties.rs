@@ -38,6 +38,7 @@ fn decoder(fields: &[Field], steps: Vec<Step>) -> Decoder {
         selector: Selector {
             text: "random".to_owned(),
             steps,
+            ..Selector::default()
         },
         ..DecoderOptions::default()
     };

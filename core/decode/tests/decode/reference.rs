@@ -113,8 +113,9 @@ fn select<'a>(
             } else {
                 *index
             };
-            if let Some(element) = usize::try_from(index).ok().and_then(|i| elements.get(i)) {
-                select(element, rest, selected, lost)?;
+            match usize::try_from(index).ok().and_then(|i| elements.get(i)) {
+                Some(element) => select(element, rest, selected, lost)?,
+                None => *lost |= !elements.is_empty(),
             }
         }
         _ => *lost = true,

@@ -1,0 +1,127 @@
+//! Plain selectors: through arrays and objects alike, and what they do not find.
+
+use arrow::array::AsArray as _;
+use arrow::datatypes::Int64Type;
+use connector_decode::{Decoder, DecoderOptions, ErrorKind, RecordSchema, select};
+use connector_plan::{FieldType, Selector, Step};
+
+use crate::cells::field;
+
+/// `a.*.b` as a selector.
+fn selector(text: &str) -> Selector {
+    let steps = text.split('.').map(|step| match step {
+        "*" => Step::Wildcard,
+        step => match step.parse() {
+            Ok(index) => Step::Index(index),
+            Err(_) => Step::Key(step.to_owned()),
+        },
+    });
+    Selector {
+        text: text.to_owned(),
+        steps: steps.collect(),
+        ..Selector::default()
+    }
+}
+
+fn decoder(text: &str) -> Decoder {
+    let schema = RecordSchema::new(&[field("id", FieldType::Integer)]);
+    let options = DecoderOptions {
+        selector: selector(text),
+        ..DecoderOptions::default()
+    };
+    Decoder::new(schema, options).unwrap()
+}
+
+/// The identifiers of the records, and what was missed: how often, and where first.
+#[track_caller]
+fn check(text: &str, page: &str, expect: &[i64], misses: u64, first: Option<&str>) {
+    let mut decoder = decoder(text);
+    let decoded = decoder.decode_page(page.as_bytes()).unwrap();
+    assert_eq!(decoded.selector_misses, misses, "{text} {page}");
+    let batch = decoder.take_batch().unwrap();
+    let ids = batch.column(0).as_primitive::<Int64Type>();
+    assert_eq!(ids.values(), expect, "{text} {page}");
+    let report = decoder.report();
+    assert_eq!(report.selector_misses, misses);
+    assert_eq!(report.first_selector_miss.as_deref(), first);
+    assert_eq!(report.records, expect.len() as u64);
+}
+
+#[test]
+fn wildcards_go_through_arrays_and_objects_alike() {
+    let deep = "a.*.b.c.*";
+    for page in [
+        r#"{"a": [{"b": {"c": [{"id": 1}, {"id": 2}]}}, {"b": {"c": [{"id": 3}]}}]}"#,
+        r#"{"a": {"x": {"b": {"c": [{"id": 1}, {"id": 2}]}}, "y": {"b": {"c": [{"id": 3}]}}}}"#,
+        r#"{"a": [{"b": {"c": {"p": {"id": 1}, "q": {"id": 2}}}}, {"b": {"c": {"p": {"id": 3}}}}]}"#,
+        r#"{"a": {"x": {"b": {"c": {"p": {"id": 1}, "q": {"id": 2}}}}, "y": {"b": {"c": [{"id": 3}]}}}}"#,
+        // The elements of what a wildcard leads to are records each.
+        r#"{"a": [{"b": {"c": [[{"id": 1}, {"id": 2}], [], null, {"id": 3}]}}]}"#,
+    ] {
+        check(deep, page, &[1, 2, 3], 0, None);
+    }
+    check(deep, r#"{"a": []}"#, &[], 0, None);
+    check(
+        deep,
+        r#"{"a": {"x": null, "y": {"b": null}}}"#,
+        &[],
+        0,
+        None,
+    );
+}
+
+#[test]
+fn what_a_wildcard_misses_is_counted_and_told() {
+    check(
+        "entries.*.item",
+        r#"{"entries": [{"item": {"id": 1}}, {"other": 2}, {"item": null}, 7, {"item": {"id": 3}}]}"#,
+        &[1, 3],
+        2,
+        Some("`$.entries[1]` has no member `item`"),
+    );
+    check(
+        "a.*.b.c.*",
+        r#"{"a": {"x": {"b": {"c": [{"id": 1}]}}, "y": {"b": {}}, "z": {"b": {"c": 5}}}}"#,
+        &[1],
+        2,
+        Some("`$.a.y.b` has no member `c`"),
+    );
+    check(
+        "a.*.1",
+        r#"{"a": [[0, {"id": 1}], [0], []]}"#,
+        &[1],
+        1,
+        Some("`$.a[1]` has no element 1"),
+    );
+}
+
+#[test]
+fn a_page_that_has_nothing_of_it_is_an_error() {
+    #[track_caller]
+    fn check(text: &str, page: &str, expect: &str) {
+        let mut decoder = decoder(text);
+        let error = decoder.decode_page(page.as_bytes()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::SelectorMatchesNothing);
+        assert!(error.to_string().contains(expect), "{error}");
+        assert_eq!(decoder.report().selector_misses, 0);
+    }
+    check(
+        "entries.*.item",
+        r#"{"entries": [{"itm": 1}, {"other": 2}]}"#,
+        "`$.entries[0]` has no member `item`; its keys: `itm`",
+    );
+    check(
+        "results.2",
+        r#"{"results": [1, 2]}"#,
+        "`$.results` has no element 2; it is an array",
+    );
+}
+
+#[test]
+fn values_can_be_had_as_they_stand_in_the_page() {
+    let page = br#"{"a": [ [1.50, 2] , null, "\u0041"]}"#;
+    let values = select(page, &selector("a.*")).unwrap();
+    assert_eq!(values, [&b"[1.50, 2]"[..], b"null", b"\"\\u0041\""]);
+    assert!(select(page, &selector("b")).unwrap().is_empty());
+    assert!(select(b"{", &selector("b")).is_err());
+}
