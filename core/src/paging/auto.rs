@@ -99,61 +99,10 @@ impl AutoPaginator {
         match found {
             Some(way) => Ok(way),
             None => {
-                self.doubt(page, side)?;
+                doubt(page, side)?;
                 Ok(Way::Single)
             }
         }
-    }
-
-    /// Refuses a first page that says there is more without saying how to ask for it.
-    fn doubt(&self, page: &PageFacts<'_>, side: &Side) -> Result<()> {
-        if let Some((path, _)) = says_more(side) {
-            return Err(lost(format!(
-                "the response says at `{}` that there is more, but not how to ask for it",
-                path.join(".")
-            )));
-        }
-        // What names the next page, and has none, has spoken.
-        let ended = side.members().any(|(path, value)| {
-            (is_more(path) && truth(value) == Some(false))
-                || (next_name(path).is_some() && is_empty(value))
-        });
-        if ended {
-            return Ok(());
-        }
-        if let Some((path, pages)) = side
-            .members()
-            .filter(|(path, _)| named(path, PAGES))
-            .find_map(|(path, value)| Some((path, number(value)?)))
-            .filter(|(_, pages)| *pages > 1)
-        {
-            return Err(lost(format!(
-                "the response says at `{}` that there are {pages} pages, but not which one it is",
-                path.join(".")
-            )));
-        }
-        if let Some((path, total)) = total(side).filter(|(_, total)| *total > page.records) {
-            return Err(lost(format!(
-                "the response says at `{}` that there are {total} records and has {}, but not how to ask for the others",
-                path.join("."),
-                page.records
-            )));
-        }
-        let unknown = side
-            .members()
-            .find(|(path, value)| next_name(path).is_some() && !is_empty(value));
-        if let Some((path, _)) = unknown {
-            tracing::warn!(
-                member = path.join("."),
-                "the response has something that looks like a next page, which is not followed: write `paginator` in the spec"
-            );
-        } else if is_round(page.records) {
-            tracing::warn!(
-                records = page.records,
-                "the response has a round number of records and does not say whether there are more: write `paginator` in the spec, `single_page` if this is all"
-            );
-        }
-        Ok(())
     }
 
     /// Goes on the way that was found.
@@ -180,8 +129,8 @@ impl AutoPaginator {
             Some(Way::Page(counter)) => {
                 let at = counter.check(side)?;
                 let over = match &counter.end {
-                    End::Pages(path) => at - counter.first + 1 >= counter.tell(path, side)?,
-                    End::Records(path) => received >= counter.tell(path, side)?,
+                    End::Pages(path) => at - counter.first + 1 >= tell(path, side)?,
+                    End::Records(path) => received >= tell(path, side)?,
                 };
                 counter.go_on((!over && page.records > 0).then_some(at + 1))
             }
@@ -190,7 +139,7 @@ impl AutoPaginator {
                 let next = at + page.records;
                 let over = match &counter.end {
                     End::Pages(path) | End::Records(path) => {
-                        next - counter.first >= counter.tell(path, side)?
+                        next - counter.first >= tell(path, side)?
                     }
                 };
                 counter.go_on((!over && page.records > 0).then_some(next))
@@ -213,16 +162,6 @@ impl Counter {
             ))),
             _ => Ok(asked),
         }
-    }
-
-    /// The total of the page at hand.
-    fn tell(&self, path: &[String], side: &Side) -> Result<u64> {
-        side.get(path).and_then(number).ok_or_else(|| {
-            lost(format!(
-                "the response has no number at `{}` any more, where the first one had",
-                path.join(".")
-            ))
-        })
     }
 
     fn go_on(&mut self, next: Option<u64>) -> Option<Turn> {
@@ -257,6 +196,67 @@ impl Paginator for AutoPaginator {
         }
         self.follow(page, &side)
     }
+}
+
+/// Refuses a first page that says there is more without saying how to ask for it.
+fn doubt(page: &PageFacts<'_>, side: &Side) -> Result<()> {
+    if let Some((path, _)) = says_more(side) {
+        return Err(lost(format!(
+            "the response says at `{}` that there is more, but not how to ask for it",
+            path.join(".")
+        )));
+    }
+    // What names the next page, and has none, has spoken.
+    let ended = side.members().any(|(path, value)| {
+        (is_more(path) && truth(value) == Some(false))
+            || (next_name(path).is_some() && is_empty(value))
+    });
+    if ended {
+        return Ok(());
+    }
+    if let Some((path, pages)) = side
+        .members()
+        .filter(|(path, _)| named(path, PAGES))
+        .find_map(|(path, value)| Some((path, number(value)?)))
+        .filter(|(_, pages)| *pages > 1)
+    {
+        return Err(lost(format!(
+            "the response says at `{}` that there are {pages} pages, but not which one it is",
+            path.join(".")
+        )));
+    }
+    if let Some((path, total)) = total(side).filter(|(_, total)| *total > page.records) {
+        return Err(lost(format!(
+            "the response says at `{}` that there are {total} records and has {}, but not how to ask for the others",
+            path.join("."),
+            page.records
+        )));
+    }
+    let unknown = side
+        .members()
+        .find(|(path, value)| next_name(path).is_some() && !is_empty(value));
+    if let Some((path, _)) = unknown {
+        tracing::warn!(
+            member = path.join("."),
+            "the response has something that looks like a next page, which is not followed: write `paginator` in the spec"
+        );
+    } else if is_round(page.records) {
+        tracing::warn!(
+            records = page.records,
+            "the response has a round number of records and does not say whether there are more: write `paginator` in the spec, `single_page` if this is all"
+        );
+    }
+    Ok(())
+}
+
+/// The total of the page at hand.
+fn tell(path: &[String], side: &Side) -> Result<u64> {
+    side.get(path).and_then(number).ok_or_else(|| {
+        lost(format!(
+            "the response has no number at `{}` any more, where the first one had",
+            path.join(".")
+        ))
+    })
 }
 
 /// Names of a number of pages, without case and separators, as all names below.
