@@ -16,6 +16,7 @@ mod path;
 mod relations;
 mod request;
 mod resource;
+mod response;
 mod selector;
 mod session_token;
 mod template;

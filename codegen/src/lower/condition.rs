@@ -17,6 +17,8 @@ pub(super) enum Moment {
     Page,
     /// For each record.
     Record,
+    /// For each answer, before it is a page.
+    Answer,
 }
 
 impl Moment {
@@ -31,6 +33,7 @@ impl Moment {
                 Root::Config,
             ],
             Self::Record => &[Root::Record, Root::Config],
+            Self::Answer => &[Root::Response, Root::Headers, Root::Config],
         }
     }
 }

@@ -59,7 +59,7 @@ mod timestamp;
 mod tokens;
 mod walk;
 
-pub use decoder::{Decoder, DecoderOptions, Page, select};
+pub use decoder::{Decoder, DecoderOptions, Page, capture, select};
 pub use error::{Error, ErrorKind};
 pub use filter::RecordFilter;
 pub use rescue::{Report, RescuedField};

@@ -16,6 +16,7 @@ mod paginator;
 mod plan;
 mod relations;
 mod resource;
+mod response;
 pub mod sandbox;
 mod selector;
 mod setting;
@@ -34,6 +35,9 @@ pub use paginator::{Cursor, CursorSource, Offset, PageNumber, Paginator, Stop, T
 pub use plan::{PLAN_VERSION, Plan, PlanError};
 pub use relations::{Binding, Include, Parent, Relations};
 pub use resource::{Resource, WriteDisposition};
+pub use response::{
+    Action, BodyFormat, Csv, HeaderValueIs, ResponseAction, ResponseBody, StatusRange, Wait,
+};
 pub use selector::{Path, Segment, Selector, Step};
 pub use setting::{Setting, SettingKind, SettingRole};
 pub use template::{Expression, Lookup, Part, Root, Template};

@@ -12,6 +12,7 @@ mod jsonpath;
 mod library;
 mod live;
 mod relations;
+mod responses;
 mod rotation;
 mod scaffold;
 mod seeds;
