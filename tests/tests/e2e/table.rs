@@ -303,11 +303,9 @@ impl Case {
     fn connector(&self) -> Connector {
         let spec = self.spec();
         let source = Source::new("spec.yaml", &spec);
-        let lowered = connector_codegen::lower(&source, &LowerOptions::new("table"))
-            .map_err(|diagnostics| diagnostics.render(false));
-        let Ok((ir, _)) = lowered else {
-            panic!("{}:\n{spec}\n{}", self.name, lowered.err().unwrap());
-        };
+        let (ir, _) = connector_codegen::lower(&source, &LowerOptions::new("table"))
+            .map_err(|found| format!("{}:\n{spec}\n{}", self.name, found.render(false)))
+            .unwrap();
         Connector {
             name: "table",
             version: "0.0.0",
