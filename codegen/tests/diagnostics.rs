@@ -499,6 +499,14 @@ fn schemas() {
         "client: {base_url: \"https://a\"}\nresources: [files]\n",
     );
     check(
+        "schema_missing_in_parent",
+        "client: {base_url: \"https://a\"}\nresources:\n- things\n- name: parts\n  parent: {resource: things, field: id.x, as: id}\n  include_from_parent: [name]\n  endpoint: {path: '/{id}'}\n  schema: {fields: {id: integer}}\n",
+    );
+    check(
+        "schema_missing_for_cursor",
+        "client: {base_url: \"https://a\"}\nresources:\n- name: things\n  incremental: {cursor_path: updated_at}\n",
+    );
+    check(
         "schema_no_fields",
         "client: {base_url: \"https://a\"}\nresources:\n- name: files\n  schema: {fields: {}}\n",
     );

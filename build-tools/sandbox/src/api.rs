@@ -23,7 +23,7 @@ use crate::{
     auth::AuthCheck,
     body::Body,
     condition, cursor,
-    data::Table,
+    data::{Table, with_invented},
     fault::{Accident, Schedule},
     login::Login,
     options::Ending,
@@ -89,6 +89,7 @@ impl Api {
         samples: &Samples,
         origin: String,
     ) -> Result<Self, String> {
+        let plan = &with_invented(plan);
         let mut endpoints = Vec::new();
         let mut logins = Vec::new();
         let mut checks = Vec::new();

@@ -32,7 +32,7 @@ const NAMES: [(&str, &str); 6] = [
 /// The cursor of a resource as it is written.
 #[derive(Debug)]
 pub(super) struct Written {
-    spec: IncrementalSpec,
+    pub(super) spec: IncrementalSpec,
     /// The parameter that has the cursor as its value.
     param: Option<Text>,
     /// What to point at when the cursor as a whole is wrong.

@@ -12,6 +12,7 @@ mod incremental;
 mod jsonpath;
 mod library;
 mod live;
+mod no_schema;
 mod relations;
 mod responses;
 mod rotation;
