@@ -418,7 +418,18 @@ fn authentication() {
 
 #[test]
 fn paginators() {
-    check("paginator_auto", &endpoint("paginator: auto"));
+    check(
+        "paginator_auto_with_keys",
+        &endpoint("paginator: {type: auto, limit: 10}"),
+    );
+    check(
+        "paginator_in_path",
+        &endpoint("path: \"/a/{cursor}/{limit}\"\npaginator: {type: cursor, cursor_path: next}"),
+    );
+    check(
+        "paginator_first_page",
+        &endpoint("paginator: {type: page_number, base_page: 2, page: 1}"),
+    );
     check("paginator_unknown", &endpoint("paginator: {type: page}"));
     check(
         "paginator_without_type",

@@ -109,7 +109,7 @@ impl Extract<'_> {
     ) -> Result<Extracted> {
         let mut paginator = match self.client.paginators.get(&self.resource.name) {
             Some(custom) => custom.start(),
-            None => paginator(&self.resource.endpoint.paginator, &self.client.settings)?,
+            None => paginator(&self.resource.endpoint, &self.client.settings)?,
         };
         let captures = paginator.captures();
         let format = &self.resource.endpoint.response.format;
@@ -166,6 +166,7 @@ impl Extract<'_> {
                     last_record: &last_record,
                     headers: &response.headers,
                     url: &response.url,
+                    body: &response.body,
                 })?
             };
             if let (true, Some(cursor)) = (response.ignored, &mut cursor) {

@@ -394,7 +394,8 @@ impl Api {
             ));
         }
         let (route, slot) = self.route(request)?;
-        let received = Received::new(request)?;
+        let mut received = Received::new(request)?;
+        received.path = route.values(&request.path).unwrap_or_default();
         let table = route.content[0].0;
         let mut maker = self.maker(route, slot);
         self.select(&mut maker, &received)?;
@@ -470,7 +471,8 @@ impl Api {
             let checked = self.checks[route.auth]
                 .check(request, &tokens, self.now())
                 .and_then(|()| {
-                    let received = Received::new(request)?;
+                    let mut received = Received::new(request)?;
+                    received.path = route.values(&request.path).unwrap_or_default();
                     route.check(&received)?;
                     self.slot(route, &received)
                 });

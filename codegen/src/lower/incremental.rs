@@ -535,7 +535,7 @@ impl Lowering<'_, '_> {
                 Some(Body::Form(fields)) => fields.iter().any(|field| field.name == *name),
                 _ => false,
             },
-            Target::Header(_) => false,
+            Target::Header(_) | Target::Path(_) => false,
         };
         if taken {
             self.report(

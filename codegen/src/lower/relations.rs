@@ -379,6 +379,15 @@ impl Lowering<'_, '_> {
         Some(name)
     }
 
+    /// Whether a name of the text at `span` has no value yet; the paginator gives it one then.
+    pub(super) fn take_unbound(&mut self, name: &str, span: Span) -> bool {
+        let before = self.scope.unbound.len();
+        self.scope.unbound.retain(|unbound| {
+            unbound.name != name || unbound.span.start < span.start || unbound.span.end > span.end
+        });
+        self.scope.unbound.len() < before
+    }
+
     /// Reports values of partitions that stand where no resource is.
     pub(super) fn close_client_scope(&mut self) {
         for unbound in std::mem::take(&mut self.scope).unbound {

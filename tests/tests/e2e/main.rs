@@ -19,6 +19,7 @@ mod rotation;
 mod scaffold;
 mod seeds;
 mod selecting;
+mod table;
 mod tokens;
 
 use connector_plan::Plan;
