@@ -13,6 +13,7 @@ mod identity;
 mod inputs;
 mod paginator;
 mod path;
+mod processing;
 mod relations;
 mod request;
 mod resource;

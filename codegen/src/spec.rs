@@ -11,6 +11,7 @@ mod config;
 mod endpoint;
 mod fields;
 mod paginator;
+mod processing;
 pub(crate) mod read;
 mod relations;
 mod resource;
@@ -29,10 +30,11 @@ pub(crate) use paginator::{
     CursorSpec, HeaderCursorSpec, HeaderLinkSpec, JsonLinkSpec, OffsetSpec, PageNumberSpec,
     PaginatorSpec,
 };
+pub(crate) use processing::{ExplodeMapping, FlattenMapping, ProcessingStepSpec, StepMapping};
 pub(crate) use read::{Given, Key, Named, Over, Reporter};
 pub(crate) use relations::{OnParentErrorSpec, ParentSpec, PartitionsSpec};
 pub(crate) use resource::{Disposition, ResourceMapping, ResourceSpec, WriteDispositionSpec};
-pub(crate) use scalars::{Json, Scalar, Text};
+pub(crate) use scalars::{Json, Scalar, Text, Whole};
 
 mapping! {
     /// The spec of a connector: dlt's REST API configuration as YAML, widened.

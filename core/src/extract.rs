@@ -23,7 +23,7 @@ use crate::client::Inner;
 use crate::http::{Request, Response};
 use crate::paging::{LoopGuard, PageFacts, paginator};
 use crate::partition::{Family, Partition};
-use crate::{Error, Json, Meter, Result, convert, filter};
+use crate::{Error, Json, Meter, Result, convert, filter, processing};
 
 /// A batch is handed over when it has this many records …
 const BATCH_ROWS: usize = 32 * 1024;
@@ -106,6 +106,7 @@ impl Extract<'_> {
             captures,
             last_record_captures: paginator.last_record_captures(),
             filter: filter::of(self.resource, &self.client.settings)?,
+            processor: processing::of(self.resource, &self.client.settings, &partition.values)?,
             ..DecoderOptions::default()
         };
         let mut decoder = Decoder::new(RecordSchema::new(&self.resource.fields), options)
@@ -121,6 +122,7 @@ impl Extract<'_> {
             let Fetched {
                 records,
                 filtered,
+                rows,
                 captures,
                 last_record,
                 response,
@@ -130,7 +132,7 @@ impl Extract<'_> {
             session.transport.note_records(&response, records);
             guard.page(records, fingerprint(&response.body))?;
             let largest = largest.fetch_max(records, Relaxed).max(records);
-            extracted.rows += records - filtered;
+            extracted.rows += rows;
             extracted.filtered += filtered;
             let over = limit.is_some_and(|limit| extracted.rows >= limit);
             turn = paginator.next(&PageFacts {
@@ -184,6 +186,7 @@ impl Extract<'_> {
                 return Ok(Fetched {
                     records: 0,
                     filtered: 0,
+                    rows: 0,
                     captures: Vec::new(),
                     last_record: Vec::new(),
                     response,
@@ -194,6 +197,7 @@ impl Extract<'_> {
                     let Page {
                         records,
                         filtered,
+                        rows,
                         captures,
                         last_record_captures,
                         ..
@@ -201,6 +205,7 @@ impl Extract<'_> {
                     return Ok(Fetched {
                         records,
                         filtered,
+                        rows,
                         captures,
                         last_record: last_record_captures,
                         response,
@@ -234,6 +239,8 @@ impl Extract<'_> {
 struct Fetched {
     records: u64,
     filtered: u64,
+    /// What they came to, in rows.
+    rows: u64,
     captures: Vec<Option<Json>>,
     last_record: Vec<Option<Json>>,
     response: Arc<Response>,

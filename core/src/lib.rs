@@ -23,6 +23,7 @@ mod http;
 mod meter;
 mod paging;
 mod partition;
+mod processing;
 mod record;
 mod request;
 mod run;

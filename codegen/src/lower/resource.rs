@@ -135,6 +135,7 @@ impl Lowering<'_, '_> {
         };
         let primary_key = self.primary_key(resource, &mut fields);
         let write_disposition = self.write_disposition(resource, &primary_key);
+        let processing_steps = self.processing_steps(resource, &fields, &primary_key);
         let record = resource.record.get();
         if let Some(text) = record {
             self.check_record(text);
@@ -142,6 +143,7 @@ impl Lowering<'_, '_> {
         let identity = identity::of_resource(
             &endpoint,
             record_filter.as_ref(),
+            &processing_steps,
             &fields,
             &primary_key,
             write_disposition,
@@ -155,6 +157,7 @@ impl Lowering<'_, '_> {
             selected: resource.selected.get().copied().unwrap_or(true),
             endpoint,
             record_filter,
+            processing_steps,
             // Parents are known when all resources are.
             relations: Relations::default(),
             fields,

@@ -45,7 +45,7 @@ mapping! {
         "incremental" => "remove it: every run reads the resource in full",
         "response_actions" => "statuses to try again are listed in `retry.statuses`",
         "error_handler" => "statuses to try again are listed in `retry.statuses`",
-        "processing_steps" => "remove it: records are kept as they come",
+        "processing_steps" => "move it to the resource",
         "partitions" => "move it to the resource",
         "parent" => "move it to the resource",
         "rate_limit" => "move it to `client`",

@@ -6,7 +6,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use super::read::{FromNode, OneOrMany, Reporter};
 use super::relations::{OnParentErrorSpec, ParentSpec, PartitionsSpec};
-use super::{EndpointSpec, Given, Key, Over, SchemaSpec, Text};
+use super::{EndpointSpec, Given, Key, Over, ProcessingStepSpec, SchemaSpec, Text};
 use crate::yaml::{Name, Node, Value};
 
 mapping! {
@@ -28,6 +28,10 @@ mapping! {
     write_disposition: WriteDispositionSpec = "write_disposition", default "append";
     /// Which records are kept: an expression such as `{{ record['type'] == 'file' }}`.
     record_filter: Text = "record_filter";
+    /// What is done to the records that are kept, in order, before they become rows: a list of
+    /// `filter`, `set`, `remove`, `rename`, `explode` and `flatten`. The fields of the schema and the
+    /// primary key are those behind the steps; paging counts and sees records as they were received.
+    processing_steps: Vec<ProcessingStepSpec> = "processing_steps";
     /// The fields of a record.
     schema: SchemaSpec = "schema";
     /// The resource, or the resources, whose records give values for the requests: one reading per
@@ -43,7 +47,6 @@ mapping! {
     on_parent_error: OnParentErrorSpec = "on_parent_error", default "fail";
     later {
         "incremental" => "remove it: every run reads the resource in full",
-        "processing_steps" => "remove it: records are kept as they come",
         "response_actions" => "statuses to try again are listed in `retry.statuses`",
         "error_handler" => "statuses to try again are listed in `retry.statuses`",
         "schema_contract" => "remove it: what the schema does not know goes to `_rescued`",

@@ -14,6 +14,7 @@ mod expression;
 mod field;
 mod paginator;
 mod plan;
+mod processing;
 mod relations;
 mod resource;
 pub mod sandbox;
@@ -32,6 +33,7 @@ pub use expression::{
 pub use field::{Field, FieldType};
 pub use paginator::{Cursor, CursorSource, Offset, PageNumber, Paginator, Stop, Target};
 pub use plan::{PLAN_VERSION, Plan, PlanError};
+pub use processing::{Assignment, Explode, Flatten, MemberPath, ProcessingStep, Renaming};
 pub use relations::{Binding, Include, Parent, Relations};
 pub use resource::{Resource, WriteDisposition};
 pub use selector::{Path, Segment, Selector, Step};

@@ -10,6 +10,7 @@ mod expressions;
 mod faults;
 mod jsonpath;
 mod live;
+mod processing;
 mod relations;
 mod rotation;
 mod scaffold;

@@ -63,6 +63,7 @@ pub(crate) fn resource(name: &str, path: &str, selector: &str, paginator: Pagina
             retry: None,
         },
         record_filter: None,
+        processing_steps: Vec::new(),
         relations: connector_plan::Relations::default(),
         fields: vec![
             field("file_id", FieldType::String, false),
