@@ -73,7 +73,7 @@ const RESERVED_TYPES: &[&str] = &[
 ];
 
 /// Functions of the client that are no resources; `clone` comes from its `Clone`.
-const RESERVED_FUNCTIONS: &[&str] = &["clone", "fmt", "from_environment", "new"];
+const RESERVED_FUNCTIONS: &[&str] = &["clone", "fmt", "from_environment", "new", "with_options"];
 
 /// The field of a record type that is no field of the API.
 pub(crate) const RESCUED_FIELD: &str = "rescued";

@@ -26,7 +26,7 @@ use self::arguments::{Action, Arguments};
 use self::console::Console;
 use self::context::{Context, block_on};
 use crate::suggest::nearest;
-use crate::{Connector, Error, ErrorKind, Result};
+use crate::{ClientOptions, Connector, Error, ErrorKind, Result};
 
 /// Runs a connector's command line and gives the exit code of the process.
 ///
@@ -41,6 +41,23 @@ pub fn main(connector: &Connector, start_sandbox: StartSandbox) -> ExitCode {
 pub fn main_with(
     connector: &Connector,
     start_sandbox: StartSandbox,
+    arguments: impl IntoIterator<Item = OsString>,
+) -> ExitCode {
+    main_with_options(
+        connector,
+        start_sandbox,
+        ClientOptions::default(),
+        arguments,
+    )
+}
+
+/// Like [`main_with`], with authentication, paginators or a token store of the program's own.
+///
+/// What the command line says of waits and certificates wins over the options.
+pub fn main_with_options(
+    connector: &Connector,
+    start_sandbox: StartSandbox,
+    options: ClientOptions,
     arguments: impl IntoIterator<Item = OsString>,
 ) -> ExitCode {
     let plan = match connector.plan() {
@@ -63,6 +80,7 @@ pub fn main_with(
         connector,
         plan,
         start_sandbox,
+        options,
         arguments,
         console: console.clone(),
         trace: None,

@@ -9,6 +9,7 @@ use connector_plan::{Auth, Expression, Plan, Resource, Root, SettingRole, Step, 
 
 use crate::auth::{AuthContext, Authenticator, CustomAuth, TokenMemory, TokenStore, authenticator};
 use crate::http::{RetryPolicy, Session, Transport, TransportOptions};
+use crate::paging::CustomPaginator;
 use crate::secret::Redactor;
 use crate::settings::SettingSources;
 use crate::template::Scope;
@@ -32,6 +33,7 @@ pub(crate) struct Inner {
     session: Session,
     /// The sessions of resources that bring authentication or retry rules of their own.
     own_sessions: BTreeMap<String, Session>,
+    pub paginators: BTreeMap<String, CustomPaginator>,
 }
 
 /// What a program may choose about a client.
@@ -47,6 +49,8 @@ pub struct ClientOptions {
     /// Authentication of the program's own, in place of the client's in the spec. Resources that
     /// have authentication of their own keep it.
     pub auth: Option<Arc<dyn crate::Auth>>,
+    /// Paginators of the program's own, by the name of the resource, in place of the spec's.
+    pub paginators: BTreeMap<String, CustomPaginator>,
     /// Where what is sent and what comes back is noted.
     pub trace: Option<crate::Trace>,
 }
@@ -169,6 +173,16 @@ impl Client {
             own_sessions.insert(resource.name.clone(), session(auth, Some(resource)));
         }
         let session = session(shared, None);
+        let names: Vec<&str> = plan
+            .resources
+            .iter()
+            .map(|resource| resource.name.as_str())
+            .collect();
+        for name in options.paginators.keys() {
+            if plan.resource(name).is_none() {
+                return Err(crate::cli::unknown_resource(name, &names));
+            }
+        }
         Ok(Self(Arc::new(Inner {
             plan,
             settings,
@@ -176,6 +190,7 @@ impl Client {
             redactor,
             session,
             own_sessions,
+            paginators: options.paginators.clone(),
         })))
     }
 

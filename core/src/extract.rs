@@ -99,7 +99,10 @@ impl Extract<'_> {
         largest: &AtomicU64,
         batches: mpsc::Sender<RecordBatch>,
     ) -> Result<Extracted> {
-        let mut paginator = paginator(&self.resource.endpoint.paginator, &self.client.settings)?;
+        let mut paginator = match self.client.paginators.get(&self.resource.name) {
+            Some(custom) => custom.start(),
+            None => paginator(&self.resource.endpoint.paginator, &self.client.settings)?,
+        };
         let captures = paginator.captures();
         let options = DecoderOptions {
             selector: self.resource.endpoint.data_selector.clone(),

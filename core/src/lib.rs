@@ -38,9 +38,12 @@ pub use arrow;
 pub use auth::{Auth, AuthRequest, Grant, LockedToken, TokenFile, TokenOrigin, TokenStore};
 pub use client::{Client, ClientOptions};
 pub use connector::Connector;
+/// A path into a document, and where a paging value goes in a request.
+pub use connector_plan::{Path, Step, Target};
 pub use error::{Error, ErrorKind, Result};
 pub use http::{Exchange, Trace};
 pub use meter::{Meter, Reading};
+pub use paging::{CustomPaginator, PageFacts, Paginator, Turn};
 pub use record::{Cell, Date, Decimal, FromCell, Json, Record, Row, Timestamp};
 pub use request::Request;
 pub use secret::Secret;

@@ -2,6 +2,7 @@
 
 mod conditional;
 mod cursor;
+mod custom;
 mod offset;
 mod page_number;
 mod single_page;
@@ -14,6 +15,7 @@ use http::HeaderMap;
 use url::Url;
 
 use self::conditional::Conditional;
+pub use self::custom::CustomPaginator;
 use crate::expression::{Captured, View};
 use crate::{Error, ErrorKind, Json, Result, Settings};
 
@@ -54,6 +56,7 @@ pub struct Turn {
 
 /// What is known about the page just received.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct PageFacts<'a> {
     /// The records received, before any filter.
     pub records: u64,

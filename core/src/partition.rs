@@ -19,6 +19,8 @@ use crate::{Error, ErrorKind, Json, Result};
 pub(crate) struct Family<'p> {
     order: Vec<&'p Resource>,
     taps: Vec<Tap<'p>>,
+    /// The resource that a reader asked for, and the values by name; others are passed over.
+    asked: (String, serde_json::Map<String, Json>),
     failed: Mutex<HashMap<String, (ErrorKind, String)>>,
 }
 
@@ -127,8 +129,54 @@ impl<'p> Family<'p> {
         Self {
             order,
             taps,
+            asked: Default::default(),
             failed: Mutex::default(),
         }
+    }
+
+    /// The same, but the resource is read for these values only.
+    ///
+    /// # Errors
+    /// When nothing binds one of the names.
+    pub(crate) fn asked(
+        mut self,
+        resource: &Resource,
+        values: serde_json::Map<String, Json>,
+    ) -> Result<Self> {
+        let relations = &resource.relations;
+        let bound = relations.parents.iter().flat_map(|parent| &parent.bindings);
+        let listed = relations.partitions.iter().flat_map(serde_json::Map::keys);
+        let mut names: Vec<&str> = bound.map(|binding| binding.name.as_str()).collect();
+        names.extend(listed.map(String::as_str));
+        names.dedup();
+        if let Some(name) = values.keys().find(|name| !names.contains(&name.as_str())) {
+            let read = if names.is_empty() {
+                "read by itself, not for values of".to_owned()
+            } else {
+                format!("read for values of `{}`, not of", names.join("`, `"))
+            };
+            return Err(Error::new(
+                ErrorKind::Configuration,
+                format!("`{}` is {read} `{name}`", resource.name),
+            ));
+        }
+        self.asked = (resource.name.clone(), values);
+        Ok(self)
+    }
+
+    /// The values of a resource that were asked for.
+    fn asked_of(&self, resource: &Resource) -> impl Iterator<Item = (&String, &Json)> {
+        let (name, values) = &self.asked;
+        values.iter().filter(move |_| *name == resource.name)
+    }
+
+    /// Whether the values that were asked for stand for all that the parents would give.
+    pub(crate) fn needs_parents(&self, resource: &Resource) -> bool {
+        let asked = |name: &str| self.asked_of(resource).any(|(asked, _)| asked == name);
+        resource.relations.parents.iter().any(|parent| {
+            let mut bindings = parent.bindings.iter();
+            !parent.include.is_empty() || bindings.any(|binding| !asked(&binding.name))
+        })
     }
 
     /// The resources, parents before their children.
@@ -186,7 +234,23 @@ impl<'p> Family<'p> {
             skipped: 0,
             reason: None,
         };
-        for tap in self.taps.iter().filter(|tap| tap.child.name == child.name) {
+        let needs_parents = self.needs_parents(child);
+        if !needs_parents {
+            let parents = child.relations.parents.iter();
+            let bound = |name: &str| {
+                let mut bindings = parents.clone().flat_map(|parent| &parent.bindings);
+                bindings.any(|binding| binding.name == name)
+            };
+            let values = self.asked_of(child).filter(|(name, _)| bound(name));
+            all.list = vec![Partition {
+                values: values
+                    .map(|(name, value)| (name.clone(), value.clone()))
+                    .collect(),
+                included: Vec::new(),
+            }];
+        }
+        let taps = self.taps.iter().filter(|tap| tap.child.name == child.name);
+        for tap in taps.filter(|_| needs_parents) {
             let parent = &tap.parent.resource;
             if let Some((kind, message)) = lock(&self.failed).get(parent) {
                 return Err(Error::new(
@@ -216,6 +280,12 @@ impl<'p> Family<'p> {
                 .collect();
             all.list = product(&all.list, &listed);
         }
+        all.list.retain(|partition| {
+            self.asked_of(child).all(|(name, value)| {
+                let found = partition.values.get(name);
+                found.is_some_and(|found| cell::to_text(found) == cell::to_text(value))
+            })
+        });
         Ok(all)
     }
 }

@@ -9,13 +9,14 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::extract::{Extracted, read_alone};
-use crate::{Client, Error, ErrorKind, Meter, Record, Result, Row};
+use crate::{Client, Error, ErrorKind, Json, Meter, Record, Result, Row};
 
 /// A request for a resource's records; nothing is sent before a stream is polled.
 #[derive(Clone, Debug)]
 pub struct Request<R> {
     client: Client,
     resource: String,
+    values: serde_json::Map<String, Json>,
     limit: Option<u64>,
     record: PhantomData<fn() -> R>,
 }
@@ -25,9 +26,21 @@ impl<R: Record> Request<R> {
         Self {
             client,
             resource,
+            values: serde_json::Map::new(),
             limit: None,
             record: PhantomData,
         }
+    }
+
+    /// Reads the resource for this value of a parent or of the spec's `partitions` only, by the
+    /// name that its requests use; for all values by default.
+    ///
+    /// A resource whose values are all given is read without its parents, unless its records hold
+    /// columns of theirs.
+    #[must_use]
+    pub fn of(mut self, name: &str, value: impl Into<Json>) -> Self {
+        self.values.insert(name.to_owned(), value.into());
+        self
     }
 
     /// Stops after this many records.
@@ -58,16 +71,31 @@ impl<R: Record> Request<R> {
     /// Pages are fetched and decoded ahead of the reader, two batches at most. The stream ends
     /// after its first error.
     pub fn batches(self) -> impl Stream<Item = Result<RecordBatch>> + Send + use<R> {
-        stream::unfold(
-            Batches::Waiting(self.client, self.resource, self.limit),
-            Batches::next,
-        )
+        let Self {
+            client,
+            resource,
+            values,
+            limit,
+            ..
+        } = self;
+        let waiting = Batches::Waiting {
+            client,
+            resource,
+            values,
+            limit,
+        };
+        stream::unfold(waiting, Batches::next)
     }
 }
 
 /// A running extraction, seen from its reader.
 enum Batches {
-    Waiting(Client, String, Option<u64>),
+    Waiting {
+        client: Client,
+        resource: String,
+        values: serde_json::Map<String, Json>,
+        limit: Option<u64>,
+    },
     Running(mpsc::Receiver<RecordBatch>, Task),
     Done,
 }
@@ -84,13 +112,18 @@ impl Drop for Task {
 impl Batches {
     async fn next(self) -> Option<(Result<RecordBatch>, Self)> {
         let (mut batches, mut task) = match self {
-            Self::Waiting(client, resource, limit) => {
+            Self::Waiting {
+                client,
+                resource,
+                values,
+                limit,
+            } => {
                 let (sender, batches) = mpsc::channel(1);
                 let task = tokio::spawn(async move {
                     let inner = &client.0;
                     let resource = inner.resource(&resource)?;
                     let meter = Arc::new(Meter::default());
-                    read_alone(inner, resource, limit, &meter, sender).await
+                    read_alone(inner, resource, values, limit, &meter, sender).await
                 });
                 (batches, Task(task))
             }

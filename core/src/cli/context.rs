@@ -21,6 +21,8 @@ pub(crate) struct Context<'a> {
     pub connector: &'a Connector,
     pub plan: Plan,
     pub start_sandbox: StartSandbox,
+    /// What the program itself brings.
+    pub options: ClientOptions,
     pub arguments: Arguments,
     pub console: Console,
     /// Where what is sent is noted, when the command shows it.
@@ -91,12 +93,13 @@ impl Context<'_> {
         settings: Settings,
         token_store: Option<Arc<dyn TokenStore>>,
     ) -> Result<Client> {
+        let own = self.options.clone();
         let options = ClientOptions {
-            max_wait: self.arguments.max_wait,
-            ca_file: self.arguments.ca_file.clone(),
-            token_store,
+            max_wait: self.arguments.max_wait.or(own.max_wait),
+            ca_file: self.arguments.ca_file.clone().or(own.ca_file),
+            token_store: own.token_store.or(token_store),
             trace: self.trace.clone(),
-            ..ClientOptions::default()
+            ..own
         };
         Client::with_options(self.connector, settings, &options)
     }

@@ -67,7 +67,14 @@ pub(crate) async fn read(
             batches.push(batch);
         }
     };
-    let read = read_alone(&client.0, resource, Some(rows), &meter, sender);
+    let read = read_alone(
+        &client.0,
+        resource,
+        Object::new(),
+        Some(rows),
+        &meter,
+        sender,
+    );
     let (extracted, ()) = tokio::join!(read, collect);
     Ok(Preview {
         fields: resource.fields.clone(),

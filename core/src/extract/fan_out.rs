@@ -12,28 +12,31 @@ use tokio::sync::mpsc;
 use super::{Extract, Extracted, Supply};
 use crate::client::Inner;
 use crate::partition::{Family, Partition};
-use crate::{Error, ErrorKind, Meter, Result};
+use crate::{Error, ErrorKind, Json, Meter, Result};
 use connector_plan::Resource;
 use std::sync::Arc;
 
 /// Paths of rescued values that are told apart; others are counted together.
 const RESCUED_PATHS: usize = 1_000;
 
-/// Reads a resource by itself: its parents first, which are handed to nobody.
+/// Reads a resource by itself, for these values of its parents or for all: its parents first, where
+/// they are needed, which are handed to nobody.
 pub(crate) async fn read_alone(
     client: &Inner,
     resource: &Resource,
+    values: serde_json::Map<String, Json>,
     limit: Option<u64>,
     meter: &Arc<Meter>,
     batches: mpsc::Sender<RecordBatch>,
 ) -> Result<Extracted> {
-    let family = Family::new(&client.plan, [resource.name.as_str()]);
+    let family = Family::new(&client.plan, [resource.name.as_str()]).asked(resource, values)?;
+    let needs_parents = family.needs_parents(resource);
     // With a limit, parents are read as far as it needs; otherwise from end to end.
     let is_parent = |other: &Resource| other.name != resource.name;
     let supply = Supply::new(
         client,
         &family,
-        |other| limit.is_some() && is_parent(other),
+        |other| needs_parents && limit.is_some() && is_parent(other),
         || Arc::clone(meter),
     );
     let extract = |resource, limit| Extract {
@@ -45,7 +48,7 @@ pub(crate) async fn read_alone(
         meter: Arc::clone(meter),
         lazy: supply.of(resource),
     };
-    if limit.is_none() {
+    if needs_parents && limit.is_none() {
         for parent in family.order().iter().filter(|other| is_parent(other)) {
             extract(parent, None).run_for_children().await?;
         }

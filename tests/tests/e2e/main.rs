@@ -9,6 +9,7 @@ mod datasets;
 mod expressions;
 mod faults;
 mod jsonpath;
+mod library;
 mod live;
 mod processing;
 mod relations;

@@ -478,4 +478,20 @@ fn the_typed_api_resolves_parents_by_itself() {
     assert_eq!(read(None), truth);
     assert_eq!(requests(&server)["/api/orgs"], 2);
     assert_eq!(read(Some(30)), truth[..30]);
+    // A value may be given; columns of the parents still come from them.
+    let account = server.truth("accounts")[1]["id"].clone();
+    let request = client
+        .request::<Id>("ads")
+        .of("account_id", account.clone());
+    let before = server.data_requests().len();
+    let ids: Vec<String> = runtime.block_on(request.stream().map(|ad| ad.unwrap().0).collect());
+    let path = format!("/api/accounts/{}/ads", account.as_str().unwrap());
+    let asked = server.data_requests().split_off(before);
+    let ads = asked
+        .iter()
+        .filter(|request| request.path.ends_with("/ads"));
+    assert!(ads.clone().count() > 0 && ads.clone().all(|request| request.path == path));
+    assert!(asked.iter().any(|request| request.path == "/api/orgs"));
+    let start = truth.iter().position(|id| Some(id) == ids.first()).unwrap();
+    assert_eq!(truth[start..start + ids.len()], ids);
 }

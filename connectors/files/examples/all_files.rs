@@ -1,7 +1,7 @@
-//! The files one by one, as values of a type that the spec describes.
+//! The files one by one, as values of a type that the spec describes; then as Arrow record batches.
 //!
 //! Start `cargo run -p connector-files -- sandbox`, set the environment variables that it
-//! prints, then run `cargo run -p connector-files --example typed`.
+//! prints, then run `cargo run -p connector-files --example all_files`.
 
 use std::pin::pin;
 
@@ -18,6 +18,16 @@ async fn main() -> Result<(), connector_core::Error> {
             "{}: {}",
             file.file_id,
             file.file_name.as_deref().unwrap_or("(no name)")
+        );
+    }
+
+    // The same as Arrow record batches, for whatever reads Arrow.
+    let mut batches = pin!(client.files().batches());
+    while let Some(batch) = batches.try_next().await? {
+        println!(
+            "{} rows in {} columns",
+            batch.num_rows(),
+            batch.num_columns()
         );
     }
     Ok(())

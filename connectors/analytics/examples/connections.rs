@@ -1,7 +1,8 @@
-//! The connections one by one, as values of a type that the spec describes.
+//! The connections one by one, as values of a type that the spec describes; then as Arrow record
+//! batches.
 //!
 //! Start `cargo run -p connector-analytics -- sandbox`, set the environment variables that it
-//! prints, then run `cargo run -p connector-analytics --example typed`.
+//! prints, then run `cargo run -p connector-analytics --example connections`.
 
 use std::pin::pin;
 
@@ -21,6 +22,16 @@ async fn main() -> Result<(), connector_core::Error> {
                 .pool_sizes
                 .and_then(|sizes| sizes.result_pool_size)
                 .unwrap_or_default()
+        );
+    }
+
+    // The same as Arrow record batches, for whatever reads Arrow.
+    let mut batches = pin!(client.connections().batches());
+    while let Some(batch) = batches.try_next().await? {
+        println!(
+            "{} rows in {} columns",
+            batch.num_rows(),
+            batch.num_columns()
         );
     }
     Ok(())

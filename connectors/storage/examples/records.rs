@@ -1,7 +1,7 @@
 //! The files one by one, as values of a type that the spec describes.
 //!
 //! Start `cargo run -p connector-storage -- sandbox`, set the environment variables that it
-//! prints, then run `cargo run -p connector-storage --example typed`.
+//! prints, then run `cargo run -p connector-storage --example records`.
 
 use std::pin::pin;
 

@@ -1,7 +1,7 @@
 //! The files as Arrow record batches, with the configuration in the program.
 //!
 //! Start `cargo run -p connector-storage -- sandbox`, then run
-//! `cargo run -p connector-storage --example batches -- BASE_URL CLIENT_ID CLIENT_SECRET` with
+//! `cargo run -p connector-storage --example record_batches -- BASE_URL CLIENT_ID CLIENT_SECRET` with
 //! the values that it prints.
 
 use std::pin::pin;
