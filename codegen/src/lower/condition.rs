@@ -54,11 +54,19 @@ impl Lowering<'_, '_> {
                         format!("name a member of {}", quote(&found.word)),
                     );
                 }
-                Condition::Predicate(Predicate::Truth(Operand::Lookup(connector_plan::Lookup {
-                    root: found.root,
-                    path: found.path,
-                    default: found.default,
-                })))
+                let lookup = if found.root == Root::Partition {
+                    // A placeholder has a name of its own for it.
+                    let (start, end) = (found.range.start, found.range.end);
+                    let span = yaml::locate(self.reporter.text, text.span, &text.value, start, end);
+                    self.resolve_partition(found, span)
+                } else {
+                    connector_plan::Lookup {
+                        root: found.root,
+                        path: found.path,
+                        default: found.default,
+                    }
+                };
+                Condition::Predicate(Predicate::Truth(Operand::Lookup(lookup)))
             }
             Ok([Piece::Jinja(compiled)]) => {
                 let jinja = self.jinja(&compiled, text, moment);
