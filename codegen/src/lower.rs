@@ -17,6 +17,7 @@ mod processing;
 mod relations;
 mod request;
 mod resource;
+mod response;
 mod selector;
 mod session_token;
 mod template;

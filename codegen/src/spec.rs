@@ -15,6 +15,7 @@ mod processing;
 pub(crate) mod read;
 mod relations;
 mod resource;
+mod response;
 mod scalars;
 pub(crate) mod schema;
 
@@ -34,6 +35,10 @@ pub(crate) use processing::{ExplodeMapping, FlattenMapping, ProcessingStepSpec, 
 pub(crate) use read::{Given, Key, Named, Over, Reporter};
 pub(crate) use relations::{OnParentErrorSpec, ParentSpec, PartitionsSpec};
 pub(crate) use resource::{Disposition, ResourceMapping, ResourceSpec, WriteDispositionSpec};
+pub(crate) use response::{
+    ActionSpec, BackoffSpec, CompressionSpec, ErrorHandlerSpec, FormatSpec, ResponseActionSpec,
+    ResponseMapping, ResponseSpec, StatusSpec, WaitSpec,
+};
 pub(crate) use scalars::{Json, Scalar, Text, Whole};
 
 mapping! {
@@ -50,7 +55,8 @@ mapping! {
     config: Named<InputSpec> = "config";
     /// What all resources share: a resource without a name. A key of a resource replaces the
     /// default as a whole, except that the keys of `endpoint` are replaced one by one, and so are
-    /// the entries of `endpoint.params` and `endpoint.json`. An explicit null takes a default back.
+    /// the entries of `endpoint.params` and `endpoint.json`; its `endpoint.response_actions` come
+    /// behind the resource's own. An explicit null takes a default back.
     resource_defaults: ResourceSpec = "resource_defaults";
     /// The datasets that the connector extracts. A text is short for a resource with this name.
     resources: Vec<ResourceSpec> = "resources" => required;

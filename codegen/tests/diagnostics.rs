@@ -702,3 +702,55 @@ fn processing_steps() {
         &endpoint("processing_steps: [{remove: a}]"),
     );
 }
+
+#[test]
+fn what_is_wrong_with_responses() {
+    check(
+        "response_unknown",
+        &endpoint("response: {format: parquet, delimitr: ';'}"),
+    );
+    check(
+        "response_only_csv",
+        &endpoint("response: {format: jsonl, delimiter: ';', quote: null}"),
+    );
+    check(
+        "response_csv",
+        &endpoint(
+            "data_selector: items\nresponse: {format: csv, delimiter: ab, header: false}\npaginator: {type: cursor, cursor_path: next, cursor_param: c}",
+        ),
+    );
+    check(
+        "response_csv_columns",
+        &endpoint("response: {format: csv, delimiter: ';', quote: ';', columns: [id, id]}"),
+    );
+    check(
+        "response_csv_types",
+        &format!(
+            "{}      tags: {{type: array, items: string}}\n      owner: {{type: object, fields: {{id: integer}}}}\n",
+            endpoint("response: csv")
+        ),
+    );
+    check("response_xml_without_root", &endpoint("response: xml"));
+    check(
+        "response_place",
+        &resource("response: csv\nresponse_actions: []"),
+    );
+    check(
+        "response_actions",
+        &endpoint(
+            "response_actions:\n- {status_code: 404}\n- {action: ignore}\n- {status_code: [600, 6xx, a], action: skip}\n- {content: '', action: fail, wait: 5}\n- {status_code: 429, action: retry, wait: {header: A, until_header: B}}\n- {predicate: \"{{ record.id }}\", action: fail}\n- {predicate: text, action: fail}",
+        ),
+    );
+    check(
+        "response_actions_that_never_count",
+        &endpoint(
+            "response_actions:\n- {status_code: 4xx, action: ignore}\n- {status_code: [404, 410], action: fail}\n- {status_code: 503, content: x, action: fail}\n- {status_code: 503, action: retry}",
+        ),
+    );
+    check(
+        "response_error_handler",
+        &endpoint(
+            "retry: {max_retries: 2}\nerror_handler:\n  type: DefaultErrorHandler\n  max_retries: 5\n  response_filters:\n  - {action: IGNORE}\n  backoff_strategies:\n  - {type: CustomBackoffStrategy}\n  - {type: WaitTimeFromHeader}",
+        ),
+    );
+}

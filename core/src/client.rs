@@ -8,7 +8,7 @@ use std::time::Duration;
 use connector_plan::{Auth, Expression, Plan, Resource, Root, SettingRole, Step, Template};
 
 use crate::auth::{AuthContext, Authenticator, CustomAuth, TokenMemory, TokenStore, authenticator};
-use crate::http::{RetryPolicy, Session, Transport, TransportOptions};
+use crate::http::{Actions, RetryPolicy, Session, Transport, TransportOptions};
 use crate::paging::CustomPaginator;
 use crate::secret::Redactor;
 use crate::settings::SettingSources;
@@ -31,7 +31,7 @@ pub(crate) struct Inner {
     pub site: Site,
     pub redactor: Redactor,
     session: Session,
-    /// The sessions of resources that bring authentication or retry rules of their own.
+    /// The sessions of resources that bring authentication, retry rules or actions of their own.
     own_sessions: BTreeMap<String, Session>,
     pub paginators: BTreeMap<String, CustomPaginator>,
 }
@@ -148,17 +148,19 @@ impl Client {
             };
             authenticator(auth, &context)
         };
-        let session = |auth: Arc<dyn Authenticator>, resource: Option<&Resource>| Session {
-            transport: Arc::clone(&transport),
-            auth,
-            retry: RetryPolicy::new(
-                resource
-                    .and_then(|resource| resource.endpoint.retry.clone())
-                    .unwrap_or_else(|| plan.client.retry.clone()),
-                options.max_wait,
-            ),
-            home: home.clone(),
-        };
+        let session =
+            |auth: Arc<dyn Authenticator>, resource: Option<&Resource>, actions| Session {
+                transport: Arc::clone(&transport),
+                auth,
+                retry: RetryPolicy::new(
+                    resource
+                        .and_then(|resource| resource.endpoint.retry.clone())
+                        .unwrap_or_else(|| plan.client.retry.clone()),
+                    options.max_wait,
+                ),
+                actions,
+                home: home.clone(),
+            };
         let shared: Arc<dyn Authenticator> = match &options.auth {
             Some(auth) => Arc::new(CustomAuth::new(Arc::clone(auth), redactor.clone())),
             None => make_auth(&plan.client.auth)?,
@@ -167,12 +169,18 @@ impl Client {
         for resource in &plan.resources {
             let auth = match &resource.endpoint.auth {
                 Some(auth) => make_auth(auth)?,
-                None if resource.endpoint.retry.is_some() => Arc::clone(&shared),
+                None if resource.endpoint.retry.is_some()
+                    || !resource.endpoint.actions.is_empty() =>
+                {
+                    Arc::clone(&shared)
+                }
                 None => continue,
             };
-            own_sessions.insert(resource.name.clone(), session(auth, Some(resource)));
+            let actions = Actions::new(&resource.endpoint.actions, &settings)?;
+            let session = session(auth, Some(resource), actions);
+            own_sessions.insert(resource.name.clone(), session);
         }
-        let session = session(shared, None);
+        let session = session(shared, None, Actions::default());
         let names: Vec<&str> = plan
             .resources
             .iter()

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use ::http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use arrow::array::RecordBatch;
 use connector_decode::{Decoder, DecoderOptions, ErrorKind, Page, RecordSchema, Report};
-use connector_plan::Resource;
+use connector_plan::{BodyFormat, Resource};
 use futures_util::future;
 use tokio::sync::mpsc;
 
@@ -19,6 +19,7 @@ use self::build::RequestBuilder;
 pub(crate) use self::fan_out::read_alone;
 pub(crate) use self::listing::{Listing, Reader};
 pub(crate) use self::supply::{Lazy, Supply};
+use crate::body::{BodyReader, Unreadable};
 use crate::client::Inner;
 use crate::http::{Request, Response};
 use crate::paging::{LoopGuard, PageFacts, paginator};
@@ -53,6 +54,8 @@ pub(crate) struct Extracted {
     pub rows: u64,
     /// The records that the filter dropped.
     pub filtered: u64,
+    /// The answers that actions of the spec made pages without records.
+    pub ignored: u64,
     /// Whether the limit, or a reader that had enough, ended it before the API did.
     pub stopped: bool,
     /// Values that no declared column could hold, by their path.
@@ -104,12 +107,15 @@ impl Extract<'_> {
             None => paginator(&self.resource.endpoint.paginator, &self.client.settings)?,
         };
         let captures = paginator.captures();
+        let format = &self.resource.endpoint.response.format;
         let options = DecoderOptions {
             selector: self.resource.endpoint.data_selector.clone(),
             captures,
             last_record_captures: paginator.last_record_captures(),
             filter: filter::of(self.resource, &self.client.settings)?,
             processor: processing::of(self.resource, &self.client.settings, &partition.values)?,
+            lines: *format == BodyFormat::Jsonl,
+            texts: matches!(format, BodyFormat::Csv(_) | BodyFormat::Xml),
             ..DecoderOptions::default()
         };
         let mut decoder = Decoder::new(RecordSchema::new(&self.resource.fields), options)
@@ -137,15 +143,20 @@ impl Extract<'_> {
             let largest = largest.fetch_max(records, Relaxed).max(records);
             extracted.rows += rows;
             extracted.filtered += filtered;
+            extracted.ignored += u64::from(response.ignored);
             let over = limit.is_some_and(|limit| extracted.rows >= limit);
-            turn = paginator.next(&PageFacts {
-                records,
-                largest,
-                captures: &captures,
-                last_record: &last_record,
-                headers: &response.headers,
-                url: &response.url,
-            })?;
+            turn = if response.ignored {
+                None
+            } else {
+                paginator.next(&PageFacts {
+                    records,
+                    largest,
+                    captures: &captures,
+                    last_record: &last_record,
+                    headers: &response.headers,
+                    url: &response.url,
+                })?
+            };
             if over {
                 extracted.stopped = turn.is_some();
                 turn = None;
@@ -178,6 +189,12 @@ impl Extract<'_> {
     /// Fetches one page and decodes it; a page that was cut off is fetched again.
     async fn page(&self, request: &Request, decoder: &mut Decoder) -> Result<Fetched> {
         let session = self.client.session(&self.resource.name);
+        let endpoint = &self.resource.endpoint;
+        let reader = BodyReader {
+            plan: &endpoint.response,
+            selector: &endpoint.data_selector.steps,
+            limit: session.transport.max_body(),
+        };
         let mut retries = 0;
         loop {
             let fetch = session.fetch(request, &self.meter);
@@ -185,7 +202,7 @@ impl Extract<'_> {
                 Some(listing) if retries == 0 => listing.next(request, fetch).await?,
                 _ => Arc::new(fetch.await?),
             };
-            if is_empty_page(&response) {
+            if response.ignored || is_empty_page(&response) {
                 return Ok(Fetched {
                     records: 0,
                     filtered: 0,
@@ -195,7 +212,16 @@ impl Extract<'_> {
                     response,
                 });
             }
-            let error = match decoder.decode_page(&response.body) {
+            let decoded = match reader.read(&response) {
+                Ok(document) => decoder.decode_page(&document).map_err(|error| {
+                    // A document that ends before its end was cut off on the way.
+                    let cut = error.kind() == ErrorKind::Malformed
+                        && error.offset().is_some_and(|at| at >= document.len());
+                    (self.decode_error(error), cut)
+                }),
+                Err(error) => Err(self.unreadable(&error, &response)),
+            };
+            let (error, cut) = match decoded {
                 Ok(page) => {
                     let Page {
                         records,
@@ -216,10 +242,7 @@ impl Extract<'_> {
                 }
                 Err(error) => error,
             };
-            // A document that ends before its end was cut off on the way.
-            let cut = error.kind() == ErrorKind::Malformed
-                && error.offset().is_some_and(|at| at >= response.body.len());
-            let error = self.decode_error(error).with(
+            let error = error.with(
                 "request",
                 session.transport.describe(&request.method, &request.url),
             );
@@ -231,6 +254,21 @@ impl Extract<'_> {
                 .pause(retries, Some(&response.headers), &error, &self.meter)
                 .await;
         }
+    }
+
+    /// A body that is no page, and whether it was cut off on the way.
+    fn unreadable(&self, error: &Unreadable, response: &Response) -> (Error, bool) {
+        let redactor = &self.client.redactor;
+        let session = self.client.session(&self.resource.name);
+        let mut converted = Error::new(crate::ErrorKind::Source, redactor.redact(&error.message));
+        if response.body.iter().take(200).all(|byte| *byte >= b'\t') {
+            let excerpt = session.transport.excerpt(&response.body);
+            converted = converted.with("body", excerpt);
+        }
+        if let Some(hint) = &error.hint {
+            converted = converted.hint(redactor.redact(hint));
+        }
+        (converted, error.cut)
     }
 
     fn decode_error(&self, error: connector_decode::Error) -> Error {

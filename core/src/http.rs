@@ -1,11 +1,13 @@
 //! HTTP: one request with credentials bound to their origin, redirects, retries and body limits.
 
+mod actions;
 mod retry;
 mod roots;
 mod session;
 mod trace;
 mod transport;
 
+pub(crate) use actions::Actions;
 pub use trace::{Exchange, Trace};
 
 pub(crate) use retry::RetryPolicy;

@@ -11,6 +11,7 @@
 //! ```
 
 mod auth;
+mod body;
 pub mod cli;
 mod client;
 mod connector;

@@ -457,6 +457,7 @@ mod tests {
                     backoff_factor: 1.0,
                     max_delay: 1.0,
                     jitter: false,
+                    waits: Vec::new(),
                 },
                 rate_limit: None,
                 timeouts: Timeouts {

@@ -20,6 +20,7 @@ mod condition;
 mod data;
 mod document;
 mod fault;
+mod format;
 mod login;
 mod options;
 mod page;

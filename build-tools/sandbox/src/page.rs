@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use connector_plan::{CursorSource, Path, Step};
+use connector_plan::{BodyFormat, CursorSource, Path, Step};
 use hyper::{
     HeaderMap, StatusCode,
     header::{HeaderName, HeaderValue, LINK},
@@ -16,6 +16,7 @@ use crate::{
     condition::SignalKind,
     data::Table,
     document::Node,
+    format,
     options::Ending,
     paging::{Kind, Page},
     route::Route,
@@ -49,8 +50,15 @@ impl Maker<'_> {
             .enumerate()
             .map(|(i, _)| self.range(i, page).len() as u64)
             .sum();
-        let mut reply = Reply::new(StatusCode::OK, "application/json", []);
-        let chunks = document.render(self.tables);
+        let mut chunks = document.render(self.tables);
+        let mut content_type = "application/json";
+        if !self.route.response.is_json() {
+            let page: Vec<u8> = chunks.iter().flatten().copied().collect();
+            let body;
+            (content_type, body) = format::encode(&self.route.response, &page, &self.route.columns);
+            chunks = [body].into();
+        }
+        let mut reply = Reply::new(StatusCode::OK, content_type, []);
         *reply.response.body_mut() = Body::new(chunks, ending);
         reply.response.headers_mut().extend(headers);
         (reply, records)
@@ -148,7 +156,16 @@ impl Maker<'_> {
             _ => &[("limit", page.size)],
         };
         for (name, value) in decoration {
-            put(&vec![Step::Key((*name).to_owned())], (*value).into());
+            // XML has one root, and all else is below it.
+            let xml = self.route.response.format == BodyFormat::Xml;
+            let root = self
+                .route
+                .content
+                .first()
+                .and_then(|(_, steps)| steps.first());
+            let mut path: Path = root.filter(|_| xml).into_iter().cloned().collect();
+            path.push(Step::Key((*name).to_owned()));
+            put(&path, (*value).into());
         }
         if page.number().is_multiple_of(2) {
             document.reverse();

@@ -33,6 +33,10 @@ pub(crate) struct Route {
     pub(crate) pager: Pager,
     /// Which tables are in a page, and where.
     pub(crate) content: Vec<(usize, Path)>,
+    /// How pages are written.
+    pub(crate) response: connector_plan::ResponseBody,
+    /// The names of the record's fields.
+    pub(crate) columns: Vec<String>,
     /// The endpoint, to tell the same request again.
     endpoint: Endpoint,
 }
@@ -111,6 +115,7 @@ pub(crate) fn same_request(a: &Endpoint, b: &Endpoint) -> bool {
         && a.params == b.params
         && a.body == b.body
         && a.auth == b.auth
+        && a.response == b.response
 }
 
 impl Route {
@@ -180,6 +185,8 @@ impl Route {
             auth,
             pager,
             content: Vec::new(),
+            response: endpoint.response.clone(),
+            columns: resource.fields.iter().map(|f| f.name.clone()).collect(),
             endpoint: endpoint.clone(),
         })
     }

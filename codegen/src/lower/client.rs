@@ -3,6 +3,7 @@
 use connector_plan::{Auth, Client, RateLimit, Retry, Timeouts};
 
 use super::Lowering;
+use super::response::wait;
 use super::url::{self, Url};
 use crate::diagnostic::{Diagnostic, code};
 use crate::source::Span;
@@ -40,11 +41,15 @@ impl Lowering<'_, '_> {
             self.auth(auth, client.auth.key_span().unwrap_or(client.blame))
         });
         self.check_clear(&base_url, &auth, &client.base_url);
+        let rules = retry(client.retry.get());
+        let retry = self
+            .handler_retry(&client.error_handler, &client.retry, &rules)
+            .unwrap_or(rules);
         Client {
             base_url,
             headers,
             auth,
-            retry: retry(client.retry.get()),
+            retry,
             rate_limit: self.rate_limit(client),
             timeouts: self.timeouts(client),
             concurrency: client
@@ -198,5 +203,9 @@ pub(super) fn retry(spec: Option<&RetrySpec>) -> Retry {
         backoff_factor: spec.backoff_factor.get().map_or(1.0, |value| value.0),
         max_delay: spec.max_delay.get().map_or(300.0, |value| value.0),
         jitter: spec.jitter.get().copied().unwrap_or(true),
+        waits: spec.wait.get().map_or_else(Vec::new, |waits| {
+            let known = waits.0.iter();
+            known.filter_map(wait).collect()
+        }),
     }
 }

@@ -19,6 +19,8 @@ pub(super) enum Moment {
     Record,
     /// For each record, when its partition is known.
     Step,
+    /// For each answer, before it is a page.
+    Answer,
 }
 
 impl Moment {
@@ -34,6 +36,7 @@ impl Moment {
             ],
             Self::Record => &[Root::Record, Root::Config],
             Self::Step => &[Root::Record, Root::Partition, Root::Config],
+            Self::Answer => &[Root::Response, Root::Headers, Root::Config],
         }
     }
 }

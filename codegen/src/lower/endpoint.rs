@@ -1,6 +1,8 @@
 //! The requests of a resource.
 
-use connector_plan::{Client, Endpoint, NamedTemplate, Paginator, Selector, Template};
+use connector_plan::{
+    Client, Endpoint, NamedTemplate, Paginator, ResponseBody, Selector, Template,
+};
 
 use super::Lowering;
 use super::client::retry;
@@ -58,6 +60,8 @@ impl Lowering<'_, '_> {
             paginator,
             auth,
             retry,
+            response: ResponseBody::default(),
+            actions: Vec::new(),
         }
     }
 

@@ -34,6 +34,7 @@ impl Lowering<'_, '_> {
                 "none here",
             );
         }
+        self.check_actions(spec);
         let defaults = spec.resource_defaults.get();
         if let Some(name) = defaults.and_then(|defaults| defaults.0.name.given()) {
             self.invalid(
@@ -116,7 +117,10 @@ impl Lowering<'_, '_> {
             .get()
             .map_or(&no_paginator, |client| &client.paginator);
         let record_filter = self.record_filter(resource, endpoint);
-        let endpoint = self.endpoint(endpoint, &name, client, paginator, blame);
+        let written = endpoint;
+        let mut endpoint = self.endpoint(endpoint, &name, client, paginator, blame);
+        endpoint.actions = self.response_actions(written, spec.client.get());
+        endpoint.retry = self.endpoint_retry(written, endpoint.retry.take(), client);
         let mut fields = match resource.schema.get() {
             Some(schema) => self.schema(schema, &place),
             None => {
@@ -133,6 +137,7 @@ impl Lowering<'_, '_> {
                 Vec::new()
             }
         };
+        endpoint.response = self.response_body(written, &endpoint, &fields, blame);
         let primary_key = self.primary_key(resource, &mut fields);
         let write_disposition = self.write_disposition(resource, &primary_key);
         let processing_steps = self.processing_steps(resource, &fields, &primary_key);

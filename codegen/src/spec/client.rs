@@ -2,7 +2,9 @@
 
 use super::read::OneOrMany;
 use super::scalars::{Amount, Whole};
-use super::{AuthSpec, Named, PaginatorSpec, Scalar, Text};
+use super::{
+    AuthSpec, ErrorHandlerSpec, Named, PaginatorSpec, ResponseActionSpec, Scalar, Text, WaitSpec,
+};
 
 mapping! {
     /// How every request is made.
@@ -18,6 +20,10 @@ mapping! {
     paginator: PaginatorSpec = "paginator", default "single_page";
     /// Which failures are tried again.
     retry: RetrySpec = "retry";
+    /// What is done about some answers, for all resources.
+    response_actions: Vec<ResponseActionSpec> = "response_actions";
+    /// The same in Airbyte's form.
+    error_handler: ErrorHandlerSpec = "error_handler";
     /// A limit that the API states.
     rate_limit: RateLimitSpec = "rate_limit";
     /// How long to wait for the API.
@@ -47,6 +53,9 @@ mapping! {
     max_delay: Amount = "max_delay", default 300;
     /// Whether waits are drawn at random rather than taken in full.
     jitter: bool = "jitter", default true;
+    /// Waits that come before all others, `Retry-After` included: seconds, or headers that tell.
+    /// The first that an answer has a value for counts.
+    wait: OneOrMany<WaitSpec> = "wait";
     later {
         "respect_retry_after" => "it is always respected",
     }

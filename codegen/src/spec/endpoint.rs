@@ -6,7 +6,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use super::read::{FromNode, Reporter};
 use super::{
-    AuthSpec, Given, Json, Key, Named, PaginatorSpec, ParentSpec, RetrySpec, Scalar, Text,
+    AuthSpec, ErrorHandlerSpec, Given, Json, Key, Named, PaginatorSpec, ParentSpec,
+    ResponseActionSpec, ResponseSpec, RetrySpec, Scalar, Text,
 };
 use crate::diagnostic::{Diagnostic, code};
 use crate::yaml::{Name, Node, Value};
@@ -41,10 +42,15 @@ mapping! {
     auth: AuthSpec = "auth";
     /// Retry rules in place of the client's.
     retry: RetrySpec = "retry";
+    /// How the bodies of pages are read: `json`, `jsonl`, `csv`, `xml`, or a mapping.
+    response: ResponseSpec = "response" | "decoder";
+    /// What is done about some answers; those of `resource_defaults` come behind these, then those
+    /// of the client. Null takes them back.
+    response_actions: Vec<ResponseActionSpec> = "response_actions";
+    /// The same in Airbyte's form, in place of those of `resource_defaults`.
+    error_handler: ErrorHandlerSpec = "error_handler";
     later {
         "incremental" => "remove it: every run reads the resource in full",
-        "response_actions" => "statuses to try again are listed in `retry.statuses`",
-        "error_handler" => "statuses to try again are listed in `retry.statuses`",
         "processing_steps" => "move it to the resource",
         "partitions" => "move it to the resource",
         "parent" => "move it to the resource",
@@ -88,6 +94,12 @@ impl super::Over for EndpointSpec {
         let mut merged = self.0.over(&defaults.0);
         merged.params = deep(&self.0.params, &defaults.0.params);
         merged.json = deep(&self.0.json, &defaults.0.json);
+        if let (Key::Given(own), Key::Given(defaults)) =
+            (&mut merged.response_actions, &defaults.0.response_actions)
+            && self.0.response_actions.given().is_some()
+        {
+            own.value.extend(defaults.value.iter().cloned());
+        }
         Self(merged)
     }
 }

@@ -47,8 +47,9 @@ mapping! {
     on_parent_error: OnParentErrorSpec = "on_parent_error", default "fail";
     later {
         "incremental" => "remove it: every run reads the resource in full",
-        "response_actions" => "statuses to try again are listed in `retry.statuses`",
-        "error_handler" => "statuses to try again are listed in `retry.statuses`",
+        "response_actions" => "move it to the endpoint",
+        "error_handler" => "move it to the endpoint",
+        "response" => "move it to the endpoint",
         "schema_contract" => "remove it: what the schema does not know goes to `_rescued`",
         "merge_key" => "use `primary_key`",
         "columns" => "write `schema` with `fields`",

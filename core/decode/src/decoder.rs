@@ -28,6 +28,13 @@ pub struct DecoderOptions {
     pub filter: Option<RecordFilter>,
     /// What is done to the records that are kept; nothing by default.
     pub processor: Option<RecordProcessor>,
+    /// Whether a page is any number of documents, each on lines of its own (JSON Lines), instead of
+    /// one.
+    pub lines: bool,
+    /// Whether texts stand for values of all types, as in formats that have nothing else: what a
+    /// column can read from a text it takes, an empty text is null where the column is not for text,
+    /// and a single value is a list of one.
+    pub texts: bool,
     /// The arrays and objects that may be open at once; 128 by default.
     pub max_depth: usize,
     /// The bytes that a captured value may have; 1 MiB by default.
@@ -45,6 +52,8 @@ impl Default for DecoderOptions {
             last_record_captures: Vec::new(),
             filter: None,
             processor: None,
+            lines: false,
+            texts: false,
             max_depth: 128,
             max_capture: 1 << 20,
         }
@@ -245,6 +254,7 @@ impl Decoder {
     fn decode_processed(&mut self, page: &[u8]) -> Result<(), Error> {
         self.check_room(page.len())?;
         let options = DecoderOptions {
+            texts: self.options.texts,
             max_depth: self.options.max_depth.saturating_add(1),
             ..DecoderOptions::default()
         };
@@ -311,6 +321,24 @@ impl Decoder {
     }
 }
 
+/// The values that paths lead to in a document, without its records: nothing where it has none.
+///
+/// # Errors
+///
+/// When the page is no JSON document in UTF-8, or is nested more than 128 levels deep.
+pub fn capture(page: &[u8], paths: &[Path]) -> Result<Vec<Option<Value>>, Error> {
+    check_encoding(page)?;
+    let mut tokens = Tokens::new(page, DecoderOptions::default().max_depth);
+    tokens.skip_whitespace();
+    // The page is in memory already, and so may be what is wanted of it.
+    let (captures, _) = Walk::new(&mut tokens, None, paths, usize::MAX).run()?;
+    tokens.skip_whitespace();
+    if tokens.at < page.len() {
+        return Err(tokens.malformed("the end of the document"));
+    }
+    Ok(captures)
+}
+
 type Values = Vec<Option<Value>>;
 
 /// What a page gave beside what is in the columns.
@@ -353,6 +381,7 @@ fn walk<'p, 'w>(
 ) -> Result<(Tokens<'p>, Values, Records<'w>), Error> {
     check_encoding(page)?;
     let mut tokens = Tokens::new(page, options.max_depth);
+    tokens.texts = options.texts;
     if page.starts_with(b"\xEF\xBB\xBF") {
         tokens.at = 3;
     }
@@ -368,6 +397,9 @@ fn walk<'p, 'w>(
         .at(tokens.at)
         .with_hint("a login or error page is the usual reason: check the URL and the access"));
     }
+    if options.lines {
+        return walk_lines(tokens, options, records);
+    }
     let captures = &options.captures;
     let walk = Walk::new(&mut tokens, Some(records), captures, options.max_capture);
     let (captures, records) = walk.run()?;
@@ -379,6 +411,43 @@ fn walk<'p, 'w>(
         Some(records) => Ok((tokens, captures, records)),
         None => Err(Error::new(ErrorKind::Internal, "the records are lost")),
     }
+}
+
+/// Walks through documents that stand on lines of their own. What several of them have, the last
+/// one gives.
+fn walk_lines<'p, 'w>(
+    mut tokens: Tokens<'p>,
+    options: &'w DecoderOptions,
+    mut records: Records<'w>,
+) -> Result<(Tokens<'p>, Values, Records<'w>), Error> {
+    let mut found = vec![None; options.captures.len()];
+    let length = tokens.bytes().len();
+    // A page of no lines has no records, and that is all right.
+    records.matched = true;
+    while tokens.at < length {
+        let before = records.lost.take();
+        records.matched = false;
+        let captures = &options.captures;
+        let walk = Walk::new(&mut tokens, Some(records), captures, options.max_capture);
+        let (line, Some(walked)) = walk.run()? else {
+            return Err(Error::new(ErrorKind::Internal, "the records are lost"));
+        };
+        records = walked;
+        for (found, value) in found.iter_mut().zip(line) {
+            *found = value.or(found.take());
+        }
+        if !records.matched && records.lost.is_some() {
+            break;
+        }
+        records.matched = true;
+        records.lost = before.or(records.lost.take());
+        let end = tokens.at;
+        tokens.skip_whitespace();
+        if tokens.at < length && !tokens.since(end).contains(&b'\n') {
+            return Err(tokens.malformed("the end of the line"));
+        }
+    }
+    Ok((tokens, found, records))
 }
 
 fn check_encoding(page: &[u8]) -> Result<(), Error> {

@@ -61,7 +61,7 @@ mod timestamp;
 mod tokens;
 mod walk;
 
-pub use decoder::{Decoder, DecoderOptions, Page, select};
+pub use decoder::{Decoder, DecoderOptions, Page, capture, select};
 pub use draft::{Draft, Node};
 pub use error::{Error, ErrorKind};
 pub use filter::RecordFilter;

@@ -19,6 +19,8 @@ pub(crate) struct Tokens<'p> {
     /// How many arrays and objects are open.
     depth: usize,
     max_depth: usize,
+    /// Whether texts stand for values of all types.
+    pub(crate) texts: bool,
     /// What `skip_value` has open: true for an object.
     open: Vec<bool>,
 }
@@ -30,6 +32,7 @@ impl<'p> Tokens<'p> {
             at: 0,
             depth: 0,
             max_depth,
+            texts: false,
             open: Vec::new(),
         }
     }

@@ -240,6 +240,8 @@ impl<'t, 'w, 'p> Walk<'t, 'w, 'p> {
     ) -> Result<(), Error> {
         let start = self.tokens.at;
         let step = self.step(depth, selector);
+        // Where one value and a list of one look the same, a key goes through lists.
+        let through = self.tokens.texts && matches!(step, Some(Step::Key(_)));
         let from_end = |step: &Step| matches!(step, Step::Index(..0));
         let length = if step.is_some_and(from_end)
             || captures
@@ -268,7 +270,11 @@ impl<'t, 'w, 'p> Walk<'t, 'w, 'p> {
                 let chosen = step.is_some_and(is_next);
                 reached |= chosen;
                 let inner = captures.filter(|index| is_next(&self.captures[index][depth]));
-                self.value(depth + 1, chosen, inner, &place.index(index))?;
+                if through {
+                    self.value(depth, true, Captures::NONE, &place.index(index))?;
+                } else {
+                    self.value(depth + 1, chosen, inner, &place.index(index))?;
+                }
                 index += 1;
                 if !self.tokens.separator(b']')? {
                     break;
@@ -276,7 +282,7 @@ impl<'t, 'w, 'p> Walk<'t, 'w, 'p> {
             }
         }
         let lost = match step {
-            Some(Step::Key(_)) => true,
+            Some(Step::Key(_)) => !through,
             Some(Step::Index(_)) => !reached && index > 0,
             Some(Step::Wildcard) | None => false,
         };

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Body, Path, Template};
+use crate::{Body, Path, Template, Wait};
 
 /// How every request of a connector is made.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -165,6 +165,9 @@ pub struct Retry {
     pub max_delay: f64,
     /// Whether waits are drawn at random rather than taken in full.
     pub jitter: bool,
+    /// Waits that come before all others, in the order of preference.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waits: Vec<Wait>,
 }
 
 /// A limit that the API states.

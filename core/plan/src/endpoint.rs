@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Auth, NamedTemplate, Paginator, Retry, Selector, Template};
+use crate::{
+    Auth, NamedTemplate, Paginator, ResponseAction, ResponseBody, Retry, Selector, Template,
+};
 
 /// One request of a resource, before paging values are put in.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,6 +30,13 @@ pub struct Endpoint {
     pub auth: Option<Auth>,
     /// Retry rules in place of the client's.
     pub retry: Option<Retry>,
+    /// How the body of a page is read.
+    #[serde(default, skip_serializing_if = "ResponseBody::is_json")]
+    pub response: ResponseBody,
+    /// What is done about some answers; the first that fits counts, and comes before the retry
+    /// rules.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub actions: Vec<ResponseAction>,
 }
 
 /// The HTTP methods that read.

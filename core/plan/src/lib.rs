@@ -17,6 +17,7 @@ mod plan;
 mod processing;
 mod relations;
 mod resource;
+mod response;
 pub mod sandbox;
 mod selector;
 mod setting;
@@ -36,6 +37,9 @@ pub use plan::{PLAN_VERSION, Plan, PlanError};
 pub use processing::{Assignment, Explode, Flatten, MemberPath, ProcessingStep, Renaming};
 pub use relations::{Binding, Include, Parent, Relations};
 pub use resource::{Resource, WriteDisposition};
+pub use response::{
+    Action, BodyFormat, Csv, HeaderValueIs, ResponseAction, ResponseBody, StatusRange, Wait,
+};
 pub use selector::{Path, Segment, Selector, Step};
 pub use setting::{Setting, SettingKind, SettingRole};
 pub use template::{Expression, Lookup, Part, Root, Template};

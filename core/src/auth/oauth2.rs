@@ -192,6 +192,7 @@ impl OAuth2Source {
             crate::http::pause(
                 &self.retry,
                 retries,
+                &[],
                 headers.as_ref(),
                 &failure.error,
                 meter,

@@ -11,7 +11,7 @@ use url::Url;
 
 use super::token::{Token, TokenSource};
 use super::{AuthContext, Credentials, Fixed, header_name, sensitive};
-use crate::http::{Request, Session};
+use crate::http::{Actions, Request, Session};
 use crate::meter::Meter;
 use crate::paging::show;
 use crate::secret::Redactor;
@@ -70,6 +70,7 @@ impl SessionTokenSource {
                 transport: Arc::clone(&context.transport),
                 auth: Arc::new(Fixed(Arc::new(Credentials::default()))),
                 retry: context.retry.clone(),
+                actions: Actions::default(),
                 home,
             },
             redactor: context.redactor.clone(),

@@ -78,6 +78,13 @@ pub(crate) fn notes(record: &RunRecord, selected: &[Resource], api: &Api, consol
                 count(resource.rows_filtered)
             ));
         }
+        if resource.ignored_responses > 0 {
+            console.note(&format!(
+                "note: {}: {} answers were ignored, as the spec says; their partitions end there",
+                resource.name,
+                count(resource.ignored_responses)
+            ));
+        }
         if let Some(first) = &resource.first_selector_miss {
             console.note(&format!(
                 "note: {}: {} values on the way of `data_selector` lead to no records, the first because {first}",

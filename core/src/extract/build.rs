@@ -1,7 +1,7 @@
 //! The requests of a resource: the endpoint's templates with paging values put in.
 
 use bytes::Bytes;
-use connector_plan::{Body, Method, Resource, Target};
+use connector_plan::{Body, BodyFormat, Method, Resource, ResponseBody, Target};
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue};
 use url::Url;
@@ -50,7 +50,7 @@ impl RequestBuilder {
             }
         }
         let mut headers = HeaderMap::new();
-        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        headers.insert(ACCEPT, HeaderValue::from_static(accept(&endpoint.response)));
         for header in client.plan.client.headers.iter().chain(&endpoint.headers) {
             let (text, secret) = render_text(&header.value, scope)?;
             if secret {
@@ -193,6 +193,17 @@ fn header_value(name: &str, text: &str, secret: bool) -> Result<HeaderValue> {
             format!("the value of header `{name}` has characters that no header may carry"),
         )
     })
+}
+
+/// What a request says that it takes; servers that know no better word send it anyway.
+fn accept(response: &ResponseBody) -> &'static str {
+    match response.format {
+        _ if response.gzip => "*/*",
+        BodyFormat::Json => "application/json",
+        BodyFormat::Jsonl => "application/x-ndjson, application/jsonl, application/json;q=0.5",
+        BodyFormat::Csv(_) => "text/csv, */*;q=0.5",
+        BodyFormat::Xml => "application/xml, text/xml, */*;q=0.5",
+    }
 }
 
 #[cfg(test)]

@@ -218,6 +218,7 @@ impl Extracted {
     fn add(&mut self, other: Self) {
         self.rows += other.rows;
         self.filtered += other.filtered;
+        self.ignored += other.ignored;
         self.stopped |= other.stopped;
         self.skipped += other.skipped;
         self.skip_reason = self.skip_reason.take().or(other.skip_reason);

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use connector_plan::Retry;
+use connector_plan::{Retry, Wait};
 use http::HeaderMap;
 use http::header::RETRY_AFTER;
 
@@ -35,15 +35,21 @@ impl RetryPolicy {
 
     /// The wait before retry number `retry`, which counts from 1.
     ///
-    /// `Retry-After` in seconds or as a date (RFC 9110, section 10.2.3) comes first; a value that
-    /// is neither is ignored. Otherwise the wait grows exponentially, with full jitter.
+    /// What the spec says for such an answer (`waits`) and for all of them comes first, then
+    /// `Retry-After` in seconds or as a date (RFC 9110, section 10.2.3); a header that makes no
+    /// sense is ignored. Otherwise the wait grows exponentially, with full jitter.
     pub(crate) fn wait(
         &self,
         retry: u32,
+        waits: &[Wait],
         headers: Option<&HeaderMap>,
         now: SystemTime,
         random: f64,
     ) -> Duration {
+        let mut waits = waits.iter().chain(&self.rules.waits);
+        if let Some(said) = waits.find_map(|wait| said(wait, headers, now)) {
+            return said.min(self.longest);
+        }
         if let Some(asked) = headers.and_then(|headers| retry_after(headers, now)) {
             return asked.min(self.longest);
         }
@@ -53,6 +59,24 @@ impl RetryPolicy {
             ceiling.mul_f64(random.clamp(0.0, 1.0))
         } else {
             ceiling
+        }
+    }
+}
+
+/// The wait of the spec, when the answer has what it needs.
+fn said(wait: &Wait, headers: Option<&HeaderMap>, now: SystemTime) -> Option<Duration> {
+    let number = |name: &str| {
+        let value = headers?.get(name)?.to_str().ok()?.trim();
+        let number = value.parse::<f64>().ok()?;
+        number.is_finite().then_some(number)
+    };
+    match wait {
+        Wait::Seconds(amount) => Some(seconds(*amount)),
+        Wait::Header(name) => number(name).map(seconds),
+        Wait::Until { header, minimum } => {
+            let now = now.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+            let left = number(header)? - now.as_secs_f64();
+            Some(seconds(left.max(*minimum)))
         }
     }
 }
@@ -88,6 +112,7 @@ mod tests {
             backoff_factor: 2.0,
             max_delay: 300.0,
             jitter,
+            waits: Vec::new(),
         };
         RetryPolicy::new(rules, None)
     }
@@ -100,7 +125,7 @@ mod tests {
         if let Some(value) = retry_after {
             headers.insert(RETRY_AFTER, value.parse().unwrap());
         }
-        let wait = policy(false).wait(2, Some(&headers), SystemTime::UNIX_EPOCH + NOW, 0.5);
+        let wait = policy(false).wait(2, &[], Some(&headers), SystemTime::UNIX_EPOCH + NOW, 0.5);
         assert_eq!(wait.as_secs_f64(), expect, "{retry_after:?}");
     }
 
@@ -122,7 +147,7 @@ mod tests {
 
     #[test]
     fn waits_double_under_full_jitter_up_to_the_cap() {
-        let wait = |retry, random| policy(true).wait(retry, None, SystemTime::now(), random);
+        let wait = |retry, random| policy(true).wait(retry, &[], None, SystemTime::now(), random);
         assert_eq!(wait(1, 1.0), Duration::from_secs(2));
         assert_eq!(wait(2, 1.0), Duration::from_secs(4));
         assert_eq!(wait(3, 0.25), Duration::from_secs(2));
@@ -130,8 +155,38 @@ mod tests {
         assert_eq!(wait(50, 1.0), Duration::from_secs(300));
         let capped = RetryPolicy::new(policy(false).rules, Some(Duration::from_millis(10)));
         assert_eq!(
-            capped.wait(9, None, SystemTime::now(), 1.0),
+            capped.wait(9, &[], None, SystemTime::now(), 1.0),
             Duration::from_millis(10)
         );
+    }
+
+    #[test]
+    fn waits_of_the_spec_come_before_retry_after() {
+        #[track_caller]
+        fn check(waits: &[Wait], expect: f64) {
+            let mut headers = HeaderMap::new();
+            headers.insert(RETRY_AFTER, "7".parse().unwrap());
+            headers.insert("x-wait", "1.5".parse().unwrap());
+            headers.insert("x-reset", "1800000020".parse().unwrap());
+            headers.insert("x-past", "1700000000".parse().unwrap());
+            headers.insert("x-text", "soon".parse().unwrap());
+            let wait =
+                policy(false).wait(1, waits, Some(&headers), SystemTime::UNIX_EPOCH + NOW, 0.5);
+            assert_eq!(wait.as_secs_f64(), expect, "{waits:?}");
+        }
+        let until = |header: &str, minimum| Wait::Until {
+            header: header.into(),
+            minimum,
+        };
+        check(&[], 7.0);
+        check(&[Wait::Seconds(2.5)], 2.5);
+        check(&[Wait::Seconds(1e9)], 300.0);
+        check(&[Wait::Header("x-wait".into())], 1.5);
+        check(&[Wait::Header("x-text".into())], 7.0);
+        check(&[Wait::Header("x-none".into()), Wait::Seconds(3.0)], 3.0);
+        check(&[until("x-reset", 0.0)], 20.0);
+        check(&[until("x-reset", 60.0)], 60.0);
+        check(&[until("x-past", 0.0)], 0.0);
+        check(&[until("x-past", 5.0)], 5.0);
     }
 }

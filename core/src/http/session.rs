@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use bytes::Bytes;
+use connector_plan::{Action, Wait};
 use http::{HeaderMap, Method, StatusCode};
 use url::{Origin, Url};
 
-use super::{Call, Response, RetryPolicy, SendError, Transport};
+use super::actions::Rule;
+use super::{Actions, Call, Response, RetryPolicy, SendError, Transport};
 use crate::auth::Authenticator;
 use crate::meter::Meter;
 use crate::{Error, ErrorKind, Result};
@@ -18,6 +20,8 @@ pub(crate) struct Session {
     pub transport: Arc<Transport>,
     pub auth: Arc<dyn Authenticator>,
     pub retry: RetryPolicy,
+    /// What is done about some answers, before the retry policy is asked.
+    pub actions: Actions,
     /// The origin of the base URL, the only one that gets credentials.
     pub home: Origin,
 }
@@ -34,7 +38,8 @@ pub(crate) struct Request {
 impl Session {
     /// Sends a request until it succeeds or is to be tried no more.
     ///
-    /// A `401` renews the credentials once and sends the request again, which is no retry.
+    /// A `401` renews the credentials once and sends the request again, which is no retry; only
+    /// then the spec's actions are asked, and then the retry rules.
     pub(crate) async fn fetch(&self, request: &Request, meter: &Meter) -> Result<Response> {
         let mut retries = 0;
         let mut renewed = false;
@@ -52,17 +57,39 @@ impl Session {
                     credentials: Some(&credentials),
                 })
                 .await;
+            let mut waits: &[Wait] = &[];
             let (failure, headers) = match outcome {
-                Ok(response) if response.status.is_success() => return Ok(response),
-                Ok(response) => {
-                    if response.status == StatusCode::UNAUTHORIZED && !renewed {
+                Ok(mut response) => {
+                    let unauthorized = response.status == StatusCode::UNAUTHORIZED;
+                    if unauthorized && !renewed {
                         renewed = true;
                         if self.auth.renew(&credentials, meter).await? {
                             continue;
                         }
                     }
-                    let retryable = self.retry.retries_status(response.status.as_u16());
-                    let error = self.refused(request, &response);
+                    let rule = self.actions.find(&response)?;
+                    let action = rule.map(Rule::action);
+                    match action {
+                        Some(Action::Success) => return Ok(response),
+                        Some(Action::Ignore) => {
+                            response.ignored = true;
+                            return Ok(response);
+                        }
+                        Some(Action::RefreshToken) if !renewed => {
+                            renewed = true;
+                            if self.auth.renew(&credentials, meter).await? {
+                                continue;
+                            }
+                        }
+                        None if response.status.is_success() => return Ok(response),
+                        _ => {}
+                    }
+                    let retryable = match action {
+                        None => self.retry.retries_status(response.status.as_u16()),
+                        action => action == Some(Action::Retry),
+                    };
+                    waits = rule.map_or(&[], Rule::waits);
+                    let error = self.refused(request, &response, rule);
                     (SendError { error, retryable }, Some(response.headers))
                 }
                 Err(failure) => (failure, None),
@@ -71,8 +98,15 @@ impl Session {
                 return Err(failure.error.with("attempts", retries + 1));
             }
             retries += 1;
-            self.pause(retries, headers.as_ref(), &failure.error, meter)
-                .await;
+            pause(
+                &self.retry,
+                retries,
+                waits,
+                headers.as_ref(),
+                &failure.error,
+                meter,
+            )
+            .await;
         }
     }
 
@@ -84,16 +118,23 @@ impl Session {
         reason: &Error,
         meter: &Meter,
     ) {
-        pause(&self.retry, retry, headers, reason, meter).await;
+        pause(&self.retry, retry, &[], headers, reason, meter).await;
     }
 
-    fn refused(&self, request: &Request, response: &Response) -> Error {
+    fn refused(&self, request: &Request, response: &Response, rule: Option<&Rule>) -> Error {
         let status = response.status;
         let kind = match status {
             StatusCode::UNAUTHORIZED => ErrorKind::Authentication,
             _ => ErrorKind::Source,
         };
-        let mut error = Error::new(kind, format!("the API answered {status}")).with(
+        let message = match rule.map(Rule::message) {
+            Some(Some(message)) => format!("the API answered {status}: {message}"),
+            Some(None) if status.is_success() => {
+                format!("the API answered {status} with what the spec calls a failure")
+            }
+            _ => format!("the API answered {status}"),
+        };
+        let mut error = Error::new(kind, message).with(
             "request",
             self.transport.describe(&request.method, &request.url),
         );
@@ -102,6 +143,7 @@ impl Session {
             error = error.with("body", excerpt);
         }
         match status {
+            _ if rule.and_then(Rule::message).is_some() => error,
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
                 error.hint("check the credentials and what they may read")
             }
@@ -117,11 +159,12 @@ impl Session {
 pub(crate) async fn pause(
     policy: &RetryPolicy,
     retry: u32,
+    waits: &[Wait],
     headers: Option<&HeaderMap>,
     reason: &Error,
     meter: &Meter,
 ) {
-    let wait = policy.wait(retry, headers, SystemTime::now(), random());
+    let wait = policy.wait(retry, waits, headers, SystemTime::now(), random());
     tracing::warn!(
         retry,
         wait_seconds = wait.as_secs_f64(),

@@ -63,6 +63,8 @@ pub(crate) struct Response {
     /// Where the answer came from, after redirects.
     pub url: Url,
     pub body: Vec<u8>,
+    /// Whether an action of the spec makes it a page without records, the last one.
+    pub ignored: bool,
 }
 
 /// Why there is no answer, and whether asking again may help.
@@ -110,6 +112,11 @@ impl Transport {
             trace: options.trace,
             redactor,
         })
+    }
+
+    /// The largest body after decompression, in bytes.
+    pub(crate) fn max_body(&self) -> usize {
+        self.max_body
     }
 
     /// Whether a link may be followed to this URL.
@@ -195,6 +202,7 @@ impl Transport {
                     headers,
                     url,
                     body,
+                    ignored: false,
                 });
             };
             self.note(&method, &url, Some((status.as_u16(), 0)));

@@ -232,7 +232,7 @@ fn link(headers: &HeaderMap, relation: &str) -> Result<Option<String>> {
             let after = &rest[start + 1..];
             let Some(end) = after.find('>') else { break };
             let target = &after[..end];
-            let (parameters, next) = split_link(&after[end + 1..]);
+            let (parameters, next) = split_unquoted(&after[end + 1..], b',');
             rest = next;
             if relations(parameters).any(|found| found.eq_ignore_ascii_case(relation)) {
                 return Ok(Some(target.to_owned()));
@@ -242,8 +242,9 @@ fn link(headers: &HeaderMap, relation: &str) -> Result<Option<String>> {
     Ok(None)
 }
 
-/// Splits the parameters of one link from the links behind it, at the first comma outside quotes.
-fn split_link(text: &str) -> (&str, &str) {
+/// Splits a text at the first separator outside quotes: a comma stands between links, a semicolon
+/// between the parameters of one.
+fn split_unquoted(text: &str, separator: u8) -> (&str, &str) {
     let mut quoted = false;
     let mut escaped = false;
     for (index, byte) in text.bytes().enumerate() {
@@ -251,7 +252,7 @@ fn split_link(text: &str) -> (&str, &str) {
             _ if escaped => escaped = false,
             b'\\' if quoted => escaped = true,
             b'"' => quoted = !quoted,
-            b',' if !quoted => return (&text[..index], &text[index + 1..]),
+            _ if byte == separator && !quoted => return (&text[..index], &text[index + 1..]),
             _ => {}
         }
     }
@@ -260,13 +261,17 @@ fn split_link(text: &str) -> (&str, &str) {
 
 /// The relation types of a link's first `rel` parameter.
 fn relations(parameters: &str) -> impl Iterator<Item = &str> {
-    parameters
-        .split(';')
-        .filter_map(|parameter| parameter.split_once('='))
-        .find(|(name, _)| name.trim().eq_ignore_ascii_case("rel"))
-        .map(|(_, value)| value.trim().trim_matches('"'))
-        .into_iter()
-        .flat_map(str::split_whitespace)
+    let mut rest = parameters;
+    std::iter::from_fn(move || {
+        let parameter;
+        (parameter, rest) = (!rest.is_empty()).then(|| split_unquoted(rest, b';'))?;
+        Some(parameter)
+    })
+    .filter_map(|parameter| parameter.split_once('='))
+    .find(|(name, _)| name.trim().eq_ignore_ascii_case("rel"))
+    .map(|(_, value)| value.trim().trim_matches('"'))
+    .into_iter()
+    .flat_map(str::split_whitespace)
 }
 
 #[cfg(test)]
@@ -294,6 +299,10 @@ mod tests {
         check(
             r#"<?p=1,2>; title="a, b; c"; rel="last NEXT""#,
             Some("?p=1,2"),
+        );
+        check(
+            r#"<?p=2>;title="a, <b>; rel=\"prev\"";rel="section next""#,
+            Some("?p=2"),
         );
         check(r#"<?p=9>; rel="last""#, None);
         check(r#"<?p=9>; rel="last"; rel="next""#, None);

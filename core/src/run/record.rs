@@ -42,6 +42,8 @@ pub(crate) struct ResourceRecord {
     pub rows_read: u64,
     /// Records received that the resource's filter dropped.
     pub rows_filtered: u64,
+    /// Answers that actions of the spec made pages without records.
+    pub ignored_responses: u64,
     /// Whether `--limit` ended the reading before the API did.
     pub stopped_at_limit: bool,
     /// The values of parents and of the spec that it was read for, once each.
@@ -134,6 +136,7 @@ impl ResourceRecord {
             write_disposition: resource.write_disposition.as_str(),
             rows_read: 0,
             rows_filtered: 0,
+            ignored_responses: 0,
             stopped_at_limit: false,
             partitions: 0,
             skipped_partitions: 0,
@@ -184,6 +187,7 @@ impl ResourceRecord {
     pub(crate) fn read(&mut self, extracted: Extracted) {
         self.rows_read = extracted.rows;
         self.rows_filtered = extracted.filtered;
+        self.ignored_responses = extracted.ignored;
         self.stopped_at_limit = extracted.stopped;
         self.partitions = extracted.partitions;
         self.skipped_partitions = extracted.skipped;

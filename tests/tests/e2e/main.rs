@@ -13,6 +13,7 @@ mod library;
 mod live;
 mod processing;
 mod relations;
+mod responses;
 mod rotation;
 mod scaffold;
 mod seeds;

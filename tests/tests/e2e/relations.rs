@@ -56,7 +56,7 @@ fn server(connector: &Connector, change: impl FnOnce(&mut Options)) -> Sandbox {
 }
 
 /// Runs the command line in this process; gives the exit code and the run record.
-fn run(
+pub(crate) fn run(
     connector: &Connector,
     server: &Sandbox,
     workspace: &Workspace,
@@ -75,14 +75,14 @@ fn run(
 }
 
 #[track_caller]
-fn expect_code(found: ExitCode, expect: u8) {
+pub(crate) fn expect_code(found: ExitCode, expect: u8) {
     assert_eq!(
         format!("{found:?}"),
         format!("{:?}", ExitCode::from(expect))
     );
 }
 
-fn rows(workspace: &Workspace, resource: &str) -> Rows {
+pub(crate) fn rows(workspace: &Workspace, resource: &str) -> Rows {
     Rows::read(&workspace.path("data").join("tree").join(resource))
 }
 
@@ -106,7 +106,7 @@ fn requests(server: &Sandbox) -> BTreeMap<String, usize> {
     paths
 }
 
-fn entry<'r>(record: &'r Value, resource: &str) -> &'r Value {
+pub(crate) fn entry<'r>(record: &'r Value, resource: &str) -> &'r Value {
     let entries = record["resources"].as_array().unwrap();
     let named = |entry: &&Value| entry["name"] == resource;
     entries.iter().find(named).unwrap()

@@ -1,6 +1,6 @@
 //! A field table, compiled into instructions that write records.
 
-use connector_plan::{Field, FieldType, Resource};
+use connector_plan::{BodyFormat, Field, FieldType, Resource};
 
 use super::{
     json::{push_digits, push_padded, push_u64, quoted},
@@ -25,6 +25,8 @@ pub(crate) struct RecordShape {
     fields: Vec<FieldShape>,
     undeclared_every: u64,
     capacity: u64,
+    /// Whether texts may have control characters, which XML has no way to write.
+    controls: bool,
     kinds: Option<Kinds>,
 }
 
@@ -178,6 +180,7 @@ impl RecordShape {
             fields: shapes,
             undeclared_every,
             capacity,
+            controls: resource.endpoint.response.format != BodyFormat::Xml,
             kinds,
         })
     }
@@ -203,6 +206,14 @@ impl RecordShape {
             out.push(b'}');
         }
         out.push(b'}');
+        if !self.controls {
+            const BELL: &[u8] = b"\\u0007";
+            let mut at = start;
+            while let Some(found) = out[at..].windows(BELL.len()).position(|w| w == BELL) {
+                at += found;
+                out[at..at + BELL.len()].fill(b'-');
+            }
+        }
     }
 }
 

@@ -28,6 +28,7 @@ pub(crate) fn plan(resources: Vec<Resource>) -> Plan {
                 backoff_factor: 2.0,
                 max_delay: 60.0,
                 jitter: true,
+                waits: Vec::new(),
             },
             rate_limit: None,
             timeouts: Timeouts {
@@ -61,6 +62,8 @@ pub(crate) fn resource(name: &str, path: &str, selector: &str, paginator: Pagina
             paginator,
             auth: None,
             retry: None,
+            response: connector_plan::ResponseBody::default(),
+            actions: Vec::new(),
         },
         record_filter: None,
         processing_steps: Vec::new(),

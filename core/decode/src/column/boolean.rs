@@ -30,6 +30,13 @@ impl BooleanColumn {
         let value = match tokens.peek() {
             b't' => true,
             b'f' => false,
+            b'"' if tokens.texts => match truth(tokens.raw_string()?.0) {
+                Some(value) => {
+                    self.values.append(value);
+                    return Ok(true);
+                }
+                None => return Ok(false),
+            },
             _ => return Ok(false),
         };
         tokens.literal(if value { "true" } else { "false" })?;
@@ -54,5 +61,20 @@ impl BooleanColumn {
     pub(crate) fn take(&mut self) -> ArrayRef {
         let nulls = self.validity.take(self.values.len());
         Arc::new(BooleanArray::new(self.values.finish(), nulls))
+    }
+}
+
+/// The truth that a text tells, in any case: `true`, `t`, `yes`, `y`, `1` and their opposites.
+fn truth(text: &[u8]) -> Option<bool> {
+    let is = |words: [&str; 5]| {
+        let mut words = words.iter();
+        words.any(|word| text.trim_ascii().eq_ignore_ascii_case(word.as_bytes()))
+    };
+    if is(["true", "t", "yes", "y", "1"]) {
+        Some(true)
+    } else if is(["false", "f", "no", "n", "0"]) {
+        Some(false)
+    } else {
+        None
     }
 }

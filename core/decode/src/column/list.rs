@@ -45,7 +45,7 @@ impl ListColumn {
         place: &Place<'_>,
     ) -> Result<bool, Error> {
         if tokens.peek() != b'[' {
-            return Ok(false);
+            return self.read_single(tokens, rescue, place);
         }
         tokens.open()?;
         let mut index = 0;
@@ -76,6 +76,27 @@ impl ListColumn {
             reason = "an item has a byte at least, and a batch has less than 2^31 bytes"
         )]
         self.offsets.push((self.size() + index) as i32);
+        Ok(true)
+    }
+
+    /// Takes a value as a list of one, where a format does not tell the two apart.
+    #[cold]
+    #[inline(never)]
+    fn read_single(
+        &mut self,
+        tokens: &mut Tokens<'_>,
+        rescue: &mut Rescue,
+        place: &Place<'_>,
+    ) -> Result<bool, Error> {
+        if !tokens.texts || !self.items.read(tokens, rescue, place)? {
+            return Ok(false);
+        }
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_possible_wrap,
+            reason = "an item has a byte at least, and a batch has less than 2^31 bytes"
+        )]
+        self.offsets.push((self.size() + 1) as i32);
         Ok(true)
     }
 

@@ -144,7 +144,10 @@ impl ObjectColumn {
         let field = Members::field(slot);
         let value_at = tokens.at;
         let fits = match self.columns.get_mut(field) {
-            Some(column) if tokens.peek() != b'n' => column.read(tokens, rescue, place)?,
+            Some(column) if tokens.peek() != b'n' => {
+                column.read(tokens, rescue, place)?
+                    || self.read_empty_text(field, value_at, tokens, place, violations)?
+            }
             Some(column) => {
                 tokens.literal("null")?;
                 column.append_null();
@@ -160,6 +163,34 @@ impl ObjectColumn {
             self.rescue_member(slot, value_at, tokens, rescue, place, violations)?;
         }
         Ok(())
+    }
+
+    /// Takes an empty text for null, where texts stand for values of other types.
+    #[cold]
+    #[inline(never)]
+    fn read_empty_text(
+        &mut self,
+        field: usize,
+        value_at: usize,
+        tokens: &mut Tokens<'_>,
+        place: &Place<'_>,
+        violations: &mut Violations,
+    ) -> Result<bool, Error> {
+        if !tokens.texts {
+            return Ok(false);
+        }
+        tokens.at = value_at;
+        if tokens.peek() != b'"' || !tokens.raw_string()?.0.trim_ascii().is_empty() {
+            return Ok(false);
+        }
+        if let Some(column) = self.columns.get_mut(field) {
+            column.append_null();
+        }
+        if !self.contracts[field].nullable {
+            let found = tokens.since(value_at);
+            violations.add(&self.contracts, field, tokens, value_at, found, place);
+        }
+        Ok(true)
     }
 
     /// Takes a value that no column can, from its start.

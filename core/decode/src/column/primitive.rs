@@ -80,7 +80,11 @@ impl IntegerColumn {
     #[inline]
     pub(crate) fn read(&mut self, tokens: &mut Tokens<'_>) -> Result<bool, Error> {
         if !is_number(tokens.peek()) {
-            return Ok(false);
+            return from_text(tokens, |text| match text.read_integer() {
+                Ok(Numeric::Value(value)) => Some(value),
+                _ => None,
+            })
+            .map(|value| self.push(value));
         }
         match tokens.read_integer()? {
             Numeric::Value(value) => Ok(self.push(Some(value))),
@@ -93,7 +97,11 @@ impl NumberColumn {
     #[inline]
     pub(crate) fn read(&mut self, tokens: &mut Tokens<'_>) -> Result<bool, Error> {
         if !is_number(tokens.peek()) {
-            return Ok(false);
+            return from_text(tokens, |text| match text.read_double() {
+                Ok(Numeric::Value(value)) => Some(value),
+                _ => None,
+            })
+            .map(|value| self.push(value));
         }
         match tokens.read_double()? {
             Numeric::Value(value) => Ok(self.push(Some(value))),
@@ -258,6 +266,26 @@ impl DecimalColumn {
 #[inline]
 fn is_number(byte: u8) -> bool {
     byte == b'-' || byte.is_ascii_digit()
+}
+
+/// Takes the number that a text is, all of it, where texts stand for values.
+#[cold]
+#[inline(never)]
+fn from_text<T>(
+    tokens: &mut Tokens<'_>,
+    read: impl FnOnce(&mut Tokens<'_>) -> Option<T>,
+) -> Result<Option<T>, Error> {
+    if !tokens.texts || tokens.peek() != b'"' {
+        return Ok(None);
+    }
+    let (raw, _) = tokens.raw_string()?;
+    let text = raw.trim_ascii();
+    let text = text.strip_prefix(b"+").unwrap_or(text);
+    if !text.first().is_some_and(|byte| is_number(*byte)) {
+        return Ok(None);
+    }
+    let mut number = Tokens::new(text, 1);
+    Ok(read(&mut number).filter(|_| number.at == text.len()))
 }
 
 /// Takes a string and does something with its text; nothing when it is no text.

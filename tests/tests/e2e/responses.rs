@@ -1,0 +1,757 @@
+//! Answers: formats and charsets of bodies, what is done about some of them, and what is refused.
+
+use connector_codegen::{LowerOptions, Source, lower};
+use connector_core::Connector;
+use connector_sandbox::{Answer, Ending, Options, Sandbox};
+use connector_tests::Workspace;
+use serde_json::{Value, json};
+
+use crate::relations::{entry, expect_code, rows, run};
+
+/// A connector without authentication; its name is that of the folder that `rows` reads.
+fn connector(spec: &str) -> Connector {
+    let lowered = lower(&Source::new("spec.yaml", spec), &LowerOptions::new("tree"));
+    let (ir, _) = lowered.map_err(|found| found.render(false)).unwrap();
+    Connector {
+        name: "tree",
+        version: "0.0.0",
+        plan: ir.plan.to_json().unwrap().leak(),
+    }
+}
+
+/// A resource `items` with these keys of its endpoint.
+fn spec(endpoint: &str) -> String {
+    format!(
+        "client: {{base_url: \"https://api.example.com\", concurrency: 1}}\n\
+         resources:\n- name: items\n  primary_key: id\n  write_disposition: merge\n\
+         \x20 endpoint:\n    path: /items\n    {}\n\
+         \x20 schema: {{fields: {{id: integer, name: string, open: boolean, at: timestamp}}}}\n",
+        endpoint.replace('\n', "\n    ")
+    )
+}
+
+const COLUMNS: [&str; 4] = ["id", "name", "open", "at"];
+
+/// A server that gives these answers to `/items`, one after the other, the last one for ever.
+fn scripted(connector: &Connector, answers: Vec<Answer>) -> Sandbox {
+    let options = Options {
+        responder: Some(std::sync::Arc::new(move |_, nth| {
+            let nth = usize::try_from(nth).unwrap().min(answers.len());
+            answers.get(nth - 1).cloned()
+        })),
+        ..Options::default()
+    };
+    Sandbox::start(&connector.plan().unwrap(), options).unwrap()
+}
+
+/// What a run came to.
+struct Ran {
+    workspace: Workspace,
+    server: Sandbox,
+    record: Value,
+}
+
+impl Ran {
+    fn ids(&self) -> Vec<i64> {
+        let ids = rows(&self.workspace, "items").column("id");
+        ids.iter().map(|id| id.as_i64().unwrap()).collect()
+    }
+
+    #[track_caller]
+    fn says(&self, texts: &[&str]) {
+        let error = entry(&self.record, "items")["error"].to_string();
+        for text in texts {
+            assert!(error.contains(text), "no `{text}` in {error}");
+        }
+        let parquet = self.workspace.files().parquet();
+        assert_eq!(parquet.names().count(), 0, "nothing is published");
+    }
+}
+
+#[track_caller]
+fn ran(endpoint: &str, answers: Vec<Answer>, code: u8) -> Ran {
+    let connector = connector(&spec(endpoint));
+    let server = scripted(&connector, answers);
+    let workspace = Workspace::new();
+    let (found, record) = run(&connector, &server, &workspace, &[]);
+    expect_code(found, code);
+    Ran {
+        workspace,
+        server,
+        record,
+    }
+}
+
+/// The rows of a page in some format.
+#[track_caller]
+fn check(endpoint: &str, content_type: &str, body: impl Into<Vec<u8>>, expect: &Value) {
+    let ran = ran(endpoint, vec![Answer::new(200, content_type, body)], 0);
+    let found = rows(&ran.workspace, "items").objects(&COLUMNS);
+    assert_eq!(Value::Array(found), *expect, "{endpoint}");
+    assert_eq!(ran.server.data_requests().len(), 1);
+}
+
+/// A body that is refused: the exit code is 4, nothing is published; also how often it was asked
+/// for.
+#[track_caller]
+fn refused(
+    endpoint: &str,
+    content_type: &str,
+    body: impl Into<Vec<u8>>,
+    requests: usize,
+    says: &[&str],
+) {
+    let ran = ran(endpoint, vec![Answer::new(200, content_type, body)], 4);
+    ran.says(says);
+    assert_eq!(ran.server.data_requests().len(), requests, "{endpoint}");
+}
+
+fn one(name: &str) -> Value {
+    json!([{"id": 1, "name": name, "open": null, "at": null}])
+}
+
+#[test]
+fn every_format_is_spoken_by_the_sandbox_and_read_as_it_was_made() {
+    for (format, selector, paginator) in [
+        ("json", "", "{type: offset, limit: 20}"),
+        (
+            "{format: json, compression: gzip}",
+            "data.items",
+            "{type: cursor, cursor_path: data.next, cursor_param: c, limit: 20}",
+        ),
+        ("jsonl", "", "{type: offset, limit: 20}"),
+        (
+            "jsonl",
+            "data.items",
+            "{type: cursor, cursor_path: next, cursor_param: c, limit: 20}",
+        ),
+        ("{format: jsonl, compression: gzip}", "", "header_link"),
+        (
+            "csv",
+            "",
+            "{type: page_number, base_page: 1, limit: 20, limit_param: size}",
+        ),
+        (
+            "{format: csv, delimiter: \"\\t\", compression: gzip}",
+            "",
+            "{type: offset, limit: 20}",
+        ),
+        (
+            "{format: csv, quote: \"'\", null_values: ['NULL', ''], header: false, columns: [name, id, open, at]}",
+            "",
+            "{type: offset, limit: 20}",
+        ),
+        (
+            "{format: csv, delimiter: ';', header: true, columns: [id, name, open, at]}",
+            "",
+            "single_page",
+        ),
+        (
+            "xml",
+            "feed.entry",
+            "{type: cursor, cursor_path: feed.meta.next, cursor_param: c, limit: 20}",
+        ),
+        (
+            "{format: xml, compression: gzip}",
+            "r.list.item",
+            "{type: offset, limit: 20}",
+        ),
+        ("xml", "r.group.item", "single_page"),
+    ] {
+        let selector = if selector.is_empty() {
+            String::new()
+        } else {
+            format!("data_selector: {selector}\n")
+        };
+        let connector = connector(&spec(&format!(
+            "{selector}response: {format}\npaginator: {paginator}"
+        )));
+        let server = Sandbox::start(
+            &connector.plan().unwrap(),
+            Options {
+                records: 61,
+                default_page_size: Some(20),
+                ..Options::default()
+            },
+        )
+        .unwrap();
+        let workspace = Workspace::new();
+        let (code, record) = run(&connector, &server, &workspace, &[]);
+        expect_code(code, 0);
+        let columns = ["id", "name", "open"];
+        let truth = connector_tests::truth(&server.truth("items"), &columns);
+        assert_eq!(truth.len(), 61);
+        let found = rows(&workspace, "items").objects(&columns);
+        assert_eq!(found, truth, "{format} {selector} {paginator}");
+        let entry = entry(&record, "items");
+        assert_eq!(entry["rescued"], json!([]), "{format}");
+        let pages = if paginator == "single_page" { 1 } else { 4 };
+        assert_eq!(server.data_requests().len(), pages, "{format} {paginator}");
+    }
+}
+
+#[test]
+fn texts_become_what_the_schema_says_and_what_does_not_fit_is_rescued() {
+    let at = 1_772_323_200_000_000_i64;
+    let expect = json!([
+        {"id": 1, "name": "a, \"b\"", "open": true, "at": at},
+        {"id": 2, "name": "", "open": false, "at": null},
+        {"id": 3, "name": null, "open": null, "at": null},
+    ]);
+    check(
+        "response: csv",
+        "text/csv",
+        "id,name,open,at\r\n1,\"a, \"\"b\"\"\",TRUE,2026-03-01T00:00:00Z\r\n 2 ,\"\",no,\"\"\r\n3,,,\r\n",
+        &expect,
+    );
+    check(
+        "response: xml\ndata_selector: r.i",
+        "application/xml; charset=utf-8",
+        "<r><i><id>1</id><name>a, &quot;b&quot;</name><open>1</open>\
+         <at>2026-03-01T00:00:00Z</at></i></r>",
+        &json!([expect[0]]),
+    );
+    let ran = ran(
+        "response: csv",
+        vec![Answer::new(
+            200,
+            "text/csv",
+            "id,name,open,extra\n1,x,maybe,e\n9007199254740993,y,,f\n",
+        )],
+        0,
+    );
+    assert_eq!(ran.ids(), [1, 9_007_199_254_740_993]);
+    let rescued = rows(&ran.workspace, "items").column("_rescued");
+    assert_eq!(rescued[0], json!(r#"{"open":"maybe","extra":"e"}"#));
+    assert_eq!(rescued[1], json!(r#"{"extra":"f"}"#));
+}
+
+#[test]
+fn charsets_are_decoded_exactly_or_refused() {
+    let plain = "paginator: single_page";
+    let name = "[{\"id\": 1, \"name\": \"é€\"}]";
+    let utf16: Vec<u8> = name.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let utf16_be: Vec<u8> = name.encode_utf16().flat_map(u16::to_be_bytes).collect();
+    check(plain, "application/json", name, &one("é€"));
+    check(
+        plain,
+        "application/json",
+        [b"\xEF\xBB\xBF", name.as_bytes()].concat(),
+        &one("é€"),
+    );
+    check(
+        plain,
+        "application/json; charset=utf-16",
+        utf16.clone(),
+        &one("é€"),
+    );
+    check(
+        plain,
+        "application/json; charset=utf-16be",
+        utf16_be.clone(),
+        &one("é€"),
+    );
+    check(
+        plain,
+        "application/json",
+        [b"\xFE\xFF", utf16_be.as_slice()].concat(),
+        &one("é€"),
+    );
+    check(plain, "application/json", utf16, &one("é€"));
+    check(
+        plain,
+        "application/json; charset=iso-8859-1",
+        b"[{\"id\": 1, \"name\": \"\xE9\"}]",
+        &one("é"),
+    );
+    check(
+        "response: csv",
+        "text/csv; charset=windows-1252",
+        b"id,name\n1,\xE9\x80",
+        &one("é€"),
+    );
+    check(
+        "response: xml\ndata_selector: r",
+        "application/xml",
+        b"<?xml version=\"1.0\" encoding=\"iso-8859-1\"?><r><id>1</id><name>\xE9</name></r>",
+        &one("é"),
+    );
+    refused(
+        plain,
+        "application/json",
+        b"[{\"id\": 1, \"name\": \"\xE9\"}]",
+        1,
+        &["not UTF-8 at byte 20", "GET http://127.0.0.1"],
+    );
+    refused(
+        "response: csv",
+        "text/csv",
+        b"id,name\n1,\xE9\n",
+        1,
+        &["not UTF-8 at byte 10", "names another charset"],
+    );
+    refused(
+        plain,
+        "application/json; charset=klingon",
+        "[]",
+        1,
+        &["the charset `klingon` is not known"],
+    );
+}
+
+#[test]
+fn an_answer_of_another_type_is_refused_and_names_it() {
+    let page = "<!DOCTYPE html><title>Sign in</title>";
+    for (response, expects) in [
+        ("json", "JSON"),
+        ("jsonl", "JSON Lines"),
+        ("csv", "CSV"),
+        ("{format: xml}\ndata_selector: r.i", "XML"),
+    ] {
+        let endpoint = format!("response: {response}");
+        let said =
+            format!("`text/html; charset=utf-8`, an HTML page, where the spec expects {expects}");
+        let body = "<title>Sign in</title>";
+        let page_type = "text/html; charset=utf-8";
+        refused(
+            &endpoint,
+            page_type,
+            page,
+            1,
+            &[&said, body, "login or error page"],
+        );
+    }
+    refused(
+        "response: csv",
+        "application/json",
+        "{\"error\": \"quota\"}",
+        1,
+        &[
+            "`application/json` where the spec expects CSV",
+            "format: json",
+        ],
+    );
+    refused(
+        "response: json",
+        "application/x-ndjson",
+        "{\"id\": 1}\n{\"id\": 2}\n",
+        1,
+        &["where the spec expects JSON", "format: jsonl"],
+    );
+}
+
+#[test]
+fn a_body_that_was_cut_is_fetched_again_and_never_taken() {
+    // Four attempts, and no row of any of them.
+    for (endpoint, content_type, body, says) in [
+        (
+            "response: jsonl",
+            "application/x-ndjson",
+            "{\"id\": 1}\n{\"id\": 2, \"na",
+            "the document ends at line 2",
+        ),
+        (
+            "response: jsonl",
+            "application/x-ndjson",
+            "{\"id\": 1}\n{\"id\": 2",
+            "`,` or `}`",
+        ),
+        (
+            "response: csv",
+            "text/csv",
+            "id,name\n1,x\n2",
+            "line 3 of the CSV page has 1 values",
+        ),
+        (
+            "response: csv",
+            "text/csv",
+            "id,name\n1,x\n2,\"y",
+            "ends within the quoted value",
+        ),
+        (
+            "response: xml\ndata_selector: r.i",
+            "text/xml",
+            "<r><i><id>1</id></i><i><id>2",
+            "ends within the element `id`",
+        ),
+        (
+            "response: xml\ndata_selector: r.i",
+            "text/xml",
+            "<r><i><id>1</id></i",
+            "malformed",
+        ),
+    ] {
+        refused(endpoint, content_type, body, 4, &[says]);
+    }
+    // What is wrong in the middle is wrong the next time too.
+    for (endpoint, content_type, body, says) in [
+        (
+            "response: jsonl",
+            "application/x-ndjson",
+            "{\"id\": 1}\n{\"id\": ]\n{\"id\": 3}",
+            "expected",
+        ),
+        (
+            "response: jsonl",
+            "application/x-ndjson",
+            "{\"id\": 1} {\"id\": 2}\n",
+            "the end of the line",
+        ),
+        (
+            "response: csv",
+            "text/csv",
+            "id,name\n1\n2,y\n",
+            "line 2 of the CSV page has 1 values",
+        ),
+        (
+            "response: csv",
+            "text/csv",
+            "id,name\n1,x,z\n2,y\n",
+            "line 2 of the CSV page has 3 values",
+        ),
+        (
+            "response: csv",
+            "text/csv",
+            "id,name,name\n1,x,y\n",
+            "two columns called `name`",
+        ),
+        (
+            "response: xml\ndata_selector: r.i",
+            "text/xml",
+            "<r><i></r>",
+            "malformed",
+        ),
+        (
+            "response: xml\ndata_selector: r.i",
+            "text/xml",
+            "<e><i/></e>",
+            "`r`",
+        ),
+        (
+            "response: xml\ndata_selector: r.i",
+            "text/xml",
+            "<!DOCTYPE r [<!ENTITY a \"1\">]><r/>",
+            "declarations of its own",
+        ),
+    ] {
+        refused(endpoint, content_type, body, 1, &[says]);
+    }
+    // A cut on the way, once: the whole page comes next.
+    let whole = "id,name\n1,x\n2,y\n";
+    for ending in [Ending::CutLength, Ending::CutChunked] {
+        let answers = vec![
+            Answer::new(200, "text/csv", whole).ending(ending),
+            Answer::new(200, "text/csv", whole),
+        ];
+        let ran = ran("response: csv", answers, 0);
+        assert_eq!(ran.ids(), [1, 2]);
+        assert_eq!(ran.server.data_requests().len(), 2);
+    }
+}
+
+#[test]
+fn a_content_encoding_that_is_damaged_is_fetched_again() {
+    for encoding in ["gzip", "br", "deflate", "zstd"] {
+        let damaged = Answer::json(200, "[{\"id\": 1}]").header("content-encoding", encoding);
+        let whole = Answer::json(200, "[{\"id\": 2}]");
+        let ran = ran("paginator: single_page", vec![damaged, whole], 0);
+        assert_eq!(ran.ids(), [2], "{encoding}");
+        assert_eq!(ran.server.data_requests().len(), 2, "{encoding}");
+    }
+}
+
+#[test]
+fn pages_without_records_come_in_many_forms() {
+    for (endpoint, answer) in [
+        ("response: json", Answer::new(204, "text/plain", "")),
+        ("response: json", Answer::json(200, "")),
+        ("response: json", Answer::json(202, "null")),
+        (
+            "response: json\ndata_selector: a.b",
+            Answer::json(200, "{\"a\": null}"),
+        ),
+        (
+            "response: jsonl",
+            Answer::new(200, "application/x-ndjson", ""),
+        ),
+        (
+            "response: jsonl",
+            Answer::new(200, "application/x-ndjson", "\n\n"),
+        ),
+        ("response: csv", Answer::new(200, "text/csv", "id,name\n")),
+        ("response: csv", Answer::new(200, "text/csv", "")),
+        (
+            "response: xml\ndata_selector: r.i",
+            Answer::new(200, "text/xml", "<r/>"),
+        ),
+        (
+            "response: xml\ndata_selector: r.i",
+            Answer::new(200, "text/xml", "<r><n>0</n></r>"),
+        ),
+        (
+            "response: xml\ndata_selector: r.l.i",
+            Answer::new(200, "text/xml", "<r><l>\n</l></r>"),
+        ),
+    ] {
+        let ran = ran(endpoint, vec![answer], 0);
+        assert_eq!(entry(&ran.record, "items")["rows_read"], 0, "{endpoint}");
+        assert_eq!(ran.server.data_requests().len(), 1, "{endpoint}");
+    }
+}
+
+const OFFSET: &str = "data_selector: items\npaginator: {type: offset, limit: 2}\n";
+
+fn page(ids: &[i64]) -> Answer {
+    let items: Vec<Value> = ids.iter().map(|id| json!({"id": id})).collect();
+    Answer::json(200, json!({"items": items}).to_string())
+}
+
+/// What actions make of a second answer: the exit code, the identifiers, the requests, the ignored.
+#[track_caller]
+fn acted(
+    actions: &str,
+    second: Answer,
+    code: u8,
+    ids: &[i64],
+    requests: usize,
+    ignored: u64,
+) -> Ran {
+    let answers = vec![page(&[1, 2]), second, page(&[3])];
+    let ran = ran(&format!("{OFFSET}{actions}"), answers, code);
+    if code == 0 {
+        assert_eq!(ran.ids(), ids, "{actions}");
+    }
+    assert_eq!(ran.server.data_requests().len(), requests, "{actions}");
+    let entry = entry(&ran.record, "items");
+    assert_eq!(entry["ignored_responses"], ignored, "{actions}");
+    ran
+}
+
+#[test]
+fn ignored_answers_end_paging_and_are_counted() {
+    let gone = || Answer::json(404, r#"{"message": "Not found"}"#);
+    let actions = "response_actions: [{status_code: 404, action: ignore}]";
+    acted(actions, gone(), 0, &[1, 2], 2, 1);
+    let class = "response_actions: [{status_code: [410, 4xx], action: ignore}]";
+    acted(class, gone(), 0, &[1, 2], 2, 1);
+    let content = "response_actions: [{content: Not found, action: ignore}]";
+    acted(content, gone(), 0, &[1, 2], 2, 1);
+    acted(
+        content,
+        Answer::json(200, r#"{"items": [{"id": 9}], "w": "Not found"}"#),
+        0,
+        &[1, 2],
+        2,
+        1,
+    );
+    let both = "response_actions: [{status_code: 200, content: some text, action: ignore}]";
+    acted(both, gone(), 4, &[], 2, 0).says(&["404 Not Found"]);
+    acted(
+        both,
+        Answer::new(200, "text/plain", "some text, no JSON"),
+        0,
+        &[1, 2],
+        2,
+        1,
+    );
+    let header = "response_actions: [{headers: {X-Reason: empty}, action: ignore}]";
+    acted(header, gone().header("x-reason", "empty"), 0, &[1, 2], 2, 1);
+    acted(header, gone().header("x-reason", "other"), 4, &[], 2, 0);
+    let predicate = "response_actions: [{predicate: \"{{ response.message in ['Not found'] }}\", action: ignore}]";
+    acted(predicate, gone(), 0, &[1, 2], 2, 1);
+    acted(predicate, Answer::json(404, "{}"), 4, &[], 2, 0);
+    // An action comes before the retry rules, which list 503.
+    let down = "response_actions: [{status_code: 503, action: ignore}]";
+    acted(down, Answer::json(503, "{}"), 0, &[1, 2], 2, 1);
+}
+
+#[test]
+fn answers_that_are_no_errors_can_be_and_errors_can_be_pages() {
+    let limited = || Answer::json(200, r#"{"error": {"code": 17, "message": "rate limited"}}"#);
+    let retry =
+        "response_actions: [{predicate: \"{{ response.error.code == 17 }}\", action: retry}]";
+    acted(retry, limited(), 0, &[1, 2, 3], 3, 0);
+    let waits =
+        "response_actions: [{content: rate limited, action: retry, wait: [{header: X-Wait}, 2]}]";
+    acted(
+        waits,
+        limited().header("x-wait", "0.001"),
+        0,
+        &[1, 2, 3],
+        3,
+        0,
+    );
+    let fail = "response_actions: [{content: rate limited, action: fail, message: Ask for a higher quota}]";
+    acted(fail, limited(), 4, &[], 2, 0).says(&["200 OK: Ask for a higher quota"]);
+    let fail = "response_actions: [{content: rate limited, action: fail}]";
+    acted(fail, limited(), 4, &[], 2, 0).says(&["200 OK with what the spec calls a failure"]);
+    let never = "response_actions: [{status_code: 429, action: fail, message: Not today}]";
+    acted(never, Answer::json(429, "{}"), 4, &[], 2, 0).says(&["429 Too Many Requests: Not today"]);
+    let success = "response_actions: [{status_code: 404, action: success}]";
+    acted(
+        success,
+        Answer::json(404, r#"{"items": [{"id": 5}]}"#),
+        0,
+        &[1, 2, 5],
+        2,
+        0,
+    );
+    // Retries are counted, whatever asked for them.
+    let answers = vec![limited()];
+    let ran = ran(
+        &format!("{OFFSET}{retry}\nretry: {{max_retries: 2}}"),
+        answers,
+        4,
+    );
+    assert_eq!(ran.server.data_requests().len(), 3);
+    ran.says(&["\"attempts\":\"3\""]);
+}
+
+#[test]
+fn the_nearest_actions_come_first_and_null_takes_them_back() {
+    #[track_caller]
+    fn check(client: &str, defaults: &str, own: &str, status: u16, code: u8) {
+        let connector = connector(&format!(
+            "client: {{base_url: \"https://api.example.com\"{client}}}\n\
+             resource_defaults: {{endpoint: {{data_selector: items{defaults}}}}}\n\
+             resources:\n- name: items\n  endpoint: {{path: /items{own}}}\n\
+             \x20 schema: {{fields: {{id: integer}}}}\n"
+        ));
+        let server = scripted(&connector, vec![Answer::json(status, "{}")]);
+        let workspace = Workspace::new();
+        let (found, _) = run(&connector, &server, &workspace, &[]);
+        expect_code(found, code);
+    }
+    const IGNORE: &str = ", response_actions: [{status_code: 404, action: ignore}]";
+    const FAIL: &str = ", response_actions: [{status_code: 4xx, action: fail}]";
+    check(IGNORE, "", "", 404, 0);
+    check("", IGNORE, "", 404, 0);
+    check("", "", IGNORE, 404, 0);
+    check(IGNORE, FAIL, "", 404, 4);
+    check(FAIL, IGNORE, "", 404, 0);
+    check("", FAIL, IGNORE, 404, 0);
+    check("", IGNORE, FAIL, 404, 4);
+    check("", FAIL, IGNORE, 403, 4);
+    check(IGNORE, "", ", response_actions: null", 404, 4);
+    check("", IGNORE, ", response_actions: null", 404, 4);
+    const HANDLER: &str = ", error_handler: {type: DefaultErrorHandler, response_filters: \
+                           [{http_codes: [404], action: IGNORE}]}";
+    check("", "", HANDLER, 404, 0);
+    check(HANDLER, "", "", 404, 0);
+    check(HANDLER, "", FAIL, 404, 4);
+}
+
+#[test]
+fn an_error_handler_of_a_manifest_works_as_it_stands() {
+    const HANDLER: &str = r#"error_handler:
+  type: CompositeErrorHandler
+  error_handlers:
+  - type: DefaultErrorHandler
+    max_retries: 1
+    backoff_strategies:
+    - {type: WaitTimeFromHeader, header: X-Retry-In}
+    - {type: ConstantBackoffStrategy, backoff_time_in_seconds: 5}
+    response_filters:
+    - {type: HttpResponseFilter, action: RATE_LIMITED, http_codes: [420]}
+  - type: DefaultErrorHandler
+    response_filters:
+    - type: HttpResponseFilter
+      action: IGNORE
+      http_codes: [404]
+      predicate: "{{ response.get('code') == 'GONE' }}"
+      error_message_contains: no longer"#;
+    acted(
+        HANDLER,
+        Answer::json(420, "{}").header("x-retry-in", "0"),
+        0,
+        &[1, 2, 3],
+        3,
+        0,
+    );
+    acted(HANDLER, Answer::json(404, "{}"), 0, &[1, 2], 2, 1);
+    acted(
+        HANDLER,
+        Answer::json(200, r#"{"code": "GONE"}"#),
+        0,
+        &[1, 2],
+        2,
+        1,
+    );
+    acted(
+        HANDLER,
+        Answer::json(400, "It is no longer there"),
+        0,
+        &[1, 2],
+        2,
+        1,
+    );
+    acted(HANDLER, Answer::json(400, "{}"), 4, &[], 2, 0);
+    let ran = ran(
+        &format!("{OFFSET}{HANDLER}"),
+        vec![Answer::json(420, "{}")],
+        4,
+    );
+    assert_eq!(ran.server.data_requests().len(), 2, "one retry");
+}
+
+#[test]
+fn a_token_is_renewed_when_the_spec_says_how_a_refusal_looks() {
+    let auth = "auth: {type: session_token, login_path: /login, json: {user: u}}\n";
+    let page = Answer::json(200, r#"{"items": [{"id": 1}]}"#);
+    let refusal = Answer::json(403, r#"{"error": "token expired"}"#);
+    let token = Answer::json(200, r#"{"token": "t-canary"}"#);
+    for (refusals, code, logins) in [(1, 0, 2), (2, 4, 2)] {
+        let actions =
+            "response_actions: [{status_code: 403, content: expired, action: refresh_token}]";
+        let connector = connector(&spec(&format!("data_selector: items\n{auth}{actions}")));
+        let (page, refusal, token) = (page.clone(), refusal.clone(), token.clone());
+        let options = Options {
+            responder: Some(std::sync::Arc::new(move |request, nth| {
+                Some(match request.path.as_str() {
+                    "/login" => token.clone(),
+                    _ if nth <= refusals => refusal.clone(),
+                    _ => page.clone(),
+                })
+            })),
+            ..Options::default()
+        };
+        let server = Sandbox::start(&connector.plan().unwrap(), options).unwrap();
+        let workspace = Workspace::new();
+        let (found, _) = run(&connector, &server, &workspace, &[]);
+        expect_code(found, code);
+        let requests = server.requests();
+        let paths = requests.iter().filter(|request| request.path == "/login");
+        assert_eq!(paths.count(), logins, "{refusals} refusals");
+        assert_eq!(requests.len(), logins + 2, "{refusals} refusals");
+        assert!(workspace.holding("t-canary").is_empty());
+    }
+}
+
+#[test]
+fn an_ignored_child_leaves_the_others() {
+    let connector = connector(
+        "client: {base_url: \"https://api.example.com\", concurrency: 1}\n\
+         resources:\n- name: orgs\n  endpoint: /orgs\n  schema: {fields: {id: integer}}\n\
+         - name: items\n  parent: {resource: orgs, field: id, as: org}\n\
+         \x20 endpoint: {path: '/orgs/{org}/items', response_actions: [{status_code: 404, action: ignore}]}\n\
+         \x20 schema: {fields: {id: integer}}\n",
+    );
+    let options = Options {
+        responder: Some(std::sync::Arc::new(|request, _| {
+            Some(match request.path.as_str() {
+                "/orgs" => Answer::json(200, r#"[{"id": 1}, {"id": 2}, {"id": 3}]"#),
+                "/orgs/2/items" => Answer::json(404, "{}"),
+                path => Answer::json(200, format!(r#"[{{"id": {}}}]"#, path.len())),
+            })
+        })),
+        ..Options::default()
+    };
+    let server = Sandbox::start(&connector.plan().unwrap(), options).unwrap();
+    let workspace = Workspace::new();
+    let (code, record) = run(&connector, &server, &workspace, &[]);
+    expect_code(code, 0);
+    assert_eq!(rows(&workspace, "items").count(), 2);
+    let entry = entry(&record, "items");
+    assert_eq!(entry["ignored_responses"], 1);
+    assert_eq!(entry["skipped_partitions"], 0);
+}
