@@ -10,6 +10,7 @@ mod client;
 mod config;
 mod endpoint;
 mod fields;
+mod incremental;
 mod paginator;
 mod processing;
 pub(crate) mod read;
@@ -27,6 +28,9 @@ pub(crate) use client::{ClientSpec, RetrySpec};
 pub(crate) use config::{InputSpec, InputType};
 pub(crate) use endpoint::{EndpointMapping, EndpointSpec, MethodSpec, ParameterSpec};
 pub(crate) use fields::{FieldSpec, SchemaSpec, TypeSpec};
+pub(crate) use incremental::{
+    IncrementalSpec, InjectSpec, MissingSpec, MomentSpec, PlaceSpec, RangeSpec, RowOrderSpec,
+};
 pub(crate) use paginator::{
     CursorSpec, HeaderCursorSpec, HeaderLinkSpec, JsonLinkSpec, OffsetSpec, PageNumberSpec,
     PaginatorSpec,

@@ -118,6 +118,7 @@ impl Lowering<'_, '_> {
             .map_or(&no_paginator, |client| &client.paginator);
         let record_filter = self.record_filter(resource, endpoint);
         let written = endpoint;
+        let cursor = self.open_interval(resource, endpoint);
         let mut endpoint = self.endpoint(endpoint, &name, client, paginator, blame);
         endpoint.actions = self.response_actions(written, spec.client.get());
         endpoint.retry = self.endpoint_retry(written, endpoint.retry.take(), client);
@@ -141,6 +142,8 @@ impl Lowering<'_, '_> {
         let primary_key = self.primary_key(resource, &mut fields);
         let write_disposition = self.write_disposition(resource, &primary_key);
         let processing_steps = self.processing_steps(resource, &fields, &primary_key);
+        let incremental = cursor
+            .and_then(|cursor| self.incremental(&cursor, &endpoint, &fields, write_disposition));
         let record = resource.record.get();
         if let Some(text) = record {
             self.check_record(text);
@@ -165,6 +168,7 @@ impl Lowering<'_, '_> {
             processing_steps,
             // Parents are known when all resources are.
             relations: Relations::default(),
+            incremental,
             fields,
             primary_key,
             write_disposition,

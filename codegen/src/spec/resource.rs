@@ -6,7 +6,9 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use super::read::{FromNode, OneOrMany, Reporter};
 use super::relations::{OnParentErrorSpec, ParentSpec, PartitionsSpec};
-use super::{EndpointSpec, Given, Key, Over, ProcessingStepSpec, SchemaSpec, Text};
+use super::{
+    EndpointSpec, Given, IncrementalSpec, Key, Over, ProcessingStepSpec, SchemaSpec, Text,
+};
 use crate::yaml::{Name, Node, Value};
 
 mapping! {
@@ -32,6 +34,8 @@ mapping! {
     /// `filter`, `set`, `remove`, `rename`, `explode` and `flatten`. The fields of the schema and the
     /// primary key are those behind the steps; paging counts and sees records as they were received.
     processing_steps: Vec<ProcessingStepSpec> = "processing_steps";
+    /// The cursor that lets a run read only what is new.
+    incremental: IncrementalSpec = "incremental" | "incremental_sync";
     /// The fields of a record.
     schema: SchemaSpec = "schema";
     /// The resource, or the resources, whose records give values for the requests: one reading per
@@ -46,7 +50,6 @@ mapping! {
     /// the value is skipped and counted.
     on_parent_error: OnParentErrorSpec = "on_parent_error", default "fail";
     later {
-        "incremental" => "remove it: every run reads the resource in full",
         "response_actions" => "move it to the endpoint",
         "error_handler" => "move it to the endpoint",
         "response" => "move it to the endpoint",

@@ -12,6 +12,7 @@ mod client;
 mod endpoint;
 mod expression;
 mod field;
+mod incremental;
 mod paginator;
 mod plan;
 mod processing;
@@ -32,6 +33,7 @@ pub use expression::{
     Comparison, Condition, FILTERS, FUNCTIONS, Jinja, Operand, Predicate, Read, TESTS,
 };
 pub use field::{Field, FieldType};
+pub use incremental::{CursorKind, Incremental, Length, MissingCursor, RowOrder};
 pub use paginator::{Cursor, CursorSource, Offset, PageNumber, Paginator, Stop, Target};
 pub use plan::{PLAN_VERSION, Plan, PlanError};
 pub use processing::{Assignment, Explode, Flatten, MemberPath, ProcessingStep, Renaming};
