@@ -229,6 +229,7 @@ impl Value {
                 let scope = Scope {
                     settings: Some(&around.settings),
                     partition: Some(&around.partition),
+                    interval: None,
                 };
                 Self::Constant(render(&Template::Expression(other.clone()), scope)?.value)
             }

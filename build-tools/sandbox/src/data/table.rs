@@ -147,6 +147,7 @@ impl Table {
         view.rows = Rows::Edited(rows.collect());
         Self {
             shape: Arc::clone(&self.shape),
+            steps: self.steps.clone(),
             keep: self.keep,
             state: Mutex::new(view),
         }
