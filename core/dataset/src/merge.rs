@@ -16,7 +16,7 @@ use parquet::arrow::arrow_reader::{
 use crate::Error;
 use crate::disk::Disk;
 use crate::key::{KeyHasher, KeyRange, extremes};
-use crate::schema;
+use crate::schema::{self, Conversions};
 use crate::sorter::{Entry, Position, Sorter};
 use crate::writer::PartWriter;
 
@@ -287,6 +287,7 @@ pub(crate) fn copy_rows(
     path: &Path,
     gone: &RowSet,
     schema: &SchemaRef,
+    conversions: &Conversions,
     writer: &mut PartWriter,
 ) -> Result<(), Error> {
     let builder =
@@ -305,7 +306,7 @@ pub(crate) fn copy_rows(
         row += batch.num_rows() as u64;
         let stay = BooleanArray::new(stay, None);
         let batch = filter_record_batch(&batch, &stay).map_err(Error::arrow)?;
-        writer.write(schema::adapt(&batch, schema)?)?;
+        writer.write(schema::adapt_converted(&batch, schema, conversions)?)?;
     }
     Ok(())
 }

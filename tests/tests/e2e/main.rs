@@ -12,6 +12,7 @@ mod incremental;
 mod jsonpath;
 mod library;
 mod live;
+mod no_schema;
 mod processing;
 mod relations;
 mod responses;
@@ -19,6 +20,7 @@ mod rotation;
 mod scaffold;
 mod seeds;
 mod selecting;
+mod table;
 mod tokens;
 
 use connector_plan::Plan;
