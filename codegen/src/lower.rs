@@ -14,6 +14,7 @@ mod incremental;
 mod inputs;
 mod paginator;
 mod path;
+mod processing;
 mod relations;
 mod request;
 mod resource;
