@@ -15,6 +15,7 @@ mod field;
 mod incremental;
 mod paginator;
 mod plan;
+mod processing;
 mod relations;
 mod resource;
 mod response;
@@ -35,6 +36,7 @@ pub use field::{Field, FieldType};
 pub use incremental::{CursorKind, Incremental, Length, MissingCursor, RowOrder};
 pub use paginator::{Cursor, CursorSource, Offset, PageNumber, Paginator, Stop, Target};
 pub use plan::{PLAN_VERSION, Plan, PlanError};
+pub use processing::{Assignment, Explode, Flatten, MemberPath, ProcessingStep, Renaming};
 pub use relations::{Binding, Include, Parent, Relations};
 pub use resource::{Resource, WriteDisposition};
 pub use response::{
