@@ -194,6 +194,7 @@ impl<'a> Reading<'a> {
             schema: RecordSchema::new(&resource.fields).arrow(),
             primary_key: resource.primary_key.clone(),
             disposition: resource.write_disposition,
+            merge: resource.merge.clone(),
             identity: resource.identity.clone(),
             full_refresh: arguments.full_refresh,
             writer: WriterOptions::default(),

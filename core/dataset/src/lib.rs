@@ -18,6 +18,7 @@
 mod disk;
 mod encoding;
 mod error;
+mod history;
 mod journal;
 mod key;
 mod layout;
@@ -25,6 +26,8 @@ mod load;
 mod lock;
 mod merge;
 mod publish;
+mod rank;
+mod row_hash;
 mod run_id;
 mod schema;
 mod sorter;

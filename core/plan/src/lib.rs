@@ -12,6 +12,7 @@ mod client;
 mod endpoint;
 mod expression;
 mod field;
+mod merge;
 mod paginator;
 mod plan;
 mod relations;
@@ -31,6 +32,7 @@ pub use expression::{
     Comparison, Condition, FILTERS, FUNCTIONS, Jinja, Operand, Predicate, Read, TESTS,
 };
 pub use field::{Field, FieldType};
+pub use merge::{DedupSort, History, Merge, MergeStrategy, SortOrder};
 pub use paginator::{Cursor, CursorSource, Offset, PageNumber, Paginator, Stop, Target};
 pub use plan::{PLAN_VERSION, Plan, PlanError};
 pub use relations::{Binding, Include, Parent, Relations};
