@@ -11,6 +11,7 @@ mod fields;
 mod header;
 mod identity;
 mod inputs;
+mod merge;
 mod paginator;
 mod path;
 mod relations;

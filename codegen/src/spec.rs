@@ -25,14 +25,16 @@ pub(crate) use auth::{
 pub(crate) use client::{ClientSpec, RetrySpec};
 pub(crate) use config::{InputSpec, InputType};
 pub(crate) use endpoint::{EndpointMapping, EndpointSpec, MethodSpec, ParameterSpec};
-pub(crate) use fields::{FieldSpec, SchemaSpec, TypeSpec};
+pub(crate) use fields::{DedupSortSpec, FieldMapping, FieldSpec, SchemaSpec, TypeSpec};
 pub(crate) use paginator::{
     CursorSpec, HeaderCursorSpec, HeaderLinkSpec, JsonLinkSpec, OffsetSpec, PageNumberSpec,
     PaginatorSpec,
 };
 pub(crate) use read::{Given, Key, Named, Over, Reporter};
 pub(crate) use relations::{OnParentErrorSpec, ParentSpec, PartitionsSpec};
-pub(crate) use resource::{Disposition, ResourceMapping, ResourceSpec, WriteDispositionSpec};
+pub(crate) use resource::{
+    Disposition, DispositionMapping, ResourceMapping, ResourceSpec, Strategy, WriteDispositionSpec,
+};
 pub(crate) use response::{
     ActionSpec, BackoffSpec, CompressionSpec, ErrorHandlerSpec, FormatSpec, ResponseActionSpec,
     ResponseMapping, ResponseSpec, StatusSpec, WaitSpec,

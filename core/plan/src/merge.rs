@@ -55,6 +55,19 @@ pub enum MergeStrategy {
     Scd2(History),
 }
 
+impl MergeStrategy {
+    /// The word that specs and reports use.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Upsert => "upsert",
+            Self::DeleteInsert => "delete-insert",
+            Self::InsertOnly => "insert-only",
+            Self::Scd2(_) => "scd2",
+        }
+    }
+}
+
 /// The columns of a history of versions.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

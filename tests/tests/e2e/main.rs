@@ -17,6 +17,7 @@ mod rotation;
 mod scaffold;
 mod seeds;
 mod selecting;
+mod strategies;
 mod tokens;
 
 use connector_plan::Plan;

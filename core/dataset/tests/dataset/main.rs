@@ -13,4 +13,5 @@ mod model;
 #[cfg(test)]
 mod refusals;
 #[cfg(test)]
+mod strategies;
 mod support;
