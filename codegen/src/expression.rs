@@ -154,17 +154,6 @@ fn brace(text: &str, at: usize) -> (Problem, usize) {
         found.note = Some(SUPPORTED);
         return (found, end);
     }
-    let name = name_in_braces(text, at).filter(|name| name.starts_with("incremental."));
-    if let Some(name) = name {
-        let found = problem(
-            code::NOT_SUPPORTED,
-            "incremental reading is not supported yet".to_owned(),
-            at + name.len() + 2,
-            "this needs a later version",
-            "remove the parameter: every run reads the resource in full".to_owned(),
-        );
-        return (found, at + name.len() + 2);
-    }
     let (sign, word) = if opening {
         ('{', "opening")
     } else {
@@ -180,17 +169,18 @@ fn brace(text: &str, at: usize) -> (Problem, usize) {
     (found, at + 1)
 }
 
-/// dlt's placeholder at `at`, a value of the partition; also where the text goes on.
+/// dlt's placeholder at `at`, a value of the partition or of the cursor; also where the text goes
+/// on.
 fn placeholder(text: &str, at: usize) -> Option<(Found, usize)> {
     let name = name_in_braces(text, at)?;
     let end = at + name.len() + 2;
-    let (word, key) = match name.split_once('.') {
-        Some(("resources", rest)) => ("resources", rest),
-        Some(("incremental", _)) => return None,
-        _ => ("stream_slice", name),
+    let (root, word, key) = match name.split_once('.') {
+        Some(("resources", rest)) => (Root::Partition, "resources", rest),
+        Some(("incremental", rest)) => (Root::Interval, "incremental", rest),
+        _ => (Root::Partition, "stream_slice", name),
     };
     let found = Found {
-        root: Root::Partition,
+        root,
         word: word.to_owned(),
         path: vec![Step::Key(key.to_owned())],
         default: None,
@@ -312,6 +302,7 @@ mod tests {
         check("{{ stream_partition.file_id }}", "<Partition/file_id>");
         check("/a/{id}/b", "/a/<Partition/id>/b");
         check("{resources.a.b.c}", "<Partition/a.b.c>");
+        check("{incremental.start_value}", "<Interval/start_value>");
         check("{{ last_record['id'] }}", "<LastRecord/id>");
         check("{{ '{' }}x{{ '}' }}", "{x}");
         check("{{ \"it's\" }}", "it's");
@@ -426,10 +417,6 @@ mod tests {
         check(
             "{% if x %}",
             "statements and comments are not supported in expressions@{% if x %}",
-        );
-        check(
-            "{incremental.start_value}",
-            "incremental reading is not supported yet@{incremental.start_value}",
         );
         check(
             "{\"a\": 1}",

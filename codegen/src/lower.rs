@@ -10,6 +10,7 @@ mod endpoint;
 mod fields;
 mod header;
 mod identity;
+mod incremental;
 mod inputs;
 mod merge;
 mod paginator;

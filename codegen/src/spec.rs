@@ -10,6 +10,7 @@ mod client;
 mod config;
 mod endpoint;
 mod fields;
+mod incremental;
 mod paginator;
 pub(crate) mod read;
 mod relations;
@@ -26,6 +27,9 @@ pub(crate) use client::{ClientSpec, RetrySpec};
 pub(crate) use config::{InputSpec, InputType};
 pub(crate) use endpoint::{EndpointMapping, EndpointSpec, MethodSpec, ParameterSpec};
 pub(crate) use fields::{DedupSortSpec, FieldMapping, FieldSpec, SchemaSpec, TypeSpec};
+pub(crate) use incremental::{
+    IncrementalSpec, InjectSpec, MissingSpec, MomentSpec, PlaceSpec, RangeSpec, RowOrderSpec,
+};
 pub(crate) use paginator::{
     CursorSpec, HeaderCursorSpec, HeaderLinkSpec, JsonLinkSpec, OffsetSpec, PageNumberSpec,
     PaginatorSpec,

@@ -118,7 +118,9 @@ fn keys() {
     );
     check(
         "key_later",
-        &resource("incremental:\n  cursor_path: updated_at\nrecord_filter: \"{{ record.a }}\""),
+        &resource(
+            "incremental:\n  cursor_path: id\n  convert: f\nrecord_filter: \"{{ record.a }}\"",
+        ),
     );
     check(
         "key_later_columns",
@@ -634,6 +636,98 @@ fn what_is_wrong_with_parents() {
     check(
         "parent_of_the_client",
         &client("headers: {X-File: \"{{ stream_slice['file_id'] }}\"}"),
+    );
+}
+
+/// A spec whose resource has a cursor with these lines, and these fields.
+fn incremental(lines: &str, more: &str) -> String {
+    let lines = lines.trim_end().replace('\n', "\n      ");
+    let more = more.trim_end().replace('\n', "\n    ");
+    format!(
+        "client:\n  base_url: https://api.example.com\nresources:\n  - name: events\n    primary_key: id\n    incremental:\n      {lines}\n    {more}\n    schema:\n      fields:\n        id: integer\n        at: timestamp\n        day: date\n        name: string\n        size: number\n        tags: {{type: array, items: string}}\n"
+    )
+}
+
+#[test]
+fn cursors() {
+    let merge = "write_disposition: merge";
+    check("cursor_missing", &incremental("lag: PT1H", merge));
+    check(
+        "cursor_unknown_field",
+        &incremental("cursor_path: att", merge),
+    );
+    check("cursor_type", &incremental("cursor_path: size", merge));
+    check("cursor_list", &incremental("cursor_path: tags", merge));
+    check(
+        "cursor_unknown_key",
+        &incremental("cursor_path: at\nlags: P1D", merge),
+    );
+    check(
+        "cursor_values",
+        &incremental(
+            "cursor_path: at\ninitial_value: soon\nstep: P1\nlag: 1 fortnight\nformat: '%Q'\nstart_param: from\nend_param: to",
+            merge,
+        ),
+    );
+    check(
+        "cursor_values_of_integers",
+        &incremental(
+            "cursor_path: id\ninitial_value: a\nstep: 5\nstart_param: a\nend_param: b",
+            merge,
+        ),
+    );
+    check(
+        "cursor_formats_without_effect",
+        &incremental(
+            "cursor_path: at\ncursor_formats: '%s'\ngranularity: PT1S",
+            merge,
+        ),
+    );
+    check(
+        "cursor_text_without_lengths",
+        &incremental("cursor_path: name\nlag: P1D\nformat: '%Y'", merge),
+    );
+    check(
+        "cursor_windows",
+        &incremental("cursor_path: at\nstep: P1D\nstart_param: from", merge),
+    );
+    check(
+        "cursor_append",
+        &incremental(
+            "cursor_path: at\nlag: P1D\nclient_side: false\non_cursor_value_missing: include",
+            "write_disposition: append",
+        ),
+    );
+    check(
+        "cursor_places",
+        &incremental(
+            "cursor_path: at\nstart_param: since\nstart_option: {inject_into: header, field_name: X-Since}\nend_option: {inject_into: body_json, field_path: [a, b]}",
+            "write_disposition: merge\nendpoint: {path: /events, params: {since: 1}}",
+        ),
+    );
+    check(
+        "cursor_twice",
+        &incremental(
+            "cursor_path: at",
+            "write_disposition: merge\nendpoint: {params: {since: {type: incremental, cursor_path: at}}}",
+        ),
+    );
+    check(
+        "cursor_placeholders",
+        &incremental(
+            "cursor_path: at",
+            "write_disposition: merge\nendpoint: {params: {a: '{incremental.start}', b: '{incremental.start_value}'}}",
+        ),
+    );
+    check(
+        "cursor_unbound",
+        &endpoint(
+            "params:\n  a: '{incremental.start_value}'\n  b: \"{{ stream_interval.start_time }}\"",
+        ),
+    );
+    check(
+        "cursor_of_a_parent",
+        "client:\n  base_url: https://api.example.com\nresources:\n  - name: events\n    incremental: {cursor_path: at}\n    schema: {fields: {id: integer, at: timestamp}}\n  - name: folders\n    schema: {fields: {id: integer}}\n  - name: notes\n    parent:\n      - {resource: events, field: id, as: event_id}\n      - {resource: folders, field: id, as: folder_id, new_only: true}\n    endpoint: '/e/{event_id}/{folder_id}'\n    schema: {fields: {id: integer}}\n",
     );
 }
 

@@ -137,7 +137,7 @@ impl Client {
             let context = AuthContext {
                 scope: Scope {
                     settings: Some(&settings),
-                    partition: None,
+                    ..Scope::default()
                 },
                 transport: Arc::clone(&transport),
                 retry: RetryPolicy::new(plan.client.retry.clone(), options.max_wait),

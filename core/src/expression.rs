@@ -20,6 +20,7 @@ use crate::{Error, ErrorKind, Json, Result, Settings};
 pub(crate) struct View<'a> {
     pub settings: Option<&'a Settings>,
     pub partition: Option<&'a Json>,
+    pub interval: Option<&'a Json>,
     pub headers: Option<&'a HeaderMap>,
     pub response: Captured<'a>,
     pub last_record: Captured<'a>,
@@ -100,7 +101,7 @@ impl View<'_> {
             Root::Record => self.record.get(path).cloned(),
             Root::LastPageSize => self.last_page_size.map(Json::from),
             Root::PageSize => self.page_size.map(Json::from),
-            Root::Interval => None,
+            Root::Interval => walk(self.interval?, path).cloned(),
         }
     }
 

@@ -4,6 +4,7 @@ mod build;
 mod fan_out;
 mod listing;
 mod supply;
+mod windows;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -16,11 +17,12 @@ use futures_util::future;
 use tokio::sync::mpsc;
 
 use self::build::RequestBuilder;
-pub(crate) use self::fan_out::read_alone;
+pub(crate) use self::fan_out::{ReadOptions, read_alone};
 pub(crate) use self::listing::{Listing, Reader};
 pub(crate) use self::supply::{Lazy, Supply};
 use crate::body::{BodyReader, Unreadable};
 use crate::client::Inner;
+use crate::cursor::{CursorReading, Cursors};
 use crate::http::{Request, Response};
 use crate::paging::{LoopGuard, PageFacts, paginator};
 use crate::partition::{Family, Partition};
@@ -42,6 +44,8 @@ pub(crate) struct Extract<'a> {
     pub listing: Option<Reader>,
     /// Stop after this many records.
     pub limit: Option<u64>,
+    /// Where its partitions begin and what is kept of them, when it has a cursor.
+    pub cursors: Option<Arc<Cursors>>,
     pub meter: Arc<Meter>,
     /// What of its parents is read only as far as it needs.
     pub lazy: Lazy<'a>,
@@ -75,7 +79,7 @@ impl Extract<'_> {
         let read = async {
             if self.resource.relations.is_empty() {
                 let largest = AtomicU64::new(0);
-                self.pages(&Partition::whole(), self.limit, &largest, sender)
+                self.windows(&Partition::whole(), self.limit, &largest, sender)
                     .await
             } else {
                 self.partitions(sender).await
@@ -94,10 +98,11 @@ impl Extract<'_> {
         extracted.map_err(|error| error.with("resource", &self.resource.name))
     }
 
-    /// Reads the pages of one partition.
+    /// Reads the pages of one partition, or of one window of it.
     async fn pages(
         &self,
         partition: &Partition,
+        mut cursor: Option<&mut CursorReading<'_>>,
         limit: Option<u64>,
         largest: &AtomicU64,
         batches: mpsc::Sender<RecordBatch>,
@@ -119,7 +124,12 @@ impl Extract<'_> {
         };
         let mut decoder = Decoder::new(RecordSchema::new(&self.resource.fields), options)
             .map_err(|error| self.decode_error(error))?;
-        let builder = RequestBuilder::new(self.client, self.resource, &partition.values)?;
+        let window = cursor.as_ref().and_then(|cursor| cursor.window());
+        let builder = RequestBuilder::new(self.client, self.resource, &partition.values, window)?;
+        // What a cursor drops is no record that was asked for, and an order ends reading.
+        let each_page = cursor
+            .as_ref()
+            .is_some_and(|cursor| limit.is_some() || cursor.is_ordered());
         let mut guard = LoopGuard::default();
         let mut extracted = Extracted::default();
         let mut turn = Some(paginator.first());
@@ -142,7 +152,6 @@ impl Extract<'_> {
             extracted.rows += records - filtered;
             extracted.filtered += filtered;
             extracted.ignored += u64::from(response.ignored);
-            let over = limit.is_some_and(|limit| extracted.rows >= limit);
             turn = if response.ignored {
                 None
             } else {
@@ -155,17 +164,30 @@ impl Extract<'_> {
                     url: &response.url,
                 })?
             };
-            if over {
-                extracted.stopped = turn.is_some();
-                turn = None;
+            if let (true, Some(cursor)) = (response.ignored, &mut cursor) {
+                cursor.interrupt();
             }
+            let mut over = limit.is_some_and(|limit| extracted.rows >= limit);
             let full = decoder.rows() >= BATCH_ROWS || decoder.bytes() >= BATCH_BYTES;
-            let due = full || self.lazy.by_page();
+            let due = full || over || each_page || self.lazy.by_page();
             if (due || turn.is_none()) && decoder.rows() > 0 {
                 let batch = decoder
                     .take_batch()
                     .map_err(|error| self.decode_error(error))?;
                 let mut batch = partition.complete(batch)?;
+                if let Some(cursor) = &mut cursor {
+                    let kept = cursor.keep(batch)?;
+                    batch = kept.batch;
+                    extracted.rows -= kept.dropped;
+                    over = limit.is_some_and(|limit| extracted.rows >= limit);
+                    if kept.enough {
+                        turn = None;
+                    }
+                }
+                if over {
+                    extracted.stopped = turn.is_some();
+                    turn = None;
+                }
                 if let Some(limit) = limit.filter(|_| over) {
                     let excess = usize::try_from(extracted.rows - limit).unwrap_or(usize::MAX);
                     if excess > 0 {
@@ -174,7 +196,7 @@ impl Extract<'_> {
                         batch = batch.slice(0, batch.num_rows().saturating_sub(excess));
                     }
                 }
-                if batches.send(batch).await.is_err() {
+                if batch.num_rows() > 0 && batches.send(batch).await.is_err() {
                     extracted.stopped = true;
                     turn = None;
                 }

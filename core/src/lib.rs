@@ -16,6 +16,7 @@ pub mod cli;
 mod client;
 mod connector;
 mod convert;
+mod cursor;
 mod error;
 mod expression;
 mod extract;
@@ -40,6 +41,7 @@ pub use client::{Client, ClientOptions};
 pub use connector::Connector;
 /// A path into a document, and where a paging value goes in a request.
 pub use connector_plan::{Path, Step, Target};
+pub use cursor::CursorInput;
 pub use error::{Error, ErrorKind, Result};
 pub use http::{Exchange, Trace};
 pub use meter::{Meter, Reading};

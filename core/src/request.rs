@@ -8,16 +8,15 @@ use futures_util::stream::{self, Stream, StreamExt as _};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use crate::extract::{Extracted, read_alone};
-use crate::{Client, Error, ErrorKind, Json, Meter, Record, Result, Row};
+use crate::extract::{Extracted, ReadOptions, read_alone};
+use crate::{Client, CursorInput, Error, ErrorKind, Json, Meter, Record, Result, Row};
 
 /// A request for a resource's records; nothing is sent before a stream is polled.
 #[derive(Clone, Debug)]
 pub struct Request<R> {
     client: Client,
     resource: String,
-    values: serde_json::Map<String, Json>,
-    limit: Option<u64>,
+    options: ReadOptions,
     record: PhantomData<fn() -> R>,
 }
 
@@ -26,8 +25,7 @@ impl<R: Record> Request<R> {
         Self {
             client,
             resource,
-            values: serde_json::Map::new(),
-            limit: None,
+            options: ReadOptions::default(),
             record: PhantomData,
         }
     }
@@ -39,14 +37,32 @@ impl<R: Record> Request<R> {
     /// columns of theirs.
     #[must_use]
     pub fn of(mut self, name: &str, value: impl Into<Json>) -> Self {
-        self.values.insert(name.to_owned(), value.into());
+        self.options.values.insert(name.to_owned(), value.into());
         self
     }
 
     /// Stops after this many records.
     #[must_use]
     pub fn limit(mut self, records: u64) -> Self {
-        self.limit = Some(records);
+        self.options.limit = Some(records);
+        self
+    }
+
+    /// Only the records whose cursor is at least this; the spec says by `incremental` which field
+    /// the cursor is. What was the largest cursor of a run is where the next one begins.
+    ///
+    /// The streams of a resource without a cursor, or with one of another type, end with an error.
+    #[must_use]
+    pub fn since(mut self, start: impl Into<CursorInput>) -> Self {
+        self.options.asked.since = Some(start.into());
+        self
+    }
+
+    /// Only the records whose cursor is below this; at most this, when the spec says
+    /// `range_end: closed`.
+    #[must_use]
+    pub fn until(mut self, end: impl Into<CursorInput>) -> Self {
+        self.options.asked.until = Some(end.into());
         self
     }
 
@@ -71,31 +87,16 @@ impl<R: Record> Request<R> {
     /// Pages are fetched and decoded ahead of the reader, two batches at most. The stream ends
     /// after its first error.
     pub fn batches(self) -> impl Stream<Item = Result<RecordBatch>> + Send + use<R> {
-        let Self {
-            client,
-            resource,
-            values,
-            limit,
-            ..
-        } = self;
-        let waiting = Batches::Waiting {
-            client,
-            resource,
-            values,
-            limit,
-        };
-        stream::unfold(waiting, Batches::next)
+        stream::unfold(
+            Batches::Waiting(self.client, self.resource, self.options),
+            Batches::next,
+        )
     }
 }
 
 /// A running extraction, seen from its reader.
 enum Batches {
-    Waiting {
-        client: Client,
-        resource: String,
-        values: serde_json::Map<String, Json>,
-        limit: Option<u64>,
-    },
+    Waiting(Client, String, ReadOptions),
     Running(mpsc::Receiver<RecordBatch>, Task),
     Done,
 }
@@ -112,18 +113,13 @@ impl Drop for Task {
 impl Batches {
     async fn next(self) -> Option<(Result<RecordBatch>, Self)> {
         let (mut batches, mut task) = match self {
-            Self::Waiting {
-                client,
-                resource,
-                values,
-                limit,
-            } => {
+            Self::Waiting(client, resource, options) => {
                 let (sender, batches) = mpsc::channel(1);
                 let task = tokio::spawn(async move {
                     let inner = &client.0;
                     let resource = inner.resource(&resource)?;
                     let meter = Arc::new(Meter::default());
-                    read_alone(inner, resource, values, limit, &meter, sender).await
+                    read_alone(inner, resource, options, &meter, sender).await
                 });
                 (batches, Task(task))
             }

@@ -20,6 +20,7 @@ pub(crate) use self::record::{ResourceRecord, RunRecord, Status};
 use crate::cli::context::{Api, Context};
 use crate::cli::progress::Progress;
 use crate::cli::summary;
+use crate::cursor::{Asked, Before, Cursors, no_cursor};
 use crate::extract::{Extract, Extracted, Lazy, Listing, Reader, Supply};
 use crate::partition::Family;
 use crate::{Error, ErrorKind, Meter, Result, convert};
@@ -46,6 +47,7 @@ pub(crate) async fn command(context: &Context<'_>) -> Result<ExitCode> {
     let mut record = RunRecord::start(context, &source, store.run());
     let progress = Progress::new(context.arguments.progress, &context.console);
     let mut first_error: Option<ErrorKind> = None;
+    let asked = asked(context, &selected)?;
     let names = selected.iter().map(|resource| resource.name.as_str());
     let family = Family::new(&context.plan, names);
     // With a limit, what only children need is read as far as they need it.
@@ -67,6 +69,7 @@ pub(crate) async fn command(context: &Context<'_>) -> Result<ExitCode> {
                         family: &family,
                         lazy: supply.of(resource),
                         resource,
+                        asked: &asked,
                         wanted: selected.iter().any(|known| known.name == resource.name),
                         meter: Arc::new(Meter::default()),
                     };
@@ -131,6 +134,7 @@ struct Reading<'a> {
     family: &'a Family<'a>,
     lazy: Lazy<'a>,
     resource: &'a Resource,
+    asked: &'a Asked,
     /// Whether its dataset is published, or only its children need it.
     wanted: bool,
     meter: Arc<Meter>,
@@ -148,6 +152,7 @@ fn groups<'p>(family: &Family<'p>, is_lazy: impl Fn(&Resource) -> bool) -> Vec<V
                 other.relations.is_empty()
                     && resource.relations.is_empty()
                     && other.endpoint == resource.endpoint
+                    && other.incremental == resource.incremental
             })
         });
         match same {
@@ -205,19 +210,54 @@ impl<'a> Reading<'a> {
             .begin(options)
             .map_err(convert::dataset_error)
             .map_err(with_resource)?;
+        let cursors = self.cursors(&load).map_err(with_resource)?.map(Arc::new);
         // Two batches wait at most; the encoder works on its own core.
         let (sender, receiver) = mpsc::channel(2);
         let writer = Writer::start(load, receiver)?;
-        let extracted = self.extract(arguments.limit, listing).run(sender).await;
+        let extract = self.extract(arguments.limit, listing, cursors.clone());
+        let extracted = extract.run(sender).await;
         // A writer that failed ends the reading too: its error is the cause.
         let load = writer.finish().await.map_err(with_resource)?;
         let extracted = extracted?;
-        let report = blocking(move || load.commit(None))
+        // A sample says nothing about where to go on.
+        let sample = arguments.limit.is_some() && extracted.stopped;
+        let state = match &cursors {
+            _ if resource.write_disposition == WriteDisposition::Replace => None,
+            Some(_) if sample => load.cursor().cloned(),
+            Some(cursors) => cursors.state(),
+            None => None,
+        };
+        entry.cursor = cursors.map(|cursors| cursors.record(!sample));
+        let report = blocking(move || load.commit(state))
             .await?
             .map_err(convert::dataset_error)
             .map_err(with_resource)?;
         publish(entry, extracted, report);
         Ok(())
+    }
+
+    /// Where the resource goes on, when it has a cursor.
+    fn cursors(&self, load: &Load) -> Result<Option<Cursors>> {
+        let resource = self.resource;
+        let arguments = &self.context.arguments;
+        let existing = self.store.state();
+        let existing = existing.resource(&resource.name);
+        let anew = arguments.full_refresh || load.replaces_sample_data();
+        let children = self.family.order().iter();
+        let mut parents = children.flat_map(|child| &child.relations.parents);
+        let before = Before {
+            state: load.cursor(),
+            rows: existing.filter(|_| !anew).map_or(0, |state| state.rows),
+            whole: parents.any(|parent| parent.resource == resource.name && !parent.new_only),
+            limited: arguments.limit.is_some(),
+            published: true,
+        };
+        let none = Asked::default();
+        let asked = match &resource.incremental {
+            Some(_) => self.asked,
+            None => &none,
+        };
+        Cursors::new(resource, &self.api.client.0, asked, anew, before)
     }
 
     /// Reads the resource for the values that its children need; nothing is written.
@@ -226,19 +266,28 @@ impl<'a> Reading<'a> {
         entry: &mut ResourceRecord,
         listing: Option<Reader>,
     ) -> Result<()> {
-        let extracted = self.extract(None, listing).run_for_children().await?;
+        let client = &self.api.client.0;
+        let cursors = Cursors::by_itself(self.resource, client, &Asked::default())?;
+        let extract = self.extract(None, listing, cursors);
+        let extracted = extract.run_for_children().await?;
         entry.status = Status::Read;
         entry.read(extracted);
         Ok(())
     }
 
-    fn extract(&self, limit: Option<u64>, listing: Option<Reader>) -> Extract<'a> {
+    fn extract(
+        &self,
+        limit: Option<u64>,
+        listing: Option<Reader>,
+        cursors: Option<Arc<Cursors>>,
+    ) -> Extract<'a> {
         Extract {
             client: &self.api.client.0,
             resource: self.resource,
             family: self.family,
             listing,
             limit,
+            cursors,
             meter: Arc::clone(&self.meter),
             lazy: self.lazy.clone(),
         }
@@ -249,6 +298,37 @@ fn publish(entry: &mut ResourceRecord, extracted: Extracted, report: LoadReport)
     entry.status = Status::Published;
     entry.read(extracted);
     entry.load = Some(report);
+}
+
+/// The part that `--since` and `--until` ask for.
+///
+/// # Errors
+/// When none of the resources has a cursor.
+fn asked(context: &Context<'_>, selected: &[Resource]) -> Result<Asked> {
+    let input = |text: &Option<String>| text.as_deref().map(Into::into);
+    let asked = Asked {
+        since: input(&context.arguments.since),
+        until: input(&context.arguments.until),
+    };
+    if asked.is_all() {
+        return Ok(asked);
+    }
+    if let Some(first) = selected.first()
+        && selected
+            .iter()
+            .all(|resource| resource.incremental.is_none())
+    {
+        return Err(no_cursor(&first.name));
+    }
+    for resource in selected {
+        if resource.incremental.is_none() {
+            context.console.note(&format!(
+                "note: {}: has no incremental cursor and is read in full",
+                resource.name
+            ));
+        }
+    }
+    Ok(asked)
 }
 
 /// A sample may add to a dataset, but never take its place.

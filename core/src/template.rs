@@ -10,6 +10,8 @@ use crate::{Error, ErrorKind, Json, Result, Settings};
 pub(crate) struct Scope<'a> {
     pub settings: Option<&'a Settings>,
     pub partition: Option<&'a Json>,
+    /// The window of the cursor.
+    pub interval: Option<&'a Json>,
 }
 
 /// The value of a template, and whether a secret went into it.
@@ -123,6 +125,7 @@ fn evaluate(expression: &Expression, scope: Scope<'_>) -> Result<Rendered> {
                 &View {
                     settings: scope.settings,
                     partition: scope.partition,
+                    interval: scope.interval,
                     ..View::default()
                 },
             )?,
@@ -150,6 +153,13 @@ fn look_up(lookup: &Lookup, scope: Scope<'_>) -> Result<Rendered> {
         Root::Partition => {
             let partition = scope.partition.ok_or_else(|| unavailable(lookup))?;
             walk(partition, &lookup.path).cloned()
+        }
+        Root::Interval => {
+            let interval = scope.interval.ok_or_else(|| unavailable(lookup))?;
+            // Null is what an end has that there is not.
+            walk(interval, &lookup.path)
+                .filter(|value| !value.is_null())
+                .cloned()
         }
         _ => return Err(unavailable(lookup)),
     };
@@ -238,7 +248,7 @@ mod tests {
             .with("key", Secret::from("canary"));
         let scope = Scope {
             settings: Some(&settings),
-            partition: None,
+            ..Scope::default()
         };
         let days = Template::Expression(lookup(Root::Config, &["days"], None));
         assert_eq!(render(&days, scope)?.value, json!(30));
@@ -256,8 +266,8 @@ mod tests {
     fn path_values_are_encoded_and_must_exist() {
         let partition = json!({"id": "a/b?c#d e", "up": "..", "no": null});
         let scope = Scope {
-            settings: None,
             partition: Some(&partition),
+            ..Scope::default()
         };
         let path = |key: &str| {
             let template = Template::Parts(vec![

@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     ops::Range,
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -22,7 +22,7 @@ use crate::{
     Options, RequestRecord,
     auth::AuthCheck,
     body::Body,
-    condition,
+    condition, cursor,
     data::Table,
     fault::{Accident, Schedule},
     login::Login,
@@ -43,12 +43,17 @@ use crate::{
 /// Records that the truth is sent in at once.
 const TRUTH_CHUNK: usize = 1_000;
 
+/// The records that a cursor selects: of which version of a table, which part of it, which range.
+type View = ((u64, Range<usize>, cursor::Range), Arc<Table>);
+
 /// Everything that the server knows.
 pub(crate) struct Api {
     plan: Plan,
     options: Options,
     origin: String,
-    pub(crate) tables: Vec<Table>,
+    pub(crate) tables: Vec<Arc<Table>>,
+    /// The last selection of each route.
+    views: Mutex<HashMap<usize, View>>,
     routes: Routes,
     related: Related,
     checks: Vec<AuthCheck>,
@@ -112,6 +117,7 @@ impl Api {
                     &choices(&sharing),
                     &sharing,
                 )
+                .map(Arc::new)
                 .map_err(|error| format!("resource `{}`: {error}", resource.name))
             })
             .collect::<Result<Vec<_>, _>>()?;
@@ -125,6 +131,7 @@ impl Api {
             endpoints,
             logins,
             tokens: Mutex::default(),
+            views: Mutex::default(),
             faults: Mutex::new(Schedule::new(&options.faults, options.seed)),
             log: Mutex::default(),
             asked: Mutex::default(),
@@ -189,7 +196,9 @@ impl Api {
     /// The table of a resource, by its name.
     pub(crate) fn table(&self, resource: &str) -> Option<&Table> {
         let number = self.number(resource)?;
-        self.tables.get(self.routes.resources[number].1)
+        self.tables
+            .get(self.routes.resources[number].1)
+            .map(AsRef::as_ref)
     }
 
     fn number(&self, resource: &str) -> Option<usize> {
@@ -250,6 +259,10 @@ impl Api {
                     .map_or(true, |record| condition::keeps(filter, &record))
             });
         }
+        let route = self.routes.resources[number].0;
+        if let Some(cursor) = &self.routes.routes[route].cursor {
+            records.retain(|record| cursor.keeps(record));
+        }
         records
     }
 
@@ -292,10 +305,40 @@ impl Api {
         Maker {
             route,
             windows: tables.map(|(table, _)| self.window(*table, slot)).collect(),
-            tables: &self.tables,
+            tables: self.tables.clone(),
             options: &self.options,
             origin: &self.origin,
         }
+    }
+
+    /// Leaves the records that the request's cursor asks for.
+    fn select(&self, maker: &mut Maker<'_>, received: &Received<'_>) -> Result<(), Refusal> {
+        let Some(cursor) = &maker.route.cursor else {
+            return Ok(());
+        };
+        let range = cursor.range(received)?;
+        for ((number, _), window) in maker.route.content.iter().zip(&mut maker.windows) {
+            let table = &self.tables[*number];
+            let wanted = (table.version(), window.clone(), range.clone());
+            let mut views = lock(&self.views);
+            let view = match views.get(number) {
+                Some((known, view)) if *known == wanted => Arc::clone(view),
+                _ => {
+                    let records = table.records(window.clone());
+                    let positions: Vec<usize> = cursor
+                        .select(&records, &range)
+                        .into_iter()
+                        .map(|position| window.start + position)
+                        .collect();
+                    let view = Arc::new(table.view(&positions));
+                    views.insert(*number, (wanted, Arc::clone(&view)));
+                    view
+                }
+            };
+            *window = 0..view.len();
+            maker.tables[*number] = view;
+        }
+        Ok(())
     }
 
     fn now(&self) -> Instant {
@@ -366,8 +409,11 @@ impl Api {
         let (route, slot) = self.route(request)?;
         let received = Received::new(request)?;
         let table = route.content[0].0;
-        let window = self.window(table, slot);
-        let page = route.pager.read(&received, &self.tables[table], &window)?;
+        let mut maker = self.maker(route, slot);
+        self.select(&mut maker, &received)?;
+        let page = route
+            .pager
+            .read(&received, &maker.tables[table], &maker.windows[0])?;
 
         let accident = lock(&self.faults).next(fingerprint(request));
         if accident.is_some() {
@@ -400,7 +446,7 @@ impl Api {
             }
             Some(Accident::Slow(_)) | None => Ending::Whole,
         };
-        let (mut reply, records) = self.maker(route, slot).reply(request, page, ending);
+        let (mut reply, records) = maker.reply(request, page, ending);
         if let Some(Accident::Slow(milliseconds)) = accident {
             reply.delay = Duration::from_millis(milliseconds);
         }
@@ -471,7 +517,7 @@ impl Api {
     }
 
     /// What is true, for checks that run outside: no credentials are asked for.
-    fn about(self: &std::sync::Arc<Self>, path: &str) -> Option<Reply> {
+    fn about(self: &Arc<Self>, path: &str) -> Option<Reply> {
         let rest = path.strip_prefix("/_sandbox/")?;
         if rest == "counters" {
             return Some(Reply::json(StatusCode::OK, &self.counters().to_json()));
@@ -494,7 +540,7 @@ impl Api {
         }
         let resource = rest.strip_prefix('/')?.to_owned();
         self.table(&resource)?;
-        let api = std::sync::Arc::clone(self);
+        let api = Arc::clone(self);
         let mut ranges = self.reachable(&resource).into_iter();
         let mut rest = 0..0;
         let body = Body::streamed(Box::new(move || {
@@ -530,6 +576,7 @@ impl Api {
 /// Whether a client drops some of a resource's records.
 fn chooses(resource: &Resource) -> bool {
     resource.record_filter.is_some()
+        || resource.incremental.is_some()
         || selector::condition(&resource.endpoint.data_selector).is_some()
 }
 
@@ -544,11 +591,14 @@ fn without_included(resource: &Resource) -> Resource {
     resource
         .fields
         .retain(|field| !included.contains(&field.name));
+    if let Some(incremental) = &resource.incremental {
+        cursor::require(&mut resource.fields, &incremental.cursor);
+    }
     resource
 }
 
 /// The server's side of an [`Api`].
-pub(crate) struct Front(pub(crate) std::sync::Arc<Api>);
+pub(crate) struct Front(pub(crate) Arc<Api>);
 
 impl Handler for Front {
     fn connected(&self) {

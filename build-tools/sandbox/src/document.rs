@@ -1,6 +1,6 @@
 //! A page as a JSON document: records where the selector says, paging values where the plan says.
 
-use std::{collections::VecDeque, ops::Range};
+use std::{collections::VecDeque, ops::Range, sync::Arc};
 
 use bytes::Bytes;
 use connector_plan::Step;
@@ -140,7 +140,7 @@ impl Node {
     }
 
     /// The document's bytes, in pieces.
-    pub(crate) fn render(&self, tables: &[Table]) -> VecDeque<Bytes> {
+    pub(crate) fn render(&self, tables: &[Arc<Table>]) -> VecDeque<Bytes> {
         let mut writer = Writer {
             tables,
             open: Vec::new(),
@@ -153,7 +153,7 @@ impl Node {
 }
 
 struct Writer<'a> {
-    tables: &'a [Table],
+    tables: &'a [Arc<Table>],
     open: Vec<u8>,
     done: VecDeque<Bytes>,
 }

@@ -17,6 +17,7 @@ mod api;
 mod auth;
 mod body;
 mod condition;
+mod cursor;
 mod data;
 mod document;
 mod fault;

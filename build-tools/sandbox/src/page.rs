@@ -1,5 +1,7 @@
 //! The answer to a data request.
 
+use std::sync::Arc;
+
 use std::ops::Range;
 
 use connector_plan::{BodyFormat, CursorSource, Path, Step};
@@ -26,7 +28,7 @@ use crate::{
 /// What a page is made from.
 pub(crate) struct Maker<'a> {
     pub(crate) route: &'a Route,
-    pub(crate) tables: &'a [Table],
+    pub(crate) tables: Vec<Arc<Table>>,
     pub(crate) options: &'a Options,
     /// The records of each table that the request can reach.
     pub(crate) windows: Vec<Range<usize>>,
@@ -50,7 +52,7 @@ impl Maker<'_> {
             .enumerate()
             .map(|(i, _)| self.range(i, page).len() as u64)
             .sum();
-        let mut chunks = document.render(self.tables);
+        let mut chunks = document.render(&self.tables);
         let mut content_type = "application/json";
         if !self.route.response.is_json() {
             let page: Vec<u8> = chunks.iter().flatten().copied().collect();

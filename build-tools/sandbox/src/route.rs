@@ -1,6 +1,8 @@
 //! Which requests of the plan there are, and what each has to bring.
 
-use connector_plan::{Body, Endpoint, Method, Part, Path, Plan, Resource, Target, Template};
+use connector_plan::{
+    Body, Endpoint, Incremental, Method, Part, Path, Plan, Resource, Target, Template,
+};
 use hyper::header::HeaderName;
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
@@ -8,6 +10,7 @@ use serde_json::Value;
 use crate::{
     Options,
     auth::AuthCheck,
+    cursor::Cursor,
     paging::Pager,
     random::{combine, hash_text},
     received::{Received, values_of},
@@ -39,6 +42,9 @@ pub(crate) struct Route {
     pub(crate) columns: Vec<String>,
     /// The endpoint, to tell the same request again.
     endpoint: Endpoint,
+    incremental: Option<Incremental>,
+    /// The cursor by which it selects records.
+    pub(crate) cursor: Option<Cursor>,
 }
 
 /// What a constant of the plan has to be in a request.
@@ -79,10 +85,10 @@ impl Routes {
         for (table, resource) in plan.resources.iter().enumerate() {
             let steps = &selector::steps(&resource.endpoint.data_selector)
                 .map_err(|error| format!("resource `{}`: {error}", resource.name))?;
-            let same = built
-                .routes
-                .iter()
-                .position(|route| same_request(&route.endpoint, &resource.endpoint));
+            let same = built.routes.iter().position(|route| {
+                same_request(&route.endpoint, &resource.endpoint)
+                    && route.incremental == resource.incremental
+            });
             let number = if let Some(number) = same {
                 number
             } else {
@@ -162,12 +168,17 @@ impl Route {
                 headers.push((name, expect));
             }
         }
+        let ends: Vec<&Target> = Cursor::targets(resource.incremental.as_ref()).collect();
         let allowed = pager
             .targets()
             .filter_map(|target| match target {
                 Target::Query(name) => Some(name.as_str()),
                 _ => None,
             })
+            .chain(ends.iter().filter_map(|target| match target {
+                Target::Query(name) => Some(name.as_str()),
+                _ => None,
+            }))
             .chain(check.query())
             .chain(pager.link_param())
             .map(str::to_owned)
@@ -180,7 +191,7 @@ impl Route {
             segments: segments(&endpoint.path, samples)?,
             params,
             headers,
-            body: ExpectedBody::new(endpoint.body.as_ref(), &pager, samples)?,
+            body: ExpectedBody::new(endpoint.body.as_ref(), &pager, &ends, samples)?,
             allowed,
             auth,
             pager,
@@ -188,6 +199,8 @@ impl Route {
             response: endpoint.response.clone(),
             columns: resource.fields.iter().map(|f| f.name.clone()).collect(),
             endpoint: endpoint.clone(),
+            incremental: resource.incremental.clone(),
+            cursor: Cursor::new(resource, samples),
         })
     }
 
@@ -285,11 +298,13 @@ impl Expect {
     }
 }
 
-/// Whether the value of a template is computed rather than looked up.
+/// Whether the value of a template is known to the client alone: computed rather than looked up,
+/// or an end of what it wants to read.
 fn is_computed(template: &Template) -> bool {
-    template
-        .expressions()
-        .any(|expression| matches!(expression, connector_plan::Expression::Jinja(_)))
+    template.expressions().any(|expression| match expression {
+        connector_plan::Expression::Lookup(lookup) => lookup.root == connector_plan::Root::Interval,
+        _ => true,
+    })
 }
 
 fn reads_secrets(expression: &connector_plan::Expression) -> bool {
@@ -300,10 +315,15 @@ fn reads_secrets(expression: &connector_plan::Expression) -> bool {
 }
 
 impl ExpectedBody {
-    fn new(body: Option<&Body>, pager: &Pager, samples: &Samples) -> Result<Self, String> {
+    fn new(
+        body: Option<&Body>,
+        pager: &Pager,
+        ends: &[&Target],
+        samples: &Samples,
+    ) -> Result<Self, String> {
         let mut json = Vec::new();
         let mut form = Vec::new();
-        for target in pager.targets() {
+        for target in pager.targets().chain(ends.iter().copied()) {
             match target {
                 Target::Json(path) => json.push(path.clone()),
                 Target::Form(name) => form.push(name.clone()),

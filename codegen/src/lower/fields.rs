@@ -262,7 +262,7 @@ pub(super) fn is_own(name: &str) -> bool {
 }
 
 /// What is wrong with a timestamp format.
-fn format_problem(format: &str) -> Option<String> {
+pub(super) fn format_problem(format: &str) -> Option<String> {
     if matches!(format, "rfc3339" | "epoch_seconds" | "epoch_milliseconds") {
         return None;
     }

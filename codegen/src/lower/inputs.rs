@@ -280,7 +280,7 @@ fn check_value(value: &Value, kind: SettingKind, span: Span, reporter: &mut Repo
 }
 
 /// Whether a text is a calendar date of RFC 3339.
-fn is_date(text: &str) -> bool {
+pub(super) fn is_date(text: &str) -> bool {
     let number = |range: std::ops::Range<usize>| {
         text.get(range)
             .filter(|digits| digits.bytes().all(|c| c.is_ascii_digit()))
@@ -301,7 +301,7 @@ fn is_date(text: &str) -> bool {
 }
 
 /// Whether a text is a timestamp of RFC 3339.
-fn is_timestamp(text: &str) -> bool {
+pub(super) fn is_timestamp(text: &str) -> bool {
     let (Some(date), Some(separator), Some(rest)) =
         (text.get(..10), text.get(10..11), text.get(11..))
     else {

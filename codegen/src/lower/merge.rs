@@ -118,6 +118,25 @@ impl Lowering<'_, '_> {
         }
     }
 
+    /// What is absent is known only when everything is read.
+    pub(super) fn only_whole(&mut self, resource: &ResourceMapping, merge: &Merge) {
+        let Some(WriteDispositionSpec::Mapping(mapping)) = resource.write_disposition.get() else {
+            return;
+        };
+        if let Some(span) = mapping.retire_absent.key_span()
+            && merge.history().is_some_and(|history| history.retire_absent)
+        {
+            self.report(
+                Diagnostic::error(
+                    code::CONFLICT,
+                    "an incremental resource cannot tell which records are absent",
+                )
+                .label(span, "would end the versions of all that has not changed")
+                .help("remove `retire_absent`, or the cursor"),
+            );
+        }
+    }
+
     fn only_merged(&mut self, what: &str, span: Option<Span>) {
         if let Some(span) = span {
             self.report(

@@ -28,6 +28,10 @@ pub(super) struct Scope {
     partitions: Vec<Map<String, Value>>,
     include: Vec<Text>,
     skip_failures: bool,
+    /// The names of the start and the end of the cursor's range, where there is a cursor.
+    pub(super) interval: Option<[String; 2]>,
+    /// Where expressions name the start, and where they name the end.
+    pub(super) interval_uses: [Vec<Span>; 2],
     unbound: Vec<Unbound>,
     /// What to point at when the resource as a whole is wrong.
     blame: Span,
@@ -41,6 +45,7 @@ struct Bound {
     path: Vec<Step>,
     name: String,
     name_span: Span,
+    new_only: bool,
     used: bool,
 }
 
@@ -57,6 +62,16 @@ struct Listed {
 struct Unbound {
     name: String,
     span: Span,
+}
+
+impl Scope {
+    /// Whether a name is that of the start of the cursor's range (0) or of its end (1).
+    fn interval_name(&self, name: &str) -> Option<usize> {
+        self.interval
+            .as_ref()?
+            .iter()
+            .position(|known| known == name)
+    }
 }
 
 impl Lowering<'_, '_> {
@@ -141,6 +156,7 @@ impl Lowering<'_, '_> {
             path,
             name,
             name_span,
+            new_only: parent.new_only.get() == Some(&true),
             used: false,
         });
     }
@@ -278,6 +294,7 @@ impl Lowering<'_, '_> {
             }
         };
         let name = name.unwrap_or_default();
+        let interval = self.scope.interval_name(&name);
         let bound = self
             .scope
             .parents
@@ -292,6 +309,11 @@ impl Lowering<'_, '_> {
             (Some(bound), _) => bound.used = true,
             (None, Some(listed)) => listed.used = true,
             (None, None) if name.is_empty() => {}
+            (None, None) if interval.is_some() => {
+                let end = interval.unwrap_or_default();
+                self.scope.interval_uses[end].push(span);
+                return super::incremental::interval(end, found.default);
+            }
             (None, None) => self.scope.unbound.push(Unbound {
                 name: name.clone(),
                 span,
@@ -351,6 +373,7 @@ impl Lowering<'_, '_> {
             path,
             name: name.clone(),
             name_span: span,
+            new_only: false,
             used: false,
         });
         Some(name)
@@ -534,12 +557,14 @@ impl Lowering<'_, '_> {
         for at in &graph[position] {
             let parent = &resources[*at];
             let mut bindings = Vec::new();
+            let mut new_only = false;
             for bound in scope
                 .parents
                 .iter()
                 .filter(|bound| bound.resource.value == parent.name)
             {
                 self.check_field(bound, parent);
+                new_only |= bound.new_only;
                 bindings.push(Binding {
                     name: bound.name.clone(),
                     field: bound.path.clone(),
@@ -549,7 +574,15 @@ impl Lowering<'_, '_> {
                 resource: parent.name.clone(),
                 bindings,
                 include: Vec::new(),
+                new_only,
             });
+            if let Some(bound) = scope
+                .parents
+                .iter()
+                .find(|bound| bound.resource.value == parent.name)
+            {
+                self.check_incremental_parent(parent, new_only, bound.resource.span);
+            }
         }
         self.check_related(resources, position, scope, graph);
         let mut fields: Vec<Field> = Vec::new();

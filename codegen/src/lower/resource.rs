@@ -118,6 +118,7 @@ impl Lowering<'_, '_> {
             .map_or(&no_paginator, |client| &client.paginator);
         let record_filter = self.record_filter(resource, endpoint);
         let written = endpoint;
+        let cursor = self.open_interval(resource, endpoint);
         let mut endpoint = self.endpoint(endpoint, &name, client, paginator, blame);
         endpoint.actions = self.response_actions(written, spec.client.get());
         endpoint.retry = self.endpoint_retry(written, endpoint.retry.take(), client);
@@ -141,6 +142,11 @@ impl Lowering<'_, '_> {
         let primary_key = self.primary_key(resource, &mut fields);
         let write_disposition = self.write_disposition(resource);
         let merge = self.merge(resource, &fields, &primary_key, write_disposition);
+        let incremental = cursor
+            .and_then(|cursor| self.incremental(&cursor, &endpoint, &fields, write_disposition));
+        if incremental.is_some() {
+            self.only_whole(resource, &merge);
+        }
         let record = resource.record.get();
         if let Some(text) = record {
             self.check_record(text);
@@ -164,6 +170,7 @@ impl Lowering<'_, '_> {
             record_filter,
             // Parents are known when all resources are.
             relations: Relations::default(),
+            incremental,
             fields,
             primary_key,
             write_disposition,

@@ -185,13 +185,7 @@ impl Lowering<'_, '_> {
         match found.root {
             Root::Config | Root::Secrets => self.resolve_input(&found, span, purpose),
             Root::Partition => return self.resolve_partition(found, span),
-            Root::Interval => {
-                self.reporter.not_supported(
-                    "incremental reading",
-                    span,
-                    "remove it: every run reads the resource in full",
-                );
-            }
+            Root::Interval => return self.resolve_interval(found, span),
             Root::Response
             | Root::Headers
             | Root::Record

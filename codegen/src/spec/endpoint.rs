@@ -6,8 +6,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use super::read::{FromNode, Reporter};
 use super::{
-    AuthSpec, ErrorHandlerSpec, Given, Json, Key, Named, PaginatorSpec, ParentSpec,
-    ResponseActionSpec, ResponseSpec, RetrySpec, Scalar, Text,
+    AuthSpec, ErrorHandlerSpec, Given, IncrementalSpec, Json, Key, Named, PaginatorSpec,
+    ParentSpec, ResponseActionSpec, ResponseSpec, RetrySpec, Scalar, Text,
 };
 use crate::diagnostic::{Diagnostic, code};
 use crate::yaml::{Name, Node, Value};
@@ -49,8 +49,9 @@ mapping! {
     response_actions: Vec<ResponseActionSpec> = "response_actions";
     /// The same in Airbyte's form, in place of those of `resource_defaults`.
     error_handler: ErrorHandlerSpec = "error_handler";
+    /// The cursor that lets a run read only what is new, as in the resource.
+    incremental: IncrementalSpec = "incremental";
     later {
-        "incremental" => "remove it: every run reads the resource in full",
         "processing_steps" => "remove it: records are kept as they come",
         "partitions" => "move it to the resource",
         "parent" => "move it to the resource",
@@ -131,6 +132,8 @@ pub(crate) enum ParameterSpec {
     Values(Vec<Scalar>),
     /// dlt's `type: resolve`: no parameter, but what a placeholder of this name stands for.
     Resolve(Box<ParentSpec>),
+    /// dlt's `type: incremental`: the parameter of the cursor's start.
+    Incremental(Box<IncrementalSpec>),
 }
 
 impl FromNode for ParameterSpec {
@@ -145,7 +148,8 @@ impl FromNode for ParameterSpec {
                             .map(|parent| Self::Resolve(Box::new(parent)));
                     }
                     Some(Value::String(kind)) if kind == "incremental" => {
-                        reporter.not_supported("`type: incremental`", node.blame, "");
+                        return IncrementalSpec::from_node(node, reporter)
+                            .map(|cursor| Self::Incremental(Box::new(cursor)));
                     }
                     _ => reporter.report(
                         Diagnostic::error(code::WRONG_TYPE, "a parameter is no mapping")
@@ -170,6 +174,7 @@ impl JsonSchema for ParameterSpec {
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let one = generator.subschema_for::<Scalar>();
         let resolve = ParentSpec::schema(generator, Some((&["resolve"], true)));
-        json_schema!({ "anyOf": [one, { "type": "array", "items": one }, resolve] })
+        let incremental = generator.subschema_for::<IncrementalSpec>();
+        json_schema!({ "anyOf": [one, { "type": "array", "items": one }, resolve, incremental] })
     }
 }

@@ -17,6 +17,9 @@ mapping! {
     field: Text = "field" => required;
     /// The name by which expressions read the value; the field's own name by default.
     name: Text = "as";
+    /// Whether only those records of the parent count that an incremental run reads; otherwise an
+    /// incremental parent is read from its initial value in every run.
+    new_only: bool = "new_only" | "incremental_dependency", default false;
     later {}
 }
 

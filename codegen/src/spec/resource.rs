@@ -6,7 +6,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use super::read::{FromNode, OneOrMany, Reporter};
 use super::relations::{OnParentErrorSpec, ParentSpec, PartitionsSpec};
-use super::{EndpointSpec, Given, Key, Over, SchemaSpec, Text};
+use super::{EndpointSpec, Given, IncrementalSpec, Key, Over, SchemaSpec, Text};
 use crate::yaml::{Name, Node, Value};
 
 mapping! {
@@ -31,6 +31,8 @@ mapping! {
     merge_key: OneOrMany<Text> = "merge_key";
     /// Which records are kept: an expression such as `{{ record['type'] == 'file' }}`.
     record_filter: Text = "record_filter";
+    /// The cursor that lets a run read only what is new.
+    incremental: IncrementalSpec = "incremental" | "incremental_sync";
     /// The fields of a record.
     schema: SchemaSpec = "schema";
     /// The resource, or the resources, whose records give values for the requests: one reading per
@@ -45,7 +47,6 @@ mapping! {
     /// the value is skipped and counted.
     on_parent_error: OnParentErrorSpec = "on_parent_error", default "fail";
     later {
-        "incremental" => "remove it: every run reads the resource in full",
         "processing_steps" => "remove it: records are kept as they come",
         "response_actions" => "move it to the endpoint",
         "error_handler" => "move it to the endpoint",

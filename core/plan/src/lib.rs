@@ -12,6 +12,7 @@ mod client;
 mod endpoint;
 mod expression;
 mod field;
+mod incremental;
 mod merge;
 mod paginator;
 mod plan;
@@ -32,6 +33,7 @@ pub use expression::{
     Comparison, Condition, FILTERS, FUNCTIONS, Jinja, Operand, Predicate, Read, TESTS,
 };
 pub use field::{Field, FieldType};
+pub use incremental::{CursorKind, Incremental, Length, MissingCursor, RowOrder};
 pub use merge::{DedupSort, History, Merge, MergeStrategy, SortOrder};
 pub use paginator::{Cursor, CursorSource, Offset, PageNumber, Paginator, Stop, Target};
 pub use plan::{PLAN_VERSION, Plan, PlanError};

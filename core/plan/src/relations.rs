@@ -44,6 +44,10 @@ pub struct Parent {
     pub bindings: Vec<Binding>,
     /// The values that go into every record of a partition.
     pub include: Vec<Include>,
+    /// Whether only those of its records count that an incremental run reads; otherwise the parent
+    /// is read from its initial value in every run.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub new_only: bool,
 }
 
 /// A value of a parent's record under the name that expressions use.

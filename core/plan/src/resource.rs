@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Condition, Endpoint, Field, Merge, Relations};
+use crate::{Condition, Endpoint, Field, Incremental, Merge, Relations};
 
 /// One dataset and the requests that fill it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -22,6 +22,9 @@ pub struct Resource {
     /// The values that the requests are repeated for.
     #[serde(default, skip_serializing_if = "Relations::is_empty")]
     pub relations: Relations,
+    /// The cursor that lets a run read only what is new.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incremental: Option<Incremental>,
     /// The fields of a record, in column order.
     pub fields: Vec<Field>,
     /// The names of the top-level fields that identify a record; empty when nothing does.

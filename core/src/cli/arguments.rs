@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::{PossibleValuesParser, ValueParser};
+use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser, ValueParser};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use connector_plan::sandbox::{Fault, SandboxOptions};
 use connector_plan::{Plan, Setting};
@@ -19,6 +19,9 @@ pub(crate) struct Arguments {
     pub out: Option<PathBuf>,
     pub full_refresh: bool,
     pub limit: Option<u64>,
+    /// Where incremental resources begin and end, in this run.
+    pub since: Option<String>,
+    pub until: Option<String>,
     pub config: Option<PathBuf>,
     pub dry_run: bool,
     pub progress: Progress,
@@ -94,6 +97,20 @@ pub(crate) fn command(connector: &Connector, plan: &Plan) -> Command {
                 .value_parser(value_parser!(u64).range(1..))
                 .conflicts_with("full-refresh")
                 .help("Stop each resource after so many records"),
+        )
+        .arg(
+            Arg::new("since")
+                .long("since")
+                .value_name("START")
+                .value_parser(NonEmptyStringValueParser::new())
+                .help("Read incremental resources from here, in place of where the last run ended"),
+        )
+        .arg(
+            Arg::new("until")
+                .long("until")
+                .value_name("END")
+                .value_parser(NonEmptyStringValueParser::new())
+                .help("Read incremental resources up to here; the next run goes on from there"),
         )
         .arg(
             Arg::new("dry-run")
@@ -393,6 +410,8 @@ impl Arguments {
             out: at.get_one::<PathBuf>("out").cloned(),
             full_refresh: flag("full-refresh"),
             limit: matches.get_one::<u64>("limit").copied(),
+            since: matches.get_one::<String>("since").cloned(),
+            until: matches.get_one::<String>("until").cloned(),
             config: at.get_one::<PathBuf>("config").cloned(),
             dry_run: flag("dry-run"),
             progress,

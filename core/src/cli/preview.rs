@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use super::context::Context;
 use super::table::{self, Align};
 use super::{cell, unknown_resource};
-use crate::extract::{Extracted, read_alone};
+use crate::extract::{Extracted, ReadOptions, read_alone};
 use crate::{Json, Meter, Result};
 
 pub(crate) async fn run(
@@ -67,14 +67,11 @@ pub(crate) async fn read(
             batches.push(batch);
         }
     };
-    let read = read_alone(
-        &client.0,
-        resource,
-        Object::new(),
-        Some(rows),
-        &meter,
-        sender,
-    );
+    let options = ReadOptions {
+        limit: Some(rows),
+        ..ReadOptions::default()
+    };
+    let read = read_alone(&client.0, resource, options, &meter, sender);
     let (extracted, ()) = tokio::join!(read, collect);
     Ok(Preview {
         fields: resource.fields.clone(),

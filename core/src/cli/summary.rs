@@ -5,6 +5,8 @@ use connector_plan::{MergeStrategy, Resource, SortOrder};
 use super::console::Console;
 use super::context::Api;
 use super::table::{self, Align, bytes, count};
+use crate::Json;
+use crate::cursor::CursorRecord;
 use crate::run::{RunRecord, Status};
 
 /// One line per resource.
@@ -123,6 +125,11 @@ pub(crate) fn notes(record: &RunRecord, selected: &[Resource], api: &Api, consol
                 count(resource.rows_filtered)
             ));
         }
+        if let Some(cursor) = &resource.cursor {
+            for note in cursor_notes(cursor) {
+                console.note(&format!("note: {}: {note}", resource.name));
+            }
+        }
         if resource.ignored_responses > 0 {
             console.note(&format!(
                 "note: {}: {} answers were ignored, as the spec says; their partitions end there",
@@ -184,4 +191,51 @@ pub(crate) fn notes(record: &RunRecord, selected: &[Resource], api: &Api, consol
         "\nRead it:\n  duckdb -c \"SELECT * FROM '{glob}' LIMIT 5\"\n  \
          python -c \"import polars; print(polars.read_parquet('{glob}'))\""
     ));
+}
+
+/// What a person should know of an incremental reading: its range, and what was left out.
+fn cursor_notes(cursor: &CursorRecord) -> Vec<String> {
+    let text = |value: &Option<Json>, none: &str| match value {
+        Some(Json::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
+        None => none.to_owned(),
+    };
+    let mut notes = vec![match &cursor.to {
+        None => format!(
+            "`{}` from {}: nothing new",
+            cursor.field,
+            text(&cursor.from, "the beginning")
+        ),
+        to => format!(
+            "`{}` from {} to {}",
+            cursor.field,
+            text(&cursor.from, "the beginning"),
+            text(to, "")
+        ),
+    }];
+    if cursor.gaps > 0 {
+        notes.push(
+            "the cursor stays where it was: what lies before --since has not been read".to_owned(),
+        );
+    }
+    for (rows, what) in [
+        (
+            cursor.rows_outside,
+            "are outside of the range and were dropped",
+        ),
+        (cursor.rows_repeated, "at the start were there already"),
+        (
+            cursor.rows_without_cursor_dropped,
+            "have no cursor and were dropped",
+        ),
+        (
+            cursor.rows_without_cursor_kept,
+            "have no cursor and were kept",
+        ),
+    ] {
+        if rows > 0 {
+            notes.push(format!("{} records {what}", count(rows)));
+        }
+    }
+    notes
 }

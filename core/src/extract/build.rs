@@ -8,6 +8,7 @@ use url::Url;
 
 use crate::auth::{header_name, sensitive};
 use crate::client::Inner;
+use crate::cursor::Interval;
 use crate::http::Request;
 use crate::paging::Turn;
 use crate::secret::Secret;
@@ -31,10 +32,17 @@ enum RenderedBody {
 }
 
 impl RequestBuilder {
-    pub(super) fn new(client: &Inner, resource: &Resource, partition: &Json) -> Result<Self> {
+    pub(super) fn new(
+        client: &Inner,
+        resource: &Resource,
+        partition: &Json,
+        window: Option<&Interval>,
+    ) -> Result<Self> {
+        let partition = &with_window(partition, resource, window);
         let scope = Scope {
             settings: Some(&client.settings),
             partition: Some(partition),
+            interval: window.map(|window| &window.values),
         };
         let endpoint = &resource.endpoint;
         let mut params = Vec::new();
@@ -61,7 +69,7 @@ impl RequestBuilder {
                 header_value(&header.name, &text, secret)?,
             );
         }
-        let body = match &endpoint.body {
+        let mut body = match &endpoint.body {
             None => None,
             Some(Body::Json(members)) => {
                 let mut object = serde_json::Map::new();
@@ -80,6 +88,16 @@ impl RequestBuilder {
                 Some(RenderedBody::Form(form))
             }
         };
+        if let (Some(window), Some(plan)) = (window, &resource.incremental) {
+            for (target, value) in [
+                (&plan.start_target, &window.start),
+                (&plan.end_target, &window.end),
+            ] {
+                if let (Some(target), Some(value)) = (target, value) {
+                    put(target, value, &mut params, &mut headers, &mut body)?;
+                }
+            }
+        }
         Ok(Self {
             method: match endpoint.method {
                 Method::Get => http::Method::GET,
@@ -104,37 +122,7 @@ impl RequestBuilder {
             self.params.clone()
         };
         for (target, value) in &turn.values {
-            match target {
-                Target::Query(name) => {
-                    params.retain(|(known, _)| known != name);
-                    params.extend(to_text(value).map(|text| (name.clone(), text)));
-                }
-                Target::Header(name) => {
-                    let text = to_text(value).unwrap_or_default();
-                    headers.insert(header_name(name)?, header_value(name, &text, false)?);
-                }
-                Target::Json(path) => {
-                    let object = match &mut body {
-                        Some(RenderedBody::Json(object)) => object,
-                        other => match other
-                            .insert(RenderedBody::Json(Json::Object(serde_json::Map::new())))
-                        {
-                            RenderedBody::Json(object) => object,
-                            RenderedBody::Form(_) => continue,
-                        },
-                    };
-                    set(object, path, value.clone())?;
-                }
-                Target::Form(name) => {
-                    if !matches!(body, Some(RenderedBody::Form(_))) {
-                        body = Some(RenderedBody::Form(Vec::new()));
-                    }
-                    if let Some(RenderedBody::Form(form)) = &mut body {
-                        form.retain(|(known, _)| known != name);
-                        form.extend(to_text(value).map(|text| (name.clone(), text)));
-                    }
-                }
-            }
+            put(target, value, &mut params, &mut headers, &mut body)?;
         }
         if !params.is_empty() {
             url.query_pairs_mut().extend_pairs(params);
@@ -160,6 +148,64 @@ impl RequestBuilder {
             body,
         })
     }
+}
+
+/// Puts a value where it belongs in a request, in place of what is there.
+fn put(
+    target: &Target,
+    value: &Json,
+    params: &mut Vec<(String, String)>,
+    headers: &mut HeaderMap,
+    body: &mut Option<RenderedBody>,
+) -> Result<()> {
+    match target {
+        Target::Query(name) => {
+            params.retain(|(known, _)| known != name);
+            params.extend(to_text(value).map(|text| (name.clone(), text)));
+        }
+        Target::Header(name) => {
+            let text = to_text(value).unwrap_or_default();
+            headers.insert(header_name(name)?, header_value(name, &text, false)?);
+        }
+        Target::Json(path) => {
+            let object = match body {
+                Some(RenderedBody::Json(object)) => object,
+                other => {
+                    match other.insert(RenderedBody::Json(Json::Object(serde_json::Map::new()))) {
+                        RenderedBody::Json(object) => object,
+                        RenderedBody::Form(_) => return Ok(()),
+                    }
+                }
+            };
+            set(object, path, value.clone())?;
+        }
+        Target::Form(name) => {
+            if !matches!(body, Some(RenderedBody::Form(_))) {
+                *body = Some(RenderedBody::Form(Vec::new()));
+            }
+            if let Some(RenderedBody::Form(form)) = body {
+                form.retain(|(known, _)| known != name);
+                form.extend(to_text(value).map(|text| (name.clone(), text)));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The values of a partition, with the ends of the window under the names that the spec gives.
+fn with_window(partition: &Json, resource: &Resource, window: Option<&Interval>) -> Json {
+    let mut values = partition.clone();
+    if let (Json::Object(values), Some(window), Some(plan)) =
+        (&mut values, window, &resource.incremental)
+    {
+        let ends = ["start_value", "end_value"];
+        for (name, end) in plan.names.iter().zip(ends) {
+            if !values.contains_key(name) {
+                values.insert(name.clone(), window.values[end].clone());
+            }
+        }
+    }
+    values
 }
 
 /// Sets a member of a JSON body, making the objects on the way.

@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 
 use super::{Extract, Extracted, Supply};
 use crate::client::Inner;
+use crate::cursor::{Asked, Cursors};
 use crate::partition::{Family, Partition};
 use crate::{Error, ErrorKind, Json, Meter, Result};
 use connector_plan::Resource;
@@ -19,16 +20,31 @@ use std::sync::Arc;
 /// Paths of rescued values that are told apart; others are counted together.
 const RESCUED_PATHS: usize = 1_000;
 
-/// Reads a resource by itself, for these values of its parents or for all: its parents first, where
-/// they are needed, which are handed to nobody.
+/// What is read of a resource by itself.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ReadOptions {
+    /// The values of its parents; all of them for those that are not here.
+    pub values: serde_json::Map<String, Json>,
+    /// Stop after this many records.
+    pub limit: Option<u64>,
+    /// The part of its cursor's range.
+    pub asked: Asked,
+}
+
+/// Reads a resource by itself: its parents first, where they are needed, which are handed to
+/// nobody.
 pub(crate) async fn read_alone(
     client: &Inner,
     resource: &Resource,
-    values: serde_json::Map<String, Json>,
-    limit: Option<u64>,
+    options: ReadOptions,
     meter: &Arc<Meter>,
     batches: mpsc::Sender<RecordBatch>,
 ) -> Result<Extracted> {
+    let ReadOptions {
+        values,
+        limit,
+        asked,
+    } = options;
     let family = Family::new(&client.plan, [resource.name.as_str()]).asked(resource, values)?;
     let needs_parents = family.needs_parents(resource);
     // With a limit, parents are read as far as it needs; otherwise from end to end.
@@ -39,21 +55,26 @@ pub(crate) async fn read_alone(
         |other| needs_parents && limit.is_some() && is_parent(other),
         || Arc::clone(meter),
     );
-    let extract = |resource, limit| Extract {
-        client,
-        resource,
-        family: &family,
-        listing: None,
-        limit,
-        meter: Arc::clone(meter),
-        lazy: supply.of(resource),
+    let extract = |resource, limit, asked: &Asked| {
+        Ok::<_, Error>(Extract {
+            client,
+            resource,
+            family: &family,
+            listing: None,
+            limit,
+            cursors: Cursors::by_itself(resource, client, asked)?,
+            meter: Arc::clone(meter),
+            lazy: supply.of(resource),
+        })
     };
+    let own = extract(resource, limit, &asked)?;
     if needs_parents && limit.is_none() {
         for parent in family.order().iter().filter(|other| is_parent(other)) {
-            extract(parent, None).run_for_children().await?;
+            let parent = extract(parent, None, &Asked::default())?;
+            parent.run_for_children().await?;
         }
     }
-    let read = extract(resource, limit).run(batches).await;
+    let read = own.run(batches).await;
     // A parent that failed is the cause, and its error says more.
     for supplied in supply.finish() {
         if let Some(Err(error)) = supplied.outcome {
@@ -179,7 +200,7 @@ impl Extract<'_> {
     ) -> Result<Extracted> {
         let with_partition = |error: Error| error.with("partition", partition.describe());
         if !self.resource.relations.skip_failures {
-            let pages = self.pages(partition, limit, largest, batches);
+            let pages = self.windows(partition, limit, largest, batches);
             return pages.await.map_err(with_partition);
         }
         let (sender, mut receiver) = mpsc::channel(1);
@@ -190,7 +211,7 @@ impl Extract<'_> {
             }
             kept
         };
-        let (read, kept) = tokio::join!(self.pages(partition, limit, largest, sender), keep);
+        let (read, kept) = tokio::join!(self.windows(partition, limit, largest, sender), keep);
         let mut extracted = match read.map_err(with_partition) {
             Ok(extracted) => extracted,
             Err(error) if matches!(error.kind(), ErrorKind::Source | ErrorKind::SchemaContract) => {
@@ -214,8 +235,8 @@ impl Extract<'_> {
 }
 
 impl Extracted {
-    /// Adds what another partition came to.
-    fn add(&mut self, other: Self) {
+    /// Adds what another partition, or another window of it, came to.
+    pub(super) fn add(&mut self, other: Self) {
         self.rows += other.rows;
         self.filtered += other.filtered;
         self.ignored += other.ignored;

@@ -15,6 +15,7 @@ use tokio::sync::{Mutex, Semaphore};
 
 use super::{Extract, Extracted};
 use crate::client::Inner;
+use crate::cursor::{Asked, Cursors};
 use crate::partition::Family;
 use crate::{Meter, Result};
 
@@ -77,20 +78,25 @@ impl<'a> Supply<'a> {
                 idle: AtomicBool::new(false),
             });
             let meter = meter();
-            let extract = Extract {
-                client,
-                resource,
-                family,
-                listing: None,
-                // No limit that any resource reaches: partitions are read one after the other.
-                limit: Some(u64::MAX),
-                meter: Arc::clone(&meter),
-                lazy: Lazy {
-                    gate: Some(Arc::clone(&gate)),
-                    ..supply.of(resource)
-                },
+            let lazy = Lazy {
+                gate: Some(Arc::clone(&gate)),
+                ..supply.of(resource)
             };
-            let reading = Box::pin(async move { extract.run_for_children().await });
+            let counted = Arc::clone(&meter);
+            let reading = Box::pin(async move {
+                let extract = Extract {
+                    client,
+                    resource,
+                    family,
+                    listing: None,
+                    // No limit that any resource reaches: partitions are read one after the other.
+                    limit: Some(u64::MAX),
+                    cursors: Cursors::by_itself(resource, client, &Asked::default())?,
+                    meter: counted,
+                    lazy,
+                };
+                extract.run_for_children().await
+            });
             supply.0.push(Arc::new(Source {
                 resource,
                 meter,

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::cli::console;
 use crate::cli::context::Context;
+use crate::cursor::CursorRecord;
 use crate::extract::Extracted;
 use crate::{Error, ErrorKind, Json, Reading, Result};
 
@@ -29,6 +30,10 @@ pub(crate) struct RunRecord {
     pub finished_at: Option<DateTime<Utc>>,
     pub full_refresh: bool,
     pub limit: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
     pub resources: Vec<ResourceRecord>,
 }
 
@@ -54,6 +59,9 @@ pub(crate) struct ResourceRecord {
     /// Those that could not be read and were passed over, as the spec says.
     pub skipped_partitions: u64,
     pub skipped_because: Option<String>,
+    /// What was read of a resource with an incremental cursor.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<CursorRecord>,
     pub seconds: f64,
     #[serde(flatten)]
     pub reading: ReadingRecord,
@@ -115,6 +123,8 @@ impl RunRecord {
             finished_at: None,
             full_refresh: context.arguments.full_refresh,
             limit: context.arguments.limit,
+            since: context.arguments.since.clone(),
+            until: context.arguments.until.clone(),
             resources: Vec::new(),
         }
     }
@@ -146,6 +156,7 @@ impl ResourceRecord {
             partitions: 0,
             skipped_partitions: 0,
             skipped_because: None,
+            cursor: None,
             seconds: 0.0,
             reading: ReadingRecord::default(),
             load: None,

@@ -8,6 +8,7 @@ mod command_line;
 mod datasets;
 mod expressions;
 mod faults;
+mod incremental;
 mod jsonpath;
 mod library;
 mod live;

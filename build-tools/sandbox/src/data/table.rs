@@ -22,7 +22,7 @@ const KEEP: usize = 64 << 20;
 
 /// The records of a resource.
 pub(crate) struct Table {
-    shape: RecordShape,
+    shape: Arc<RecordShape>,
     keep: usize,
     state: Mutex<State>,
 }
@@ -33,6 +33,8 @@ struct State {
     next_tick: u64,
     /// The index of the next new record.
     next_index: u64,
+    /// How often the rows have changed.
+    version: u64,
     blocks: HashMap<usize, Arc<Block>>,
     order: VecDeque<usize>,
     kept: usize,
@@ -85,7 +87,7 @@ impl Table {
         let table = Self {
             keep: if options.prerender { usize::MAX } else { KEEP },
             state: Mutex::new(State::new(options.records.min(shape.capacity()))),
-            shape,
+            shape: Arc::new(shape),
         };
         if options.prerender {
             let len = table.len();
@@ -134,6 +136,24 @@ impl Table {
             .collect()
     }
 
+    /// The records at these positions, as a table of their own.
+    pub(crate) fn view(&self, positions: &[usize]) -> Self {
+        let state = self.state();
+        let rows = positions.iter().map(|position| state.rows.get(*position));
+        let mut view = State::new(0);
+        view.rows = Rows::Edited(rows.collect());
+        Self {
+            shape: Arc::clone(&self.shape),
+            keep: self.keep,
+            state: Mutex::new(view),
+        }
+    }
+
+    /// How often the records have changed.
+    pub(crate) fn version(&self) -> u64 {
+        self.state().version
+    }
+
     /// The position of the last record in which a field has this value, written as text.
     pub(crate) fn find(&self, field: &str, value: &Value) -> Option<usize> {
         let mut state = self.state();
@@ -153,7 +173,10 @@ impl Table {
 
     /// Makes the table `count` generated records.
     pub(crate) fn set(&self, count: u64) {
-        *self.state() = State::new(count.min(self.shape.capacity()));
+        let mut state = self.state();
+        let version = state.version + 1;
+        *state = State::new(count.min(self.shape.capacity()));
+        state.version = version;
     }
 
     /// Makes the table these records, served byte for byte.
@@ -260,6 +283,7 @@ impl State {
             rows: Rows::Untouched(usize::try_from(count).unwrap_or(usize::MAX)),
             next_tick: count,
             next_index: count,
+            version: 0,
             blocks: HashMap::new(),
             order: VecDeque::new(),
             kept: 0,
@@ -279,6 +303,7 @@ impl State {
         };
         let result = edit(self, &mut rows);
         self.rows = Rows::Edited(rows);
+        self.version += 1;
         self.blocks.clear();
         self.order.clear();
         self.kept = 0;

@@ -66,6 +66,7 @@ pub(crate) fn resource(name: &str, path: &str, selector: &str, paginator: Pagina
             actions: Vec::new(),
         },
         record_filter: None,
+        incremental: None,
         relations: connector_plan::Relations::default(),
         fields: vec![
             field("file_id", FieldType::String, false),
