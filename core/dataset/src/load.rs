@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Fields, Schema, SchemaRef};
-use connector_plan::{Merge, WriteDisposition};
+use connector_plan::{Merge, MergeStrategy, WriteDisposition};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -115,8 +115,11 @@ impl Load {
         check_name("resource", &options.resource)?;
         let is_merge = options.disposition == WriteDisposition::Merge;
         let has_key = !options.primary_key.is_empty()
-            || !options.merge.merge_key.is_empty()
-            || options.merge.history().is_some();
+            || match options.merge.strategy {
+                MergeStrategy::DeleteInsert => !options.merge.merge_key.is_empty(),
+                MergeStrategy::Scd2(_) => true,
+                MergeStrategy::Upsert | MergeStrategy::InsertOnly => false,
+            };
         if is_merge && !has_key {
             return Err(Error::configuration(format!(
                 "the resource `{}` has the write disposition `merge` but no primary key",
