@@ -236,8 +236,8 @@ mod tests {
         );
     }
 
-    const KNOWN: &str = "?";
-    const KNOWN_NESTED: &str = "?";
+    const KNOWN: &str = "3915d92c3ce4c67eb93c4cc85331adb2";
+    const KNOWN_NESTED: &str = "6bf73bcc6f8d38a202f4dff255552bf7";
 
     #[test]
     fn equal_rows_have_equal_hashes() {

@@ -282,6 +282,7 @@ fn every_strategy_runs_against_its_own_sandbox() {
         let connector = connector(keys, fields);
         let options = Options {
             records: 120,
+            nulls: false,
             ..Options::default()
         };
         let server = Sandbox::start(&connector.plan().unwrap(), options).unwrap();

@@ -161,11 +161,11 @@ impl Config {
 
 /// The name of a run that began so many seconds after 1970.
 fn run_at(second: i64) -> RunId {
-    let micros = second * 1000;
+    let millis = second * 1000;
     let text = format!(
         "{:08x}-{:04x}-7000-8000-{second:012x}",
-        micros >> 16,
-        micros & 0xFFFF
+        millis >> 16,
+        millis & 0xFFFF
     );
     text.parse().unwrap()
 }
@@ -258,6 +258,7 @@ fn apply(config: &Config, rows: &mut Vec<Row>, second: i64, load: &[Record]) -> 
         mut retired,
     ] = [0; 5];
     let before = rows.clone();
+    let mut new = Vec::new();
     let active = |row: &Row| row.to.is_none();
     for winner in &winners {
         let meets = |row: &Row| active(row) && is_same_key(&row.record, winner);
@@ -284,7 +285,7 @@ fn apply(config: &Config, rows: &mut Vec<Row>, second: i64, load: &[Record]) -> 
             let count = rows.len();
             rows.retain(|row| !meets(row));
             if is_marked(winner) {
-                gone += count - rows.len();
+                gone += (count - rows.len()) as u64;
             }
         }
         if is_marked(winner) {
@@ -295,15 +296,12 @@ fn apply(config: &Config, rows: &mut Vec<Row>, second: i64, load: &[Record]) -> 
         } else {
             inserted += 1
         }
-        rows.push(row);
+        new.push(row);
     }
     if !merge.merge_key.is_empty() {
         let count = rows.len();
-        rows.retain(|row| {
-            let is_old = before.contains(row) && !winners.contains(&row.record);
-            !(is_old && load.iter().any(|record| record.day == row.record.day))
-        });
-        gone += count - rows.len();
+        rows.retain(|row| load.iter().all(|record| record.day != row.record.day));
+        gone += (count - rows.len()) as u64;
     }
     if merge.history().is_some_and(|history| history.retire_absent) {
         let absent = |row: &Row| {
@@ -316,16 +314,10 @@ fn apply(config: &Config, rows: &mut Vec<Row>, second: i64, load: &[Record]) -> 
             retired += 1;
         }
     }
+    rows.append(&mut new);
     rows.sort();
     let duplicates = (load.len() - winners.len()) as u64;
-    [
-        inserted,
-        updated,
-        unchanged,
-        gone as u64,
-        retired,
-        duplicates,
-    ]
+    [inserted, updated, unchanged, gone, retired, duplicates]
 }
 
 /// Each load in turn: the rows and the counts are those of the model.
