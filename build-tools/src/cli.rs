@@ -27,6 +27,7 @@ const SUBCOMMANDS: &[Subcommand] = &[
     (new::command, Action::Tool(new::run)),
     (check::command, Action::Tool(check::run)),
     (live::try_command, Action::Connector(live::try_it)),
+    (live::infer_command, Action::Connector(live::infer)),
     (live::run_command, Action::Connector(live::run)),
     (expand::command, Action::Tool(expand::run)),
     (schema::command, Action::Tool(schema::run)),

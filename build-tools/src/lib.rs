@@ -2,8 +2,8 @@
 //!
 //! One file per subcommand: `check` finds what is wrong with a spec, `expand` prints
 //! what is generated from it, `new` makes a connector, `schema` prints the JSON Schema that
-//! editors complete and check specs with; `try` and `run` are the command line of the connector
-//! that a spec makes, without building it.
+//! editors complete and check specs with; `try`, `infer` and `run` are the command line of the
+//! connector that a spec makes, without building it.
 
 mod check;
 mod cli;

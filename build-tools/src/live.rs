@@ -1,4 +1,4 @@
-//! `cargo connector run` and `try`: the command line of a spec's connector, without building it.
+//! `cargo connector run`, `try` and `infer`: the command line of a spec's connector, without building it.
 //!
 //! The spec is lowered here and its plan given to the runtime that compiled connectors have: there
 //! is one interpreter and one command line.
@@ -13,7 +13,7 @@ use connector_core::Connector;
 use crate::{Error, ErrorKind, Streams, spec_file};
 
 /// The subcommands whose arguments behind the spec belong to the connector.
-const NAMES: [&str; 2] = ["run", "try"];
+const NAMES: [&str; 3] = ["run", "try", "infer"];
 
 pub(crate) fn run_command() -> Command {
     arguments(Command::new("run"))
@@ -70,20 +70,35 @@ pub(crate) fn hand_over(arguments: &mut Vec<OsString>) {
     }
 }
 
+pub(crate) fn infer_command() -> Command {
+    arguments(Command::new("infer"))
+        .about("Prints a schema for the resources of a spec that have none")
+        .long_about(
+            "Prints a `schema` for the resources of a spec that have none, inferred from their \
+             first 1000 records (`--rows` for more or fewer) and from what earlier runs have seen, \
+             to be pasted into the spec: `try --schema` of the connector.",
+        )
+}
+
 /// Runs the command line of the spec's connector.
 pub(crate) fn run(matches: &ArgMatches, streams: &mut Streams<'_>) -> Result<ExitCode, Error> {
-    start(matches, streams, None)
+    start(matches, streams, &[])
+}
+
+/// Runs `try --schema` of the spec's connector.
+pub(crate) fn infer(matches: &ArgMatches, streams: &mut Streams<'_>) -> Result<ExitCode, Error> {
+    start(matches, streams, &["try", "--schema"])
 }
 
 /// Runs `try` of the spec's connector.
 pub(crate) fn try_it(matches: &ArgMatches, streams: &mut Streams<'_>) -> Result<ExitCode, Error> {
-    start(matches, streams, Some("try"))
+    start(matches, streams, &["try"])
 }
 
 fn start(
     matches: &ArgMatches,
     streams: &mut Streams<'_>,
-    subcommand: Option<&str>,
+    subcommand: &[&str],
 ) -> Result<ExitCode, Error> {
     let spec = matches
         .get_one::<PathBuf>("spec")
@@ -109,7 +124,7 @@ fn start(
         &connector,
         connector_sandbox::start,
         std::iter::once(program)
-            .chain(subcommand.map(OsString::from))
+            .chain(subcommand.iter().map(OsString::from))
             .chain(given.into_iter().flatten().cloned()),
     ))
 }

@@ -167,6 +167,30 @@ fn nothing_is_made_of_a_wrong_spec_or_over_another_connector() {
 }
 
 #[test]
+fn a_resource_without_a_schema_is_a_warning_and_no_error() {
+    let root = workspace();
+    let spec = root.path().join("bare.yaml");
+    let text_of = "client: {base_url: https://shop.example.com}\nresources: [orders]\n";
+    fs::write(&spec, text_of).unwrap();
+    let outcome = cargo_connector(&["check", text(&spec)]);
+    assert_eq!(outcome.code, ExitCode::SUCCESS, "{}", outcome.err);
+    assert!(outcome.out.ends_with("1 resource, 1 warning\n"));
+    assert!(
+        outcome.err.contains("warning[no-schema]"),
+        "{}",
+        outcome.err
+    );
+    let outcome = cargo_connector(&["check", "--format", "json", text(&spec)]);
+    assert_eq!(outcome.code, ExitCode::SUCCESS);
+    let reports: serde_json::Value = serde_json::from_str(&outcome.out).unwrap();
+    assert_eq!(reports[0]["valid"], true);
+    let found = &reports[0]["diagnostics"][0];
+    assert_eq!(found["severity"], "warning");
+    assert_eq!(found["code"], "no-schema");
+    assert_eq!(found["labels"][0]["line"], 2);
+}
+
+#[test]
 fn check_finds_everything_in_every_spec() {
     let root = workspace();
     let (right, wrong) = (

@@ -418,7 +418,18 @@ fn authentication() {
 
 #[test]
 fn paginators() {
-    check("paginator_auto", &endpoint("paginator: auto"));
+    check(
+        "paginator_auto_with_keys",
+        &endpoint("paginator: {type: auto, limit: 10}"),
+    );
+    check(
+        "paginator_in_path",
+        &endpoint("path: \"/a/{cursor}/{limit}\"\npaginator: {type: cursor, cursor_path: next}"),
+    );
+    check(
+        "paginator_first_page",
+        &endpoint("paginator: {type: page_number, base_page: 2, page: 1}"),
+    );
     check("paginator_unknown", &endpoint("paginator: {type: page}"));
     check(
         "paginator_without_type",
@@ -486,6 +497,14 @@ fn schemas() {
     check(
         "schema_missing",
         "client: {base_url: \"https://a\"}\nresources: [files]\n",
+    );
+    check(
+        "schema_missing_in_parent",
+        "client: {base_url: \"https://a\"}\nresources:\n- things\n- name: parts\n  parent: {resource: things, field: id.x, as: id}\n  include_from_parent: [name]\n  endpoint: {path: '/{id}'}\n  schema: {fields: {id: integer}}\n",
+    );
+    check(
+        "schema_missing_for_cursor",
+        "client: {base_url: \"https://a\"}\nresources:\n- name: things\n  incremental: {cursor_path: updated_at}\n",
     );
     check(
         "schema_no_fields",

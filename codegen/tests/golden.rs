@@ -64,3 +64,8 @@ fn hostile() {
 fn collisions() {
     check("collisions");
 }
+
+#[test]
+fn schemaless() {
+    check("schemaless");
+}

@@ -188,7 +188,7 @@ fn defaults_are_those_of_the_language() {
     assert_eq!(resource.endpoint.path, Template::text("/a"));
     assert_eq!(resource.endpoint.method, Method::Get);
     assert_eq!(resource.endpoint.data_selector.steps, []);
-    assert_eq!(resource.endpoint.paginator, Paginator::SinglePage);
+    assert_eq!(resource.endpoint.paginator, Paginator::Auto);
     assert_eq!(resource.write_disposition, WriteDisposition::Append);
     assert_eq!(resource.primary_key, [""; 0]);
     assert!(resource.fields[0].nullable);
@@ -255,7 +255,8 @@ fn paginators_have_the_defaults_of_dlt() {
         &json!({"type": "cursor", "source": {"header": "next"}, "cursor": {"query": "cursor"}, "limit": null, "limit_target": null, "stop": stop(false)}),
     );
     check("single_page", &json!({"type": "single_page"}));
-    check("null", &json!({"type": "single_page"}));
+    check("auto", &json!({"type": "auto"}));
+    check("null", &json!({"type": "auto"}));
 }
 
 #[test]
@@ -439,7 +440,7 @@ fn short_forms_are_whole_ones() {
     ));
     let merged = resource(&plan, "merged");
     assert_eq!(show(&merged.endpoint.path), "/a/<Config/region>/b");
-    assert_eq!(merged.endpoint.paginator, Paginator::SinglePage);
+    assert_eq!(merged.endpoint.paginator, Paginator::Auto);
     assert_eq!(merged.fields.len(), 2);
 }
 
@@ -715,7 +716,7 @@ fn the_json_schema_accepts_what_is_right_and_nothing_else() {
         &schema,
         &storage,
         "/resources/0/endpoint/paginator",
-        json!("auto"),
+        json!("automatic"),
     );
     check(
         &schema,

@@ -100,7 +100,7 @@ fn dispatch(context: &mut Context<'_>, command: clap::Command) -> Result<ExitCod
             rows,
             json,
         } => block_on(preview::run(context, &resource, rows, json)),
-        Action::Try { rows, json } => block_on(trial::run(context, rows, json)),
+        Action::Try { rows, form } => block_on(trial::run(context, rows, form)),
         // An interrupt is how serving ends.
         Action::Sandbox(options) => match block_on(sandbox::serve(context, &options)) {
             Err(error)

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use connector_plan::{Auth, Expression, Plan, Resource, Root, SettingRole, Step, Template};
+use connector_plan::{Auth, Body, Expression, Plan, Resource, Root, SettingRole, Step, Template};
 
 use crate::auth::{AuthContext, Authenticator, CustomAuth, TokenMemory, TokenStore, authenticator};
 use crate::http::{Actions, RetryPolicy, Session, Transport, TransportOptions};
@@ -148,8 +148,18 @@ impl Client {
             };
             authenticator(auth, &context)
         };
+        let environment = |resource: Option<&Resource>| {
+            let own = resource.and_then(|resource| resource.endpoint.auth.as_ref());
+            match own {
+                Some(auth) => environment_of(auth, &plan),
+                // A program's own authentication needs no settings.
+                None if options.auth.is_some() => Vec::new(),
+                None => environment_of(&plan.client.auth, &plan),
+            }
+        };
         let session =
             |auth: Arc<dyn Authenticator>, resource: Option<&Resource>, actions| Session {
+                environment: environment(resource),
                 transport: Arc::clone(&transport),
                 auth,
                 retry: RetryPolicy::new(
@@ -232,13 +242,26 @@ impl Inner {
 /// The environment names of the settings that an authentication uses.
 fn environment_of(auth: &Auth, plan: &Plan) -> Vec<String> {
     let templates: Vec<&Template> = match auth {
+        Auth::None => Vec::new(),
         Auth::Oauth2(oauth2) => std::iter::once(&oauth2.client_id)
             .chain(&oauth2.client_secret)
+            .chain(oauth2.extra.iter().map(|field| &field.value))
             .chain(match &oauth2.grant {
                 connector_plan::Grant::RefreshToken(token) => Some(token),
                 connector_plan::Grant::ClientCredentials => None,
             })
             .collect(),
+        Auth::Bearer { token } => vec![token],
+        Auth::ApiKey { value, .. } => vec![value],
+        Auth::HttpBasic { username, password } => vec![username, password],
+        Auth::SessionToken(login) => {
+            let body = match &login.body {
+                Some(Body::Json(members) | Body::Form(members)) => members.as_slice(),
+                None => &[],
+            };
+            let fields = login.headers.iter().chain(body);
+            fields.map(|field| &field.value).collect()
+        }
         _ => Vec::new(),
     };
     templates
@@ -254,5 +277,10 @@ fn environment_of(auth: &Auth, plan: &Plan) -> Vec<String> {
             _ => None,
         })
         .map(|setting| format!("`{}`", setting.environment))
-        .collect()
+        .fold(Vec::new(), |mut names, name| {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+            names
+        })
 }

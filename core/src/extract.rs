@@ -109,7 +109,7 @@ impl Extract<'_> {
     ) -> Result<Extracted> {
         let mut paginator = match self.client.paginators.get(&self.resource.name) {
             Some(custom) => custom.start(),
-            None => paginator(&self.resource.endpoint.paginator, &self.client.settings)?,
+            None => paginator(&self.resource.endpoint, &self.client.settings)?,
         };
         let captures = paginator.captures();
         let format = &self.resource.endpoint.response.format;
@@ -122,8 +122,12 @@ impl Extract<'_> {
             texts: matches!(format, BodyFormat::Csv(_) | BodyFormat::Xml),
             ..DecoderOptions::default()
         };
-        let mut decoder = Decoder::new(RecordSchema::new(&self.resource.fields), options)
-            .map_err(|error| self.decode_error(error))?;
+        let schema = match self.resource.inferred {
+            true => RecordSchema::raw(),
+            false => RecordSchema::new(&self.resource.fields),
+        };
+        let mut decoder =
+            Decoder::new(schema, options).map_err(|error| self.decode_error(error))?;
         let window = cursor.as_ref().and_then(|cursor| cursor.window());
         let builder = RequestBuilder::new(self.client, self.resource, &partition.values, window)?;
         // What a cursor drops is no record that was asked for, and an order ends reading.
@@ -162,6 +166,7 @@ impl Extract<'_> {
                     last_record: &last_record,
                     headers: &response.headers,
                     url: &response.url,
+                    body: &response.body,
                 })?
             };
             if let (true, Some(cursor)) = (response.ignored, &mut cursor) {

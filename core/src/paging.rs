@@ -1,16 +1,18 @@
 //! Paging: which request comes next, from what the last one gave.
 
+mod auto;
 mod conditional;
 mod cursor;
 mod custom;
 mod offset;
 mod page_number;
+mod side;
 mod single_page;
 
 use std::collections::HashSet;
 use std::fmt::Debug;
 
-use connector_plan::{Paginator as PaginatorPlan, Path, Stop, Target};
+use connector_plan::{Endpoint, Paginator as PaginatorPlan, Path, Stop, Target};
 use http::HeaderMap;
 use url::Url;
 
@@ -71,6 +73,8 @@ pub struct PageFacts<'a> {
     pub headers: &'a HeaderMap,
     /// The URL that answered, after redirects and without credentials.
     pub url: &'a Url,
+    /// The whole body, decompressed.
+    pub body: &'a [u8],
 }
 
 /// What an expression sees of a page.
@@ -92,9 +96,13 @@ fn page_view<'a>(
     }
 }
 
-/// The paginator of a plan, with the condition that ends it.
-pub(crate) fn paginator(plan: &PaginatorPlan, settings: &Settings) -> Result<Box<dyn Paginator>> {
-    let inner = unconditional(plan, settings)?;
+/// The paginator of an endpoint, with the condition that ends it.
+pub(crate) fn paginator(endpoint: &Endpoint, settings: &Settings) -> Result<Box<dyn Paginator>> {
+    let plan = &endpoint.paginator;
+    let inner: Box<dyn Paginator> = match plan {
+        PaginatorPlan::Auto => Box::new(auto::AutoPaginator::new(&endpoint.data_selector)),
+        plan => unconditional(plan, settings)?,
+    };
     let (stop, page_size) = match plan {
         PaginatorPlan::Offset(plan) => (&plan.stop, plan.limit),
         PaginatorPlan::PageNumber(plan) => (&plan.stop, plan.limit),

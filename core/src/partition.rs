@@ -4,12 +4,14 @@
 //! its children need are taken from its batches; a child begins when its parents have ended. What
 //! is kept in memory is one entry per distinct combination of values, nothing of the other columns.
 
+mod raw;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array};
 use arrow::compute::take;
-use connector_plan::{Parent, Path, Plan, Resource, Step};
+use connector_plan::{FieldType, Parent, Path, Plan, Resource, Step};
 
 use crate::cli::cell;
 use crate::{Error, ErrorKind, Json, Result};
@@ -31,6 +33,8 @@ pub(crate) struct Partition {
     pub values: Json,
     /// The columns that parents give, each of one row.
     included: Vec<(String, ArrayRef)>,
+    /// The members that they give to records without a schema.
+    members: serde_json::Map<String, Json>,
 }
 
 /// The values that one child takes from one parent.
@@ -67,6 +71,7 @@ impl Partition {
         Self {
             values: Json::Object(serde_json::Map::new()),
             included: Vec::new(),
+            members: serde_json::Map::new(),
         }
     }
 
@@ -81,6 +86,9 @@ impl Partition {
 
     /// A batch with the columns that parents give.
     pub(crate) fn complete(&self, batch: RecordBatch) -> Result<RecordBatch> {
+        if !self.members.is_empty() {
+            return raw::with_members(&batch, &self.members);
+        }
         if self.included.is_empty() {
             return Ok(batch);
         }
@@ -101,6 +109,7 @@ impl Partition {
             values.extend(others.clone());
         }
         both.included.extend(other.included.iter().cloned());
+        both.members.extend(other.members.clone());
         both
     }
 }
@@ -246,7 +255,7 @@ impl<'p> Family<'p> {
                 values: values
                     .map(|(name, value)| (name.clone(), value.clone()))
                     .collect(),
-                included: Vec::new(),
+                ..Partition::whole()
             }];
         }
         let taps = self.taps.iter().filter(|tap| tap.child.name == child.name);
@@ -275,7 +284,7 @@ impl<'p> Family<'p> {
                 .iter()
                 .map(|values| Partition {
                     values: Json::Object(values.clone()),
-                    included: Vec::new(),
+                    ..Partition::whole()
                 })
                 .collect();
             all.list = product(&all.list, &listed);
@@ -316,6 +325,9 @@ fn product(left: &[Partition], right: &[Partition]) -> Vec<Partition> {
 
 impl Tap<'_> {
     fn collect(&self, batch: &RecordBatch, taken: &mut Taken) -> Result<()> {
+        if self.resource.inferred {
+            return self.collect_raw(batch, taken);
+        }
         let columns: Vec<Vec<&ArrayRef>> = self
             .parent
             .bindings
@@ -354,19 +366,34 @@ impl Tap<'_> {
             if !taken.seen.insert(hash) {
                 continue;
             }
-            let mut included = Vec::new();
+            let (mut included, mut members) = (Vec::new(), serde_json::Map::new());
             for include in &self.parent.include {
                 let column = batch
                     .column_by_name(&include.field)
                     .ok_or_else(|| no_column(&include.field))?;
+                if self.child.inferred {
+                    let value = cell::to_json(column, row, self.is_json(&include.field))?;
+                    members.insert(include.column.clone(), value);
+                    continue;
+                }
                 let row = u32::try_from(row).map_err(internal)?;
                 // A copy of the one value: a slice would keep the whole batch.
                 let value = take(column, &UInt32Array::from_value(row, 1), None);
                 included.push((include.column.clone(), value.map_err(internal)?));
             }
-            taken.partitions.push(Partition { values, included });
+            taken.partitions.push(Partition {
+                values,
+                included,
+                members,
+            });
         }
         first_error.map_or(Ok(()), Err)
+    }
+
+    /// Whether a field of the parent is JSON text.
+    fn is_json(&self, name: &str) -> bool {
+        let mut fields = self.resource.fields.iter();
+        fields.any(|field| field.name == name && field.field_type == FieldType::Json)
     }
 
     /// The error of a record without a value that requests need.

@@ -214,6 +214,21 @@ impl FromCell for Decimal {
     }
 }
 
+/// A record of a resource without a schema: its members by name, as the API sent them.
+///
+/// Numbers that neither 64-bit integers nor doubles hold exactly are the nearest doubles. A record
+/// that is no object is the member `value`.
+pub type JsonObject = serde_json::Map<String, Json>;
+
+impl Record for JsonObject {
+    fn from_row(row: &Row<'_>) -> Result<Self> {
+        Ok(match row.get::<Json>(0)? {
+            Json::Object(members) => members,
+            other => Self::from_iter([("value".to_owned(), other)]),
+        })
+    }
+}
+
 impl FromCell for Json {
     fn from_cell(cell: Cell<'_>) -> Result<Self> {
         let text = cell

@@ -84,6 +84,9 @@ impl<R: Record> Request<R> {
 
     /// The records as Arrow batches: the declared columns, then `_rescued`.
     ///
+    /// Of a resource without a schema the columns are not known before its end: its batches have
+    /// one, `_record`, with the JSON text of each record, and an empty `_rescued`.
+    ///
     /// Pages are fetched and decoded ahead of the reader, two batches at most. The stream ends
     /// after its first error.
     pub fn batches(self) -> impl Stream<Item = Result<RecordBatch>> + Send + use<R> {

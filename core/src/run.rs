@@ -1,5 +1,6 @@
 //! A run: every selected resource read, decoded, written aside and published.
 
+mod inferred;
 mod record;
 
 use std::path::{Path, PathBuf};
@@ -194,17 +195,10 @@ impl<'a> Reading<'a> {
         let with_resource = |error: Error| error.with("resource", &resource.name);
         let arguments = &self.context.arguments;
         check_limit(arguments.limit, self.store, resource)?;
-        let options = LoadOptions {
-            resource: resource.name.clone(),
-            schema: RecordSchema::new(&resource.fields).arrow(),
-            primary_key: resource.primary_key.clone(),
-            disposition: resource.write_disposition,
-            merge: resource.merge.clone(),
-            identity: resource.identity.clone(),
-            full_refresh: arguments.full_refresh,
-            writer: WriterOptions::default(),
-            metadata: Vec::new(),
-        };
+        let options = self.load_options();
+        if resource.inferred {
+            return self.publish_inferred(entry, listing, options).await;
+        }
         let load = self
             .store
             .begin(options)
@@ -234,6 +228,22 @@ impl<'a> Reading<'a> {
             .map_err(with_resource)?;
         publish(entry, extracted, report);
         Ok(())
+    }
+
+    fn load_options(&self) -> LoadOptions {
+        let resource = self.resource;
+        LoadOptions {
+            resource: resource.name.clone(),
+            schema: RecordSchema::new(&resource.fields).arrow(),
+            primary_key: resource.primary_key.clone(),
+            disposition: resource.write_disposition,
+            merge: resource.merge.clone(),
+            identity: resource.identity.clone(),
+            full_refresh: self.context.arguments.full_refresh,
+            writer: WriterOptions::default(),
+            metadata: Vec::new(),
+            inferred: None,
+        }
     }
 
     /// Where the resource goes on, when it has a cursor.

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::datatypes::{DataType, Int64Type, TimestampMicrosecondType};
+use arrow::datatypes::{DataType, Date32Type, Float64Type, Int64Type, TimestampMicrosecondType};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -135,36 +135,18 @@ impl Rows {
         self.0.iter().map(RecordBatch::num_rows).sum()
     }
 
-    /// The values of a column as JSON: text, integers, booleans, instants in microseconds.
+    /// The values of a column as JSON: text, numbers, booleans, instants in microseconds, dates in
+    /// days, objects and lists of those.
     ///
     /// # Panics
     /// When there is no such column or its type is another one.
     #[must_use]
-    #[expect(
-        clippy::expect_used,
-        clippy::panic,
-        reason = "a wrong column fails the test"
-    )]
+    #[expect(clippy::expect_used, reason = "a wrong column fails the test")]
     pub fn column(&self, name: &str) -> Vec<Value> {
         let mut values = Vec::new();
         for batch in &self.0 {
             let column = batch.column_by_name(name).expect("the column is there");
-            for index in 0..column.len() {
-                values.push(if column.is_null(index) {
-                    Value::Null
-                } else {
-                    match column.data_type() {
-                        DataType::Utf8 => column.as_string::<i32>().value(index).into(),
-                        DataType::Int64 => column.as_primitive::<Int64Type>().value(index).into(),
-                        DataType::Boolean => column.as_boolean().value(index).into(),
-                        DataType::Timestamp(..) => column
-                            .as_primitive::<TimestampMicrosecondType>()
-                            .value(index)
-                            .into(),
-                        other => panic!("{name} is {other}"),
-                    }
-                });
-            }
+            values.extend((0..column.len()).map(|index| value(column, index)));
         }
         values
     }
@@ -180,6 +162,35 @@ impl Rows {
                 .collect()
         });
         sorted(rows.map(Value::Object).collect())
+    }
+}
+
+#[expect(clippy::panic, reason = "a wrong column fails the test")]
+fn value(array: &dyn Array, index: usize) -> Value {
+    if array.is_null(index) {
+        return Value::Null;
+    }
+    match array.data_type() {
+        DataType::Utf8 => array.as_string::<i32>().value(index).into(),
+        DataType::Int64 => array.as_primitive::<Int64Type>().value(index).into(),
+        DataType::Float64 => array.as_primitive::<Float64Type>().value(index).into(),
+        DataType::Date32 => array.as_primitive::<Date32Type>().value(index).into(),
+        DataType::Boolean => array.as_boolean().value(index).into(),
+        DataType::Timestamp(..) => array
+            .as_primitive::<TimestampMicrosecondType>()
+            .value(index)
+            .into(),
+        DataType::Struct(fields) => {
+            let columns = fields.iter().zip(array.as_struct().columns());
+            columns
+                .map(|(field, column)| (field.name().clone(), value(column, index)))
+                .collect()
+        }
+        DataType::List(_) => {
+            let items = array.as_list::<i32>().value(index);
+            (0..items.len()).map(|item| value(&items, item)).collect()
+        }
+        other => panic!("a column is {other}"),
     }
 }
 

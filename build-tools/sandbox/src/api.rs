@@ -23,7 +23,7 @@ use crate::{
     auth::AuthCheck,
     body::Body,
     condition, cursor,
-    data::Table,
+    data::{Table, with_invented},
     fault::{Accident, Schedule},
     login::Login,
     options::Ending,
@@ -89,6 +89,7 @@ impl Api {
         samples: &Samples,
         origin: String,
     ) -> Result<Self, String> {
+        let plan = &with_invented(plan);
         let mut endpoints = Vec::new();
         let mut logins = Vec::new();
         let mut checks = Vec::new();
@@ -407,7 +408,8 @@ impl Api {
             ));
         }
         let (route, slot) = self.route(request)?;
-        let received = Received::new(request)?;
+        let mut received = Received::new(request)?;
+        received.path = route.values(&request.path).unwrap_or_default();
         let table = route.content[0].0;
         let mut maker = self.maker(route, slot);
         self.select(&mut maker, &received)?;
@@ -483,7 +485,8 @@ impl Api {
             let checked = self.checks[route.auth]
                 .check(request, &tokens, self.now())
                 .and_then(|()| {
-                    let received = Received::new(request)?;
+                    let mut received = Received::new(request)?;
+                    received.path = route.values(&request.path).unwrap_or_default();
                     route.check(&received)?;
                     self.slot(route, &received)
                 });

@@ -134,7 +134,7 @@ impl Maker<'_> {
         };
         if let Some(path) = &pager.stop.total {
             let total = match pager.kind {
-                Kind::Number { .. } => longest.div_ceil(page.size),
+                Kind::Number { before, .. } => longest.div_ceil(page.size) + before,
                 _ => longest,
             };
             put(path, total.into());

@@ -3,7 +3,10 @@
 use std::ops::Range;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use connector_plan::{CursorSource, Paginator, Path, Root, Step, Stop, Target};
+use connector_plan::{
+    Body, CursorSource, Endpoint, NamedTemplate, Paginator, Path, Root, Step, Stop, Target,
+    Template,
+};
 use serde_json::Value;
 
 use crate::{
@@ -13,6 +16,7 @@ use crate::{
     random::{combine, mix},
     received::Received,
     refusal::Refusal,
+    settings::text_of,
 };
 
 /// The page size of an API whose spec does not tell one.
@@ -27,6 +31,8 @@ pub(crate) struct Pager {
     limit_target: Option<Target>,
     default_size: u64,
     max_size: u64,
+    /// The cursor of the first page, where the spec has one.
+    first_cursor: Option<Value>,
     /// Keeps cursors of this resource apart from those of others.
     key: u64,
 }
@@ -41,6 +47,8 @@ pub(crate) enum Kind {
     Number {
         start: u64,
         target: Target,
+        /// The pages before the first one that is asked for.
+        before: u64,
     },
     /// An opaque text.
     Cursor {
@@ -77,14 +85,22 @@ impl Page {
 
 impl Pager {
     pub(crate) fn new(
-        paginator: &Paginator,
+        endpoint: &Endpoint,
         selector: &Path,
-        taken: &[&str],
         options: &Options,
         key: u64,
     ) -> Result<Self, String> {
+        let taken: Vec<&str> = endpoint.params.iter().map(|p| p.name.as_str()).collect();
+        let taken = taken.as_slice();
+        let paginator = &endpoint.paginator;
         let (kind, limit, limit_target, stop) = match paginator {
             Paginator::SinglePage => (Kind::Everything, None, &None, Stop::default()),
+            // What every page has room for, a document that is one array included.
+            Paginator::Auto => {
+                let source = CursorSource::Link("next".to_owned());
+                let param = link_param(taken, None);
+                (Kind::Link { source, param }, None, &None, Stop::default())
+            }
             Paginator::Offset(p) => {
                 let (start, target) = (p.start, p.offset.clone());
                 (
@@ -95,13 +111,12 @@ impl Pager {
                 )
             }
             Paginator::PageNumber(p) => {
-                let (start, target) = (p.start, p.page.clone());
-                (
-                    Kind::Number { start, target },
-                    p.limit,
-                    &p.limit_target,
-                    p.stop.clone(),
-                )
+                let kind = Kind::Number {
+                    start: p.start,
+                    target: p.page.clone(),
+                    before: p.start - p.base.unwrap_or(p.start),
+                };
+                (kind, p.limit, &p.limit_target, p.stop.clone())
             }
             Paginator::Cursor(p) => {
                 let source = served(&p.source, selector)?;
@@ -154,6 +169,7 @@ impl Pager {
             limit_target: limit_target.clone(),
             default_size: options.default_page_size.unwrap_or(usual).max(1),
             max_size: options.max_page_size.unwrap_or(u64::MAX).max(1),
+            first_cursor: first_cursor(endpoint),
             key,
         })
     }
@@ -204,9 +220,12 @@ impl Pager {
                 0
             }
             Kind::Offset { start, target } => first(received, target, *start)?,
-            Kind::Number { start, target } => first(received, target, *start)?.saturating_mul(size),
+            Kind::Number { start, target, .. } => {
+                first(received, target, *start)?.saturating_mul(size)
+            }
             Kind::Cursor { target, .. } => match received.value(target)? {
                 None => 0,
+                value if value == self.first_cursor => 0,
                 Some(Value::String(cursor)) => self.decode(&cursor)?,
                 Some(_) => return Err(bad_cursor()),
             },
@@ -216,6 +235,7 @@ impl Pager {
             },
             Kind::LastRecord { field, target } => match received.value(target)? {
                 None => 0,
+                value if value == self.first_cursor => 0,
                 Some(value) => {
                     let position = table.find(field, &value).ok_or_else(bad_cursor)?;
                     let position = position.checked_sub(window.start).ok_or_else(bad_cursor)?;
@@ -265,6 +285,42 @@ impl Pager {
             _ => maximum.saturating_sub(start).div_ceil(size.max(1)),
         };
         usize::try_from(pages.saturating_mul(size)).map_or(len, |reachable| reachable.min(len))
+    }
+}
+
+/// The constant that the first request sends in the place of a cursor.
+fn first_cursor(endpoint: &Endpoint) -> Option<Value> {
+    let Paginator::Cursor(plan) = &endpoint.paginator else {
+        return None;
+    };
+    if plan.first.is_some() {
+        // In a path everything is text.
+        return plan.first.as_ref().map(|first| text_of(first).into());
+    }
+    let named = |all: &[NamedTemplate], name: &str| {
+        let found = all.iter().find(|one| one.name.eq_ignore_ascii_case(name))?;
+        Some(found.value.clone())
+    };
+    let template = match (plan.cursor.as_ref()?, &endpoint.body) {
+        (Target::Query(name), _) => {
+            let param = endpoint.params.iter().find(|param| param.name == *name)?;
+            param.values.first().cloned()
+        }
+        (Target::Header(name), _) => named(&endpoint.headers, name),
+        (Target::Form(name), Some(Body::Form(fields))) => named(fields, name),
+        (Target::Json(path), Some(Body::Json(members))) => {
+            let (first, inner) = path.split_first()?;
+            let Template::Literal(value) = named(members, first)? else {
+                return None;
+            };
+            let value = inner.iter().try_fold(&value, |value, key| value.get(key))?;
+            return Some(value.clone());
+        }
+        _ => None,
+    };
+    match template? {
+        Template::Literal(value) => Some(text_of(&value).into()),
+        _ => None,
     }
 }
 
@@ -346,11 +402,10 @@ fn whole(received: &Received<'_>, target: &Target) -> Result<Option<u64>, Refusa
         (None, _) => return Ok(None),
         (Some(Value::Number(number)), _) => number.as_u64(),
         // Digits alone: `parse` would also take a plus sign.
-        (Some(Value::String(text)), Target::Query(_) | Target::Header(_) | Target::Form(_))
-            if text.bytes().all(|byte| byte.is_ascii_digit()) =>
-        {
-            text.parse().ok()
-        }
+        (
+            Some(Value::String(text)),
+            Target::Query(_) | Target::Header(_) | Target::Form(_) | Target::Path(_),
+        ) if text.bytes().all(|byte| byte.is_ascii_digit()) => text.parse().ok(),
         _ => None,
     };
     number.map(Some).ok_or_else(|| {
@@ -371,5 +426,6 @@ pub(crate) fn name_of(target: &Target) -> String {
         Target::Header(name) => format!("the header `{name}`"),
         Target::Json(path) => format!("the member `{}` of the body", path.join(".")),
         Target::Form(name) => format!("the field `{name}` of the form"),
+        Target::Path(name) => format!("`{name}` in the path"),
     }
 }

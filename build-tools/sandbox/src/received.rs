@@ -11,6 +11,8 @@ pub(crate) struct Received<'a> {
     pub(crate) request: &'a RequestRecord,
     pub(crate) json: Option<Value>,
     pub(crate) form: Vec<(String, String)>,
+    /// The values in the path by the names of their placeholders, once its route is known.
+    pub(crate) path: Vec<(String, String)>,
 }
 
 impl<'a> Received<'a> {
@@ -20,6 +22,7 @@ impl<'a> Received<'a> {
             request,
             json: None,
             form: Vec::new(),
+            path: Vec::new(),
         };
         if request.body.is_empty() {
             return Ok(received);
@@ -57,6 +60,7 @@ impl<'a> Received<'a> {
         match target {
             Target::Query(name) => text(values_of(&self.request.query, name)),
             Target::Form(name) => text(values_of(&self.form, name)),
+            Target::Path(name) => text(values_of(&self.path, name)),
             Target::Header(name) => text(
                 self.request
                     .headers

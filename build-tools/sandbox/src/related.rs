@@ -7,7 +7,7 @@ use std::{
 };
 
 use connector_plan::{
-    Body, Endpoint, Expression, Paginator, Part, Plan, Resource, Root, Step, Template,
+    Body, Endpoint, Expression, Paginator, Part, Plan, Resource, Root, Step, Target, Template,
 };
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde_json::{Map, Value};
@@ -240,7 +240,12 @@ fn said(endpoint: &Endpoint, samples: &Samples, values: &Values) -> Result<Vec<S
     let text = |template: &Template, what: &str| -> Result<String, String> {
         Ok(text_of(&samples.value_for(template, what, values)?))
     };
-    if depends(&endpoint.path) {
+    if pages_path(endpoint) {
+        // The paginator has its values there, too: each is looked at by itself.
+        for expression in own_expressions(endpoint) {
+            said.push(text(&Template::Expression(expression.clone()), "the path")?);
+        }
+    } else if depends(&endpoint.path) {
         let parts = match &endpoint.path {
             Template::Parts(parts) => parts.clone(),
             Template::Expression(expression) => vec![Part::Expression(expression.clone())],
@@ -282,7 +287,20 @@ fn said(endpoint: &Endpoint, samples: &Samples, values: &Values) -> Result<Vec<S
 /// What a request says in the same places.
 fn asked(endpoint: &Endpoint, received: &Received<'_>) -> Vec<String> {
     let mut asked = Vec::new();
-    if depends(&endpoint.path) {
+    if pages_path(endpoint) {
+        let values = received.path.iter().map(|(name, value)| (name, value));
+        let paged = |name: &String| {
+            endpoint
+                .paginator
+                .targets()
+                .any(|target| matches!(target, Target::Path(own) if own == name))
+        };
+        asked.extend(
+            values
+                .filter(|(name, _)| !name.is_empty() && !paged(name))
+                .map(|(_, value)| value.clone()),
+        );
+    } else if depends(&endpoint.path) {
         asked.push(decoded(&received.request.path));
     }
     for param in &endpoint.params {
@@ -325,6 +343,25 @@ fn asked(endpoint: &Endpoint, received: &Received<'_>) -> Vec<String> {
         None => {}
     }
     asked
+}
+
+/// Whether the paginator has values in the path.
+fn pages_path(endpoint: &Endpoint) -> bool {
+    let mut targets = endpoint.paginator.targets();
+    targets.any(|target| matches!(target, Target::Path(_)))
+}
+
+/// The expressions of the path that parents give values to.
+fn own_expressions(endpoint: &Endpoint) -> impl Iterator<Item = &Expression> {
+    endpoint.path.expressions().filter(|expression| {
+        let Expression::Lookup(lookup) = expression else {
+            return false;
+        };
+        lookup.root == Root::Partition
+            && !endpoint.paginator.targets().any(|target| {
+                matches!((target, lookup.path.as_slice()), (Target::Path(own), [Step::Key(name)]) if own == name)
+            })
+    })
 }
 
 fn decoded(path: &str) -> String {

@@ -27,6 +27,8 @@ pub(crate) struct Route {
     pub(crate) method: hyper::Method,
     /// The path's segments, decoded, each as the texts around its expressions.
     segments: Vec<Vec<String>>,
+    /// The names of the path's expressions, in order; empty for those that no parent names.
+    names: Vec<String>,
     params: Vec<(String, Expect)>,
     headers: Vec<(HeaderName, Expect)>,
     body: ExpectedBody,
@@ -134,11 +136,9 @@ impl Route {
         auth: usize,
     ) -> Result<Self, String> {
         let endpoint = &resource.endpoint;
-        let taken: Vec<&str> = endpoint.params.iter().map(|p| p.name.as_str()).collect();
         let pager = Pager::new(
-            &endpoint.paginator,
+            endpoint,
             &selector::steps(&endpoint.data_selector)?,
-            &taken,
             options,
             combine(options.seed, hash_text(&resource.name)),
         )?;
@@ -189,6 +189,7 @@ impl Route {
                 Method::Post => hyper::Method::POST,
             },
             segments: segments(&endpoint.path, samples)?,
+            names: endpoint.path.expressions().map(name_of_value).collect(),
             params,
             headers,
             body: ExpectedBody::new(endpoint.body.as_ref(), &pager, &ends, samples)?,
@@ -206,20 +207,25 @@ impl Route {
 
     /// Whether a path, still percent-encoded, is that of the route.
     pub(crate) fn matches(&self, path: &str) -> bool {
+        self.values(path).is_some()
+    }
+
+    /// The values in a path by their names, when it is that of the route.
+    pub(crate) fn values(&self, path: &str) -> Option<Vec<(String, String)>> {
+        let mut values = Vec::new();
         let mut given = path.trim_start_matches('/').split('/');
         let mut expect = self.segments.iter();
         loop {
             match (given.next(), expect.next()) {
-                (None, None) => return true,
+                (None, None) => break,
                 (Some(given), Some(expect)) => {
                     let given = percent_decode_str(given).decode_utf8_lossy();
-                    if !segment_matches(&given, expect) {
-                        return false;
-                    }
+                    values.extend(segment_values(&given, expect)?);
                 }
-                _ => return false,
+                _ => return None,
             }
         }
+        Some(self.names.iter().cloned().zip(values).collect())
     }
 
     /// Refuses a request that lacks a constant of the plan or has something unknown.
@@ -483,46 +489,63 @@ fn segments(path: &Template, samples: &Samples) -> Result<Vec<Vec<String>>, Stri
         .collect())
 }
 
-/// Whether a segment consists of these texts with something between each two of them.
-fn segment_matches(given: &str, texts: &[String]) -> bool {
+/// What a segment has between each two of these texts; nothing when it does not consist of them.
+fn segment_values(given: &str, texts: &[String]) -> Option<Vec<String>> {
     let [first, middle @ .., last] = texts else {
-        return texts.first().is_some_and(|text| text == given);
+        return texts
+            .first()
+            .is_some_and(|text| text == given)
+            .then(Vec::new);
     };
-    let Some(mut rest) = given.strip_prefix(first.as_str()) else {
-        return false;
-    };
+    let mut values = Vec::new();
+    let mut rest = given.strip_prefix(first.as_str())?;
     for text in middle {
-        let Some(start) = rest.chars().next().map(char::len_utf8) else {
-            return false;
-        };
-        let Some(found) = rest[start..].find(text.as_str()) else {
-            return false;
-        };
-        rest = &rest[start + found + text.len()..];
+        let start = rest.chars().next().map(char::len_utf8)?;
+        let end = start + rest[start..].find(text.as_str())?;
+        values.push(rest[..end].to_owned());
+        rest = &rest[end + text.len()..];
     }
-    rest.strip_suffix(last.as_str())
-        .is_some_and(|hole| !hole.is_empty())
+    let hole = rest.strip_suffix(last.as_str())?;
+    values.push(hole.to_owned());
+    (!hole.is_empty()).then_some(values)
+}
+
+/// The name under which a parent or the paginator gives a value of the path.
+fn name_of_value(expression: &connector_plan::Expression) -> String {
+    match expression {
+        connector_plan::Expression::Lookup(lookup)
+            if lookup.root == connector_plan::Root::Partition =>
+        {
+            match lookup.path.as_slice() {
+                [connector_plan::Step::Key(name)] => name.clone(),
+                _ => String::new(),
+            }
+        }
+        _ => String::new(),
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::segment_matches;
+    use super::segment_values;
 
     #[track_caller]
-    fn check(given: &str, texts: &[&str], expect: bool) {
+    fn check(given: &str, texts: &[&str], expect: Option<&[&str]>) {
         let texts: Vec<String> = texts.iter().map(|&text| text.to_owned()).collect();
-        assert_eq!(segment_matches(given, &texts), expect, "{given} {texts:?}");
+        let values = segment_values(given, &texts);
+        let expect = expect.map(|values| values.iter().map(|&v| v.to_owned()).collect());
+        assert_eq!(values, expect, "{given} {texts:?}");
     }
 
     #[test]
     fn segments_with_expressions() {
-        check("files", &["files"], true);
-        check("file", &["files"], false);
-        check("", &["", ""], false);
-        check("a/b", &["", ""], true);
-        check("v1-x.json", &["v1-", ".json"], true);
-        check("v1-.json", &["v1-", ".json"], false);
-        check("a:b", &["", ":", ""], true);
-        check("a:", &["", ":", ""], false);
+        check("files", &["files"], Some(&[]));
+        check("file", &["files"], None);
+        check("", &["", ""], None);
+        check("a/b", &["", ""], Some(&["a/b"]));
+        check("v1-x.json", &["v1-", ".json"], Some(&["x"]));
+        check("v1-.json", &["v1-", ".json"], None);
+        check("a:b", &["", ":", ""], Some(&["a", "b"]));
+        check("a:", &["", ":", ""], None);
     }
 }

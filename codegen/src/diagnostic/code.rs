@@ -28,6 +28,7 @@ codes! {
     MISSING_KEY = "missing-key",
     MULTIPLE_DOCUMENTS = "multiple-documents",
     NO_EFFECT = "no-effect",
+    NO_SCHEMA = "no-schema",
     NOT_SUPPORTED = "not-supported",
     OTHER_ORIGIN = "other-origin",
     PRIMARY_KEY = "primary-key",

@@ -66,7 +66,11 @@ impl Records {
             items: TokenStream::new(),
         };
         for (index, resource) in plan.resources.iter().enumerate() {
-            emitter.record(&self.name(index), resource);
+            if resource.inferred {
+                emitter.json_object(&self.name(index), resource);
+            } else {
+                emitter.record(&self.name(index), resource);
+            }
         }
         emitter.items
     }
@@ -87,6 +91,23 @@ struct Nested<'a> {
 }
 
 impl Emitter<'_> {
+    /// A record whose members are known only when it is there.
+    fn json_object(&mut self, name: &Ident, resource: &Resource) {
+        let about = prose(&resource.description, "");
+        let text = format!("A record of {}.\n\n{about}", code(&resource.name));
+        let text = format!(
+            "{}\n\nThe spec declares no schema: the members are those that the API sends.",
+            text.trim_end()
+        );
+        let documentation = self
+            .docs
+            .block(&text, &format!("resources.{}", resource.name));
+        self.items.extend(quote! {
+            #documentation
+            pub type #name = connector_core::JsonObject;
+        });
+    }
+
     fn record(&mut self, name: &Ident, resource: &Resource) {
         let about = prose(&resource.description, "");
         let documentation = format!("A record of {}.\n\n{about}", code(&resource.name));

@@ -14,7 +14,8 @@ use crate::spec::{EndpointMapping, Key, PaginatorSpec};
 use crate::words::quote;
 
 impl Lowering<'_, '_> {
-    /// The requests of a resource. A paginator of the client is used where the endpoint has none.
+    /// The requests of a resource. A paginator of the client is used where the endpoint has none,
+    /// and where that has none either, what the first response shows.
     pub(super) fn endpoint(
         &mut self,
         endpoint: &EndpointMapping,
@@ -32,7 +33,9 @@ impl Lowering<'_, '_> {
         };
         let paginator = match paginator.get() {
             Some(spec) => self.paginator(spec, &mut request),
-            None => Paginator::SinglePage,
+            // An item that is addressed by its own name is no list.
+            None if request.is_one_item() => Paginator::SinglePage,
+            None => Paginator::Auto,
         };
         let data_selector = match endpoint.data_selector.get() {
             Some(text) => self.selector(text),

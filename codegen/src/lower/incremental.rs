@@ -32,7 +32,7 @@ const NAMES: [(&str, &str); 6] = [
 /// The cursor of a resource as it is written.
 #[derive(Debug)]
 pub(super) struct Written {
-    spec: IncrementalSpec,
+    pub(super) spec: IncrementalSpec,
     /// The parameter that has the cursor as its value.
     param: Option<Text>,
     /// What to point at when the cursor as a whole is wrong.
@@ -535,7 +535,7 @@ impl Lowering<'_, '_> {
                 Some(Body::Form(fields)) => fields.iter().any(|field| field.name == *name),
                 _ => false,
             },
-            Target::Header(_) => false,
+            Target::Header(_) | Target::Path(_) => false,
         };
         if taken {
             self.report(

@@ -36,16 +36,48 @@ struct StopKeys<'s> {
     on_short_page: bool,
 }
 
+/// What the paginators that follow links and headers have in common.
+struct LinkKeys<'s> {
+    limit: Option<(u64, Span)>,
+    places: Places<'s>,
+    condition: &'s Key<Text>,
+    has_more: &'s Key<Text>,
+    after_empty_page: bool,
+}
+
+/// The [`LinkKeys`] of a spec: the structs that have these keys are types of their own.
+macro_rules! link_keys {
+    ($spec:expr) => {
+        LinkKeys {
+            limit: $spec
+                .limit
+                .given()
+                .map(|given| (given.value.0, given.key.span)),
+            places: Places {
+                param: &$spec.limit_param,
+                body: &$spec.limit_body_path,
+                header: &$spec.limit_header,
+                default: "limit",
+                blame: $spec.blame,
+            },
+            condition: &$spec.stop_condition,
+            has_more: &$spec.has_more_path,
+            after_empty_page: $spec.stop_after_empty_page.get().copied().unwrap_or(false),
+        }
+    };
+}
+
 impl Lowering<'_, '_> {
     /// The paginator of a request, from which it takes over what it sends itself.
     pub(super) fn paginator(&mut self, spec: &PaginatorSpec, request: &mut Request) -> Paginator {
         match spec {
             PaginatorSpec::SinglePage(_) => Paginator::SinglePage,
+            PaginatorSpec::Auto(_) => Paginator::Auto,
             PaginatorSpec::Offset(spec) => self.offset(spec, request),
             PaginatorSpec::PageNumber(spec) => self.page_number(spec, request),
             PaginatorSpec::Cursor(spec) => self.cursor(spec, request),
-            PaginatorSpec::JsonLink(spec) => self.json_link(spec),
-            PaginatorSpec::HeaderLink(spec) => self.header_link(spec),
+            PaginatorSpec::JsonLink(spec) => self.json_link(spec, request),
+            PaginatorSpec::HeaderLink(spec) => self.header_link(spec, request),
             PaginatorSpec::HeaderCursor(spec) => self.header_cursor(spec, request),
         }
     }
@@ -140,7 +172,17 @@ impl Lowering<'_, '_> {
             after_empty_page: spec.stop_after_empty_page.get().copied().unwrap_or(true),
             on_short_page: spec.stop_on_short_page.get().copied().unwrap_or(false),
         });
-        let start = spec.base_page.get().map_or(0, |value| value.0);
+        let base = spec.base_page.get().map(|value| value.0);
+        let start = spec.page.get().map(|value| value.0).or(base).unwrap_or(0);
+        if let (Some(base), Some(given)) = (base, spec.page.given())
+            && start < base
+        {
+            self.invalid(
+                "paging begins before the first page",
+                given.span,
+                format!("the first page is {base}"),
+            );
+        }
         let maximum = spec.maximum_page.given();
         self.check_end(
             &stop,
@@ -160,6 +202,7 @@ impl Lowering<'_, '_> {
         }
         Paginator::PageNumber(PageNumber {
             start,
+            base: base.filter(|base| *base < start),
             page,
             limit,
             limit_target,
@@ -184,7 +227,7 @@ impl Lowering<'_, '_> {
                 Step::Key("next".to_owned()),
             ]),
         };
-        let cursor = self.paging_target(
+        let (cursor, first) = self.cursor_target(
             &Places {
                 param: &spec.cursor_param,
                 body: &spec.cursor_body_path,
@@ -217,6 +260,7 @@ impl Lowering<'_, '_> {
         Paginator::Cursor(Cursor {
             source,
             cursor: Some(cursor),
+            first,
             follow_links: [
                 &spec.cursor_param,
                 &spec.cursor_body_path,
@@ -284,19 +328,16 @@ impl Lowering<'_, '_> {
         }
     }
 
-    fn json_link(&mut self, spec: &JsonLinkSpec) -> Paginator {
+    fn json_link(&mut self, spec: &JsonLinkSpec, request: &mut Request) -> Paginator {
         let path = match spec.next_url_path.get() {
             Some(text) => self.single_path(text),
             None => vec![Step::Key("next".to_owned())],
         };
-        let mut paginator = link(CursorSource::Body(path));
-        if let Paginator::Cursor(cursor) = &mut paginator {
-            cursor.stop.condition = self.stop_condition(&spec.stop_condition);
-        }
-        paginator
+        let keys = link_keys!(spec);
+        self.followed(CursorSource::Body(path), None, &keys, request)
     }
 
-    fn header_link(&mut self, spec: &HeaderLinkSpec) -> Paginator {
+    fn header_link(&mut self, spec: &HeaderLinkSpec, request: &mut Request) -> Paginator {
         let relation = match spec.links_next_key.get() {
             None => "next".to_owned(),
             Some(text) => {
@@ -306,7 +347,8 @@ impl Lowering<'_, '_> {
                 text.value.clone()
             }
         };
-        link(CursorSource::Link(relation))
+        let keys = link_keys!(spec);
+        self.followed(CursorSource::Link(relation), None, &keys, request)
     }
 
     fn header_cursor(&mut self, spec: &HeaderCursorSpec, request: &mut Request) -> Paginator {
@@ -317,7 +359,7 @@ impl Lowering<'_, '_> {
                 text.value.to_ascii_lowercase()
             }
         };
-        let cursor = self.paging_target(
+        let target = self.cursor_target(
             &Places {
                 param: &spec.cursor_param,
                 body: &spec.cursor_body_path,
@@ -327,14 +369,70 @@ impl Lowering<'_, '_> {
             },
             request,
         );
+        let keys = link_keys!(spec);
+        self.followed(CursorSource::Header(name), Some(target), &keys, request)
+    }
+
+    /// Paging by what the response gives: a link to follow, or a header to send back.
+    fn followed(
+        &mut self,
+        source: CursorSource,
+        target: Option<(Target, Option<Value>)>,
+        keys: &LinkKeys<'_>,
+        request: &mut Request,
+    ) -> Paginator {
+        let (limit, limit_target) = self.limit(keys.limit, &keys.places, request);
+        let (cursor, first) = target.unzip();
         Paginator::Cursor(Cursor {
-            source: CursorSource::Header(name),
-            cursor: Some(cursor),
+            source,
+            cursor,
+            first: first.flatten(),
             follow_links: false,
-            limit: None,
-            limit_target: None,
-            stop: Stop::default(),
+            limit,
+            limit_target,
+            stop: self.stop(&StopKeys {
+                condition: keys.condition,
+                total: None,
+                has_more: keys.has_more,
+                after_empty_page: keys.after_empty_page,
+                on_short_page: false,
+            }),
         })
+    }
+
+    /// Where a cursor goes. What the request itself gives the same place is the first cursor; in a
+    /// path there has to be one.
+    fn cursor_target(
+        &mut self,
+        places: &Places<'_>,
+        request: &mut Request,
+    ) -> (Target, Option<Value>) {
+        let (target, span) = self.target(places, request);
+        let Target::Path(name) = &target else {
+            return (target, None);
+        };
+        let given = request
+            .params
+            .iter()
+            .position(|(param, _)| param.name == *name)
+            .map(|at| request.params.remove(at));
+        let first = match given.as_ref().map(|(param, _)| param.values.as_slice()) {
+            Some([Template::Literal(value)]) if !value.is_null() => Some(value.clone()),
+            _ => {
+                self.report(
+                    Diagnostic::error(
+                        code::MISSING_KEY,
+                        "the first request has no cursor to put into the path",
+                    )
+                    .label(given.as_ref().map_or(span, |(_, span)| *span), "")
+                    .help(format!(
+                        "write `params: {{{name}: …}}` with the constant that the first request sends"
+                    )),
+                );
+                None
+            }
+        };
+        (target, first)
     }
 
     /// Where a paging value goes, which nothing else may fill.
@@ -351,6 +449,11 @@ impl Lowering<'_, '_> {
                 _ => None,
             },
             Target::Form(name) => member(request, name),
+            Target::Path(name) => request
+                .params
+                .iter()
+                .find(|(param, _)| param.name == *name)
+                .map(|(_, span)| *span),
             Target::Header(_) => None,
         };
         if let Some(taken) = taken {
@@ -386,6 +489,13 @@ impl Lowering<'_, '_> {
                 _ => (None, false),
             },
             Target::Form(name) => (member_position(request, name), false),
+            Target::Path(name) => (
+                request
+                    .params
+                    .iter()
+                    .position(|(param, _)| param.name == *name),
+                true,
+            ),
             Target::Header(_) => (None, false),
         };
         let members = request.body.as_mut().map(|body| &mut body.members);
@@ -424,6 +534,14 @@ impl Lowering<'_, '_> {
                     }
                 }
                 (Some(size), Some(target))
+            }
+            (None, sent) if matches!(target, Target::Path(_)) => {
+                self.report(
+                    Diagnostic::error(code::MISSING_KEY, "the path needs a page size")
+                        .label(sent.map_or(span, |(_, span)| span), "")
+                        .help("write `limit`"),
+                );
+                (None, None)
             }
             (None, Some((None, _))) => (None, None),
             (None, None) => {
@@ -472,6 +590,11 @@ impl Lowering<'_, '_> {
                 text.value.clone()
             }
         };
+        if let Some(path) = request.path_span
+            && self.take_unbound(&name, path)
+        {
+            return (Target::Path(name), span);
+        }
         (Target::Query(name), span)
     }
 
@@ -546,17 +669,6 @@ impl Lowering<'_, '_> {
             );
         }
     }
-}
-
-fn link(source: CursorSource) -> Paginator {
-    Paginator::Cursor(Cursor {
-        source,
-        cursor: None,
-        follow_links: false,
-        limit: None,
-        limit_target: None,
-        stop: Stop::default(),
-    })
 }
 
 fn member(request: &Request, name: &str) -> Option<Span> {

@@ -379,6 +379,15 @@ impl Lowering<'_, '_> {
         Some(name)
     }
 
+    /// Whether a name of the text at `span` has no value yet; the paginator gives it one then.
+    pub(super) fn take_unbound(&mut self, name: &str, span: Span) -> bool {
+        let before = self.scope.unbound.len();
+        self.scope.unbound.retain(|unbound| {
+            unbound.name != name || unbound.span.start < span.start || unbound.span.end > span.end
+        });
+        self.scope.unbound.len() < before
+    }
+
     /// Reports values of partitions that stand where no resource is.
     pub(super) fn close_client_scope(&mut self) {
         for unbound in std::mem::take(&mut self.scope).unbound {
@@ -622,7 +631,7 @@ impl Lowering<'_, '_> {
         }
         let mut known: Vec<&str> = Vec::new();
         let mut found = false;
-        for parent in parents {
+        for parent in parents.iter_mut() {
             let Some(resource) = resources.iter().find(|other| other.name == parent.resource)
             else {
                 continue;
@@ -662,6 +671,39 @@ impl Lowering<'_, '_> {
                 column,
             });
         }
+        let unknown = |parent: &&mut Parent| {
+            let mut others = resources.iter();
+            !found && others.any(|other| other.inferred && other.name == parent.resource)
+        };
+        let without_schema: Vec<&mut Parent> = parents.iter_mut().filter(unknown).collect();
+        if !without_schema.is_empty() {
+            let child = &resources[position];
+            for parent in without_schema {
+                if child.inferred {
+                    parent.include.push(Include {
+                        field: text.value.clone(),
+                        column: format!("_{}_{}", parent.resource, text.value),
+                    });
+                    continue;
+                }
+                self.report(
+                    Diagnostic::error(
+                        code::UNKNOWN_FIELD,
+                        format!(
+                            "nothing tells the type of {}: {} has no schema",
+                            quote(&text.value),
+                            quote(&parent.resource)
+                        ),
+                    )
+                    .label(text.span, "the type of this column is not known")
+                    .help(format!(
+                        "give {} a `schema` with this field",
+                        quote(&parent.resource)
+                    )),
+                );
+            }
+            return;
+        }
         if !found && !known.is_empty() {
             let near = nearest(&text.value, known.iter().copied());
             self.report(
@@ -682,8 +724,9 @@ impl Lowering<'_, '_> {
     /// Checks that a value is a field of its parent that a request can carry.
     fn check_field(&mut self, bound: &Bound, parent: &Resource) {
         let mut fields = &parent.fields;
-        // Without fields something else is wrong, and has been reported.
-        if fields.is_empty() || bound.path.is_empty() {
+        // Without fields something else is wrong, and has been reported; without a schema it is seen
+        // when records are read.
+        if fields.is_empty() || parent.inferred || bound.path.is_empty() {
             return;
         }
         let mut found: Option<&FieldType> = None;

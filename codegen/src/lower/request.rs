@@ -28,6 +28,8 @@ const CREDENTIALS: [&str; 8] = [
 pub(super) struct Request {
     pub method: Method,
     pub path: Template,
+    /// Where the path is written.
+    pub path_span: Option<Span>,
     pub params: Vec<(Parameter, Span)>,
     pub body: Option<Form>,
     pub blame: Span,
@@ -41,6 +43,20 @@ pub(super) struct Form {
 }
 
 impl Request {
+    /// Whether the last segment of the path is a value, such as `/files/{id}`.
+    pub(super) fn is_one_item(&self) -> bool {
+        match &self.path {
+            Template::Parts(parts) => parts
+                .iter()
+                .rev()
+                .take_while(|part| !matches!(part, Part::Text(text) if text.contains('/')))
+                .chain(parts.last())
+                .any(|part| matches!(part, Part::Expression(_))),
+            Template::Expression(_) => true,
+            Template::Literal(_) => false,
+        }
+    }
+
     /// The parameters and the body, without places.
     pub(super) fn finish(self) -> (Vec<Parameter>, Option<Body>) {
         let params = self.params.into_iter().map(|(param, _)| param).collect();
@@ -74,6 +90,7 @@ impl Lowering<'_, '_> {
         Request {
             method,
             path,
+            path_span: endpoint.path.get().map(|text| text.span),
             params: self.params(endpoint, query),
             body,
             blame,

@@ -122,17 +122,18 @@ impl Lowering<'_, '_> {
         let mut endpoint = self.endpoint(endpoint, &name, client, paginator, blame);
         endpoint.actions = self.response_actions(written, spec.client.get());
         endpoint.retry = self.endpoint_retry(written, endpoint.retry.take(), client);
+        let inferred = resource.schema.is_unset();
         let mut fields = match resource.schema.get() {
             Some(schema) => self.schema(schema, &place),
             None => {
-                if resource.schema.is_unset() {
+                if inferred {
                     self.report(
-                        Diagnostic::error(
-                            code::NOT_SUPPORTED,
-                            format!("a resource without a schema ({}) is not supported yet", quote(&name)),
+                        Diagnostic::warning(
+                            code::NO_SCHEMA,
+                            format!("{} has no schema", quote(&name)),
                         )
-                        .label(blame, "`schema` is missing here")
-                        .help("write `schema: {fields: {id: integer, name: string}}` with the fields of a record"),
+                        .label(blame, "its columns are inferred from its records")
+                        .help("`cargo connector infer SPEC` prints a `schema` to start with"),
                     );
                 }
                 Vec::new()
@@ -142,6 +143,15 @@ impl Lowering<'_, '_> {
         let primary_key = self.primary_key(resource, &mut fields);
         let write_disposition = self.write_disposition(resource);
         let merge = self.merge(resource, &fields, &primary_key, write_disposition);
+        if let Some(written) = cursor.as_ref().filter(|_| inferred) {
+            self.report(
+                Diagnostic::error(code::MISSING_KEY, "`incremental` needs `schema`")
+                    .label(written.spec.blame, "nothing tells the type of its cursor")
+                    .help(
+                        "`cargo connector infer SPEC` prints one while there is no `incremental`",
+                    ),
+            );
+        }
         let incremental = cursor
             .and_then(|cursor| self.incremental(&cursor, &endpoint, &fields, write_disposition));
         if incremental.is_some() {
@@ -172,6 +182,7 @@ impl Lowering<'_, '_> {
             relations: Relations::default(),
             incremental,
             fields,
+            inferred,
             primary_key,
             write_disposition,
             merge,
@@ -292,6 +303,10 @@ impl Lowering<'_, '_> {
                 if known && !declared {
                     let names: Vec<&str> = fields.iter().map(|field| field.name.as_str()).collect();
                     self.unknown_field(text, &names, resource);
+                }
+                // Whether records without a schema have it is seen when they are read.
+                if resource.schema.is_unset() && !names.contains(&text.value) {
+                    names.push(text.value.clone());
                 }
                 continue;
             };

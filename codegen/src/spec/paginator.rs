@@ -5,7 +5,11 @@ use super::read::Bare;
 use super::scalars::{EXACT, Whole};
 
 tagged! {
-    /// How the next page is found.
+    /// How the next page is found; `auto` where nothing is written.
+    ///
+    /// `auto` follows what the first response shows, in this order: a `Link` header, a URL in a
+    /// member `next…`, a cursor or page number in one, a page number with a number of pages, an
+    /// offset with a total. A response that says there is more, but not how, is an error.
     PaginatorSpec, "paginator type";
     Offset(OffsetSpec) = "offset";
     PageNumber(PageNumberSpec) = "page_number";
@@ -14,9 +18,8 @@ tagged! {
     HeaderLink(HeaderLinkSpec) = "header_link";
     HeaderCursor(HeaderCursorSpec) = "header_cursor";
     SinglePage(Bare) = "single_page";
-    => later {
-        "auto" => "write the paginator that the API has: `offset`, `page_number`, `cursor`, `json_link`, `header_link`, `header_cursor` or `single_page`",
-    }
+    Auto(Bare) = "auto";
+    => later {}
 }
 
 mapping! {
@@ -24,17 +27,19 @@ mapping! {
     OffsetSpec, "the offset paginator";
     /// The first offset.
     offset: Whole<0, EXACT> = "offset", default 0;
-    /// The query parameter of the offset.
+    /// The query parameter of the offset, or the placeholder of the path.
     offset_param: Text = "offset_param", default "offset";
-    /// The member of the body that takes the offset, a dotted path.
+    /// The member of the body that takes the offset, a dotted path; `['a.b']` is a key
+    /// with a dot.
     offset_body_path: Text = "offset_body_path";
     /// The header that takes the offset.
     offset_header: Text = "offset_header";
     /// The page size to ask for; without one the parameter named by `limit_param`.
     limit: Whole<1, EXACT> = "limit";
-    /// The query parameter of the page size.
+    /// The query parameter of the page size, or the placeholder of the path.
     limit_param: Text = "limit_param", default "limit";
-    /// The member of the body that takes the page size, a dotted path.
+    /// The member of the body that takes the page size, a dotted path; `['a.b']` is a key
+    /// with a dot.
     limit_body_path: Text = "limit_body_path";
     /// The header that takes the page size.
     limit_header: Text = "limit_header";
@@ -57,18 +62,22 @@ mapping! {
     /// A page number, advanced by one.
     PageNumberSpec, "the page_number paginator";
     /// The number of the first page.
-    base_page: Whole<0, EXACT> = "base_page" | "start_from_page" | "page", default 0;
-    /// The query parameter of the page number.
+    base_page: Whole<0, EXACT> = "base_page" | "start_from_page", default 0;
+    /// The page to begin with, by default `base_page`; alone it is the first page as well.
+    page: Whole<0, EXACT> = "page";
+    /// The query parameter of the page number, or the placeholder of the path.
     page_param: Text = "page_param", default "page";
-    /// The member of the body that takes the page number, a dotted path.
+    /// The member of the body that takes the page number, a dotted path; `['a.b']` is a
+    /// key with a dot.
     page_body_path: Text = "page_body_path";
     /// The header that takes the page number.
     page_header: Text = "page_header";
     /// The page size to ask for; without one the parameter named by `limit_param`.
     limit: Whole<1, EXACT> = "limit";
-    /// The query parameter of the page size.
+    /// The query parameter of the page size, or the placeholder of the path.
     limit_param: Text = "limit_param", default "limit";
-    /// The member of the body that takes the page size, a dotted path.
+    /// The member of the body that takes the page size, a dotted path; `['a.b']` is a key
+    /// with a dot.
     limit_body_path: Text = "limit_body_path";
     /// The header that takes the page size.
     limit_header: Text = "limit_header";
@@ -95,18 +104,21 @@ mapping! {
     cursor_path: Text = "cursor_path", default "cursors.next";
     /// The cursor as an expression, such as `{{ response.get('next_marker') }}`.
     cursor_value: Text = "cursor_value";
-    /// The query parameter of the cursor. Where neither this nor another place is named, a cursor
-    /// that is a URL or a path is followed as a link.
+    /// The query parameter of the cursor, or the placeholder of the path. Where neither this nor
+    /// another place is named, a cursor that is a URL or a path is followed as a link. A value that
+    /// the request gives the same parameter, such as `params: {cursor: "*"}`, is the first cursor.
     cursor_param: Text = "cursor_param", default "cursor";
-    /// The member of the body that takes the cursor, a dotted path.
+    /// The member of the body that takes the cursor, a dotted path; `['a.b']` is a key
+    /// with a dot.
     cursor_body_path: Text = "cursor_body_path";
     /// The header that takes the cursor.
     cursor_header: Text = "cursor_header";
     /// The page size to ask for; without one the parameter named by `limit_param`.
     limit: Whole<1, EXACT> = "limit";
-    /// The query parameter of the page size.
+    /// The query parameter of the page size, or the placeholder of the path.
     limit_param: Text = "limit_param", default "limit";
-    /// The member of the body that takes the page size, a dotted path.
+    /// The member of the body that takes the page size, a dotted path; `['a.b']` is a key
+    /// with a dot.
     limit_body_path: Text = "limit_body_path";
     /// The header that takes the page size.
     limit_header: Text = "limit_header";
@@ -125,6 +137,19 @@ mapping! {
     JsonLinkSpec, "the json_link paginator";
     /// Where the response has the URL.
     next_url_path: Text = "next_url_path", default "next";
+    /// The page size to ask for; without one the parameter named by `limit_param`.
+    limit: Whole<1, EXACT> = "limit";
+    /// The query parameter of the page size, or the placeholder of the path.
+    limit_param: Text = "limit_param", default "limit";
+    /// The member of the body that takes the page size, a dotted path; `['a.b']` is a key
+    /// with a dot.
+    limit_body_path: Text = "limit_body_path";
+    /// The header that takes the page size.
+    limit_header: Text = "limit_header";
+    /// Where the response says whether there is more.
+    has_more_path: Text = "has_more_path";
+    /// An empty page ends paging, whatever follows.
+    stop_after_empty_page: bool = "stop_after_empty_page", default false;
     /// An expression of the response that ends paging when it is true, whatever the link.
     stop_condition: Text = "stop_condition";
     later {}
@@ -135,6 +160,21 @@ mapping! {
     HeaderLinkSpec, "the header_link paginator";
     /// The relation of the link.
     links_next_key: Text = "links_next_key", default "next";
+    /// The page size to ask for; without one the parameter named by `limit_param`.
+    limit: Whole<1, EXACT> = "limit";
+    /// The query parameter of the page size, or the placeholder of the path.
+    limit_param: Text = "limit_param", default "limit";
+    /// The member of the body that takes the page size, a dotted path; `['a.b']` is a key
+    /// with a dot.
+    limit_body_path: Text = "limit_body_path";
+    /// The header that takes the page size.
+    limit_header: Text = "limit_header";
+    /// Where the response says whether there is more.
+    has_more_path: Text = "has_more_path";
+    /// An empty page ends paging, whatever follows.
+    stop_after_empty_page: bool = "stop_after_empty_page", default false;
+    /// An expression of the response that ends paging when it is true, whatever the link.
+    stop_condition: Text = "stop_condition";
     later {}
 }
 
@@ -145,9 +185,25 @@ mapping! {
     cursor_key: Text = "cursor_key", default "next";
     /// The query parameter of the cursor.
     cursor_param: Text = "cursor_param", default "cursor";
-    /// The member of the body that takes the cursor, a dotted path.
+    /// The member of the body that takes the cursor, a dotted path; `['a.b']` is a key
+    /// with a dot.
     cursor_body_path: Text = "cursor_body_path";
     /// The header that takes the cursor.
     cursor_header: Text = "cursor_header";
+    /// The page size to ask for; without one the parameter named by `limit_param`.
+    limit: Whole<1, EXACT> = "limit";
+    /// The query parameter of the page size, or the placeholder of the path.
+    limit_param: Text = "limit_param", default "limit";
+    /// The member of the body that takes the page size, a dotted path; `['a.b']` is a key
+    /// with a dot.
+    limit_body_path: Text = "limit_body_path";
+    /// The header that takes the page size.
+    limit_header: Text = "limit_header";
+    /// Where the response says whether there is more.
+    has_more_path: Text = "has_more_path";
+    /// An empty page ends paging, whatever follows.
+    stop_after_empty_page: bool = "stop_after_empty_page", default false;
+    /// An expression of the response that ends paging when it is true, whatever the cursor.
+    stop_condition: Text = "stop_condition";
     later {}
 }

@@ -33,7 +33,9 @@ mapping! {
     record_filter: Text = "record_filter";
     /// The cursor that lets a run read only what is new.
     incremental: IncrementalSpec = "incremental" | "incremental_sync";
-    /// The fields of a record.
+    /// The fields of a record. Without it the columns are inferred from all records of a run and
+    /// kept with the dataset: wider types where values differ, JSON text where no type holds them
+    /// all; `cargo connector infer SPEC` prints what to write here.
     schema: SchemaSpec = "schema";
     /// The resource, or the resources, whose records give values for the requests: one reading per
     /// distinct value.

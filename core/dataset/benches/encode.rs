@@ -68,6 +68,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             full_refresh: false,
             writer: WriterOptions::default(),
             metadata: Vec::new(),
+            inferred: None,
         })?;
         for page in &pages {
             load.write(page)?;

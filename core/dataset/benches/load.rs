@@ -95,6 +95,7 @@ fn measure(
         full_refresh: false,
         writer: WriterOptions::default(),
         metadata: Vec::new(),
+        inferred: None,
     })?;
     for number in pages {
         load.write(&page(*number, version))?;

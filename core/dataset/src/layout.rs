@@ -78,6 +78,11 @@ impl Layout {
         self.run(run).join("spill").join(resource)
     }
 
+    /// What a resource puts aside before it is loaded.
+    pub(crate) fn aside(&self, run: RunId, resource: &str) -> PathBuf {
+        self.run(run).join("aside").join(resource)
+    }
+
     /// The next content of a data folder; after the exchange its previous content.
     pub(crate) fn next(&self, run: RunId, resource: &str) -> PathBuf {
         self.run(run).join("next").join(resource)

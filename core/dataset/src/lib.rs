@@ -15,6 +15,7 @@
 //! result in one step: the dataset is the old or the new one at every instant, whatever happens to
 //! the process or the disk. Memory is bounded whatever the number of rows.
 
+mod conversion;
 mod disk;
 mod encoding;
 mod error;
@@ -37,9 +38,10 @@ mod state;
 mod store;
 mod writer;
 
+pub use conversion::Conversion;
 pub use disk::{FailPoint, Step};
 pub use error::{Error, ErrorKind};
-pub use load::{Load, LoadOptions, LoadReport};
+pub use load::{Inferred, Load, LoadOptions, LoadReport, Prior};
 pub use run_id::RunId;
 pub use schema::{ColumnChange, SchemaChange};
 pub use source_id::SourceId;

@@ -1,5 +1,6 @@
 //! One load of one resource: batches in, a published dataset out.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -20,7 +21,7 @@ use crate::standing::Standing;
 use crate::state::{DataFile, ResourceState};
 use crate::store::Shared;
 use crate::writer::{Format, PartWriter, WriterOptions};
-use crate::{Error, ErrorKind};
+use crate::{Conversion, Error, ErrorKind};
 
 /// A file is small below this part of a full one: 16 MiB of 256.
 const SMALL_FRACTION: u64 = 16;
@@ -49,6 +50,27 @@ pub struct LoadOptions {
     pub writer: WriterOptions,
     /// Further key-value metadata of each file; nothing secret.
     pub metadata: Vec<(String, String)>,
+    /// For columns that no specification declares: what they were inferred from.
+    pub inferred: Option<Inferred>,
+}
+
+/// What the columns of a load were inferred from, and how those of the dataset follow.
+#[derive(Clone, Debug, Default)]
+pub struct Inferred {
+    /// What is kept with the dataset for the next load.
+    pub shape: Value,
+    /// What becomes of the values of the dataset whose columns are wider now, by column.
+    pub conversions: BTreeMap<String, Conversion>,
+}
+
+/// What a load would add to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Prior {
+    /// Where the last run left off; `None` when this one reads from the beginning.
+    pub cursor: Option<Value>,
+    /// [`Inferred::shape`] of the rows that stay; `None` when none do, or their columns were
+    /// declared.
+    pub shape: Option<Value>,
 }
 
 /// What a load did.
@@ -137,6 +159,11 @@ impl Load {
             Some(base) => base_fields(&shared, &options.resource, base)?,
             None => None,
         };
+        let no_conversions = BTreeMap::new();
+        let conversions = options
+            .inferred
+            .as_ref()
+            .map_or(&no_conversions, |inferred| &inferred.conversions);
         let mut load_fields = schema::normalise(&options.schema)?;
         // Whatever the disposition, these columns get bloom filters.
         let own = Schema::new(load_fields.clone());
@@ -155,7 +182,7 @@ impl Load {
         let load_schema = Schema::new(load_fields.clone());
         let mut schema_changes = Vec::new();
         let fields = match &base_fields {
-            Some(base) => schema::unify(base, &load_fields, &mut schema_changes)
+            Some(base) => schema::unify(base, &load_fields, conversions, &mut schema_changes)
                 .map_err(|error| error.in_resource(&options.resource))?,
             None => load_fields,
         };
@@ -210,6 +237,17 @@ impl Load {
         })
     }
 
+    /// What a load with these options would add to.
+    pub(crate) fn prior(shared: &Shared, options: &LoadOptions) -> Result<Prior, Error> {
+        check_name("resource", &options.resource)?;
+        let known = shared.inner().state.resource(&options.resource).cloned();
+        let standing = Standing::new(shared, options, known.as_ref())?;
+        Ok(Prior {
+            cursor: standing.cursor,
+            shape: standing.base.and(known).and_then(|known| known.inferred),
+        })
+    }
+
     /// Where the last run of this resource left off; `None` when this one reads from the beginning.
     #[must_use]
     pub fn cursor(&self) -> Option<&Value> {
@@ -257,7 +295,11 @@ impl Load {
     pub fn commit(mut self, cursor: Option<Value>) -> Result<LoadReport, Error> {
         let writer = self.writer.take().ok_or_else(|| self.has_failed())?;
         let (staged, next_number) = writer.finish()?;
-        let change = self.resolve(staged, next_number)?;
+        let inferred = self.options.inferred.take();
+        let conversions = inferred
+            .as_ref()
+            .map_or_else(BTreeMap::new, |inferred| inferred.conversions.clone());
+        let change = self.resolve(staged, next_number, &conversions)?;
         let rows = total(&change.after, |file| file.rows);
         let state = ResourceState {
             source: self.shared.options.source.clone(),
@@ -269,6 +311,7 @@ impl Load {
             cursor,
             rows,
             files: change.after.clone(),
+            inferred: inferred.map(|inferred| inferred.shape),
         };
         let journal = Journal::new(
             &self.options.resource,
@@ -333,7 +376,12 @@ impl Load {
     }
 
     /// Decides which files the dataset consists of afterwards, and writes those that change.
-    fn resolve(&mut self, staged: Vec<DataFile>, next_number: u32) -> Result<Change, Error> {
+    fn resolve(
+        &mut self,
+        staged: Vec<DataFile>,
+        next_number: u32,
+        conversions: &BTreeMap<String, Conversion>,
+    ) -> Result<Change, Error> {
         let live = self.shared.layout.live(&self.options.resource);
         let paths: Vec<PathBuf> = self.base.iter().map(|file| live.join(&file.name)).collect();
         let outcome = match self.keys.take() {
@@ -374,13 +422,15 @@ impl Load {
             let gone = outcome.existing.get(index).unwrap_or(&none);
             let retired = outcome.retired.get(index).unwrap_or(&none);
             let is_touched = gone.len() + retired.len() > 0;
-            if !is_touched && !(joins_small && is_small(&file)) {
+            let stays = conversions.is_empty() && !(joins_small && is_small(&file));
+            if !is_touched && stays {
                 kept.push(file);
                 continue;
             }
             if gone.len() < file.rows {
                 let retired = self.versions.as_ref().map(|versions| (versions, retired));
-                merge::copy_rows(path, gone, retired, &self.format.schema, &mut writer)?;
+                let schema = &self.format.schema;
+                merge::copy_rows(path, gone, retired, schema, conversions, &mut writer)?;
             }
             change.removed.push(file);
         }
@@ -394,7 +444,8 @@ impl Load {
             }
             let path = self.staged().join(&file.name);
             if gone.len() < file.rows {
-                merge::copy_rows(&path, gone, None, &self.format.schema, &mut writer)?;
+                let schema = &self.format.schema;
+                merge::copy_rows(&path, gone, None, schema, &BTreeMap::new(), &mut writer)?;
             }
             self.shared.disk.remove_file(&path)?;
         }
@@ -537,7 +588,7 @@ fn base_fields(
         fields = Some(match fields {
             None => found,
             Some(fields) if fields == found => fields,
-            Some(fields) => schema::unify(&fields, &found, &mut Vec::new())?,
+            Some(fields) => schema::unify(&fields, &found, &BTreeMap::new(), &mut Vec::new())?,
         });
     }
     Ok(fields)

@@ -20,7 +20,7 @@ use crate::disk::Disk;
 use crate::history::Versions;
 use crate::key::{KeyHasher, KeyRange, Role, extremes};
 use crate::rank::Ranking;
-use crate::schema;
+use crate::schema::{self, Conversions};
 use crate::sorter::{Entry, Item, Position, Ranked, Sorter};
 use crate::writer::PartWriter;
 
@@ -568,6 +568,7 @@ pub(crate) fn copy_rows(
     gone: &RowSet,
     retired: Option<(&Versions, &RowSet)>,
     schema: &SchemaRef,
+    conversions: &Conversions,
     writer: &mut PartWriter,
 ) -> Result<(), Error> {
     let builder =
@@ -589,7 +590,7 @@ pub(crate) fn copy_rows(
         row += batch.num_rows() as u64;
         let stay = BooleanArray::new(stay, None);
         let batch = filter_record_batch(&batch, &stay).map_err(Error::arrow)?;
-        writer.write(schema::adapt(&batch, schema)?)?;
+        writer.write(schema::adapt_converted(&batch, schema, conversions)?)?;
     }
     Ok(())
 }

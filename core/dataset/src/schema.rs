@@ -1,7 +1,6 @@
 //! The columns of a dataset: which ones Parquet can hold, and how they grow from run to run.
 
-use std::collections::HashMap;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use arrow::array::{
@@ -12,7 +11,7 @@ use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, SchemaRef, Tim
 use parquet::arrow::PARQUET_FIELD_ID_META_KEY;
 use serde::Serialize;
 
-use crate::Error;
+use crate::{Conversion, Error};
 
 /// How the columns of a dataset differ from those it had before.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -33,6 +32,8 @@ pub enum ColumnChange {
     Absent,
     /// It held no nulls and now may.
     Nullable,
+    /// It has a wider type, and the rows of the dataset have been converted.
+    Widened,
 }
 
 /// The schema in the form in which this library writes it: no metadata, lists with the element name
@@ -120,19 +121,24 @@ fn list_of(data_type: DataType, nullable: bool) -> DataType {
 /// and in their order, new ones behind. Both sides are normalised.
 ///
 /// # Errors
-/// When a column has changed its type.
+/// When a column has changed its type, and no conversion is meant for it.
 pub(crate) fn unify(
     old: &Fields,
     new: &Fields,
+    conversions: &Conversions,
     changes: &mut Vec<SchemaChange>,
 ) -> Result<Fields, Error> {
-    unify_fields(old, new, "", changes)
+    unify_fields(old, new, "", conversions, changes)
 }
+
+/// What becomes of the values of wider columns, by column.
+pub(crate) type Conversions = BTreeMap<String, Conversion>;
 
 fn unify_fields(
     old: &Fields,
     new: &Fields,
     parent: &str,
+    conversions: &Conversions,
     changes: &mut Vec<SchemaChange>,
 ) -> Result<Fields, Error> {
     let mut note = |column: String, change| changes.push(SchemaChange { column, change });
@@ -153,6 +159,7 @@ fn unify_fields(
             field.data_type(),
             counterpart.data_type(),
             &path,
+            conversions,
             &mut nested,
         )?;
         fields.push(Arc::new(
@@ -173,15 +180,24 @@ fn unify_type(
     old: &DataType,
     new: &DataType,
     path: &str,
+    conversions: &Conversions,
     changes: &mut Vec<SchemaChange>,
 ) -> Result<DataType, Error> {
+    if conversions.contains_key(path) {
+        let column = path.to_owned();
+        let change = ColumnChange::Widened;
+        changes.push(SchemaChange { column, change });
+        return Ok(new.clone());
+    }
     match (old, new) {
         (DataType::Struct(old), DataType::Struct(new)) => {
-            Ok(DataType::Struct(unify_fields(old, new, path, changes)?))
+            let fields = unify_fields(old, new, path, conversions, changes)?;
+            Ok(DataType::Struct(fields))
         }
         (DataType::List(old), DataType::List(new)) => {
             let path = join(path, "element");
-            let element = unify_type(old.data_type(), new.data_type(), &path, changes)?;
+            let (old_type, new_type) = (old.data_type(), new.data_type());
+            let element = unify_type(old_type, new_type, &path, conversions, changes)?;
             let field = Field::new("element", element, old.is_nullable() || new.is_nullable())
                 .with_metadata(old.metadata().clone());
             Ok(DataType::List(Arc::new(field)))
@@ -255,12 +271,24 @@ fn highest_id(fields: &Fields) -> i32 {
 /// # Errors
 /// When a column that may not be null holds a null.
 pub(crate) fn adapt(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, Error> {
+    adapt_converted(batch, schema, &Conversions::new())
+}
+
+/// Like [`adapt`], for rows of the dataset whose columns have become wider.
+///
+/// # Errors
+/// As [`adapt`], and when a value has no counterpart in the wider type.
+pub(crate) fn adapt_converted(
+    batch: &RecordBatch,
+    schema: &SchemaRef,
+    conversions: &Conversions,
+) -> Result<RecordBatch, Error> {
     check_known(batch.schema_ref().fields(), schema.fields(), "")?;
     let columns: Vec<ArrayRef> = schema
         .fields()
         .iter()
         .map(|field| match batch.column_by_name(field.name()) {
-            Some(column) => adapt_array(column, field, field.name()),
+            Some(column) => adapt_array(column, field, field.name(), conversions),
             None if field.is_nullable() => Ok(new_null_array(field.data_type(), batch.num_rows())),
             None => Err(Error::schema(format!(
                 "a batch has no column `{}`",
@@ -286,14 +314,22 @@ fn check_known(found: &Fields, known: &Fields, parent: &str) -> Result<(), Error
     }
 }
 
-fn adapt_array(array: &ArrayRef, field: &Field, path: &str) -> Result<ArrayRef, Error> {
+fn adapt_array(
+    array: &ArrayRef,
+    field: &Field,
+    path: &str,
+    conversions: &Conversions,
+) -> Result<ArrayRef, Error> {
     if !field.is_nullable() && array.null_count() > 0 {
         return Err(Error::schema(format!(
             "the column `{path}` holds a null, but it is declared as never null"
         ))
         .with_hint("declare the field as nullable in the specification"));
     }
-    if array.data_type() == field.data_type() {
+    if let Some(conversion) = conversions.get(path) {
+        return conversion.apply(array, field.data_type(), path);
+    }
+    if array.data_type() == field.data_type() && conversions.is_empty() {
         return Ok(Arc::clone(array));
     }
     match (array.data_type(), field.data_type()) {
@@ -306,9 +342,11 @@ fn adapt_array(array: &ArrayRef, field: &Field, path: &str) -> Result<ArrayRef, 
                     // A null object has null children, whatever they are declared to be.
                     Some(column) if source.null_count() > 0 => {
                         let child = child.as_ref().clone().with_nullable(true);
-                        adapt_array(column, &child, &join(path, child.name()))
+                        adapt_array(column, &child, &join(path, child.name()), conversions)
                     }
-                    Some(column) => adapt_array(column, child, &join(path, child.name())),
+                    Some(column) => {
+                        adapt_array(column, child, &join(path, child.name()), conversions)
+                    }
                     None => Ok(new_null_array(child.data_type(), source.len())),
                 })
                 .collect::<Result<_, _>>()?;
@@ -323,7 +361,8 @@ fn adapt_array(array: &ArrayRef, field: &Field, path: &str) -> Result<ArrayRef, 
         }
         (DataType::List(_), DataType::List(element)) => {
             let source = array.as_list::<i32>();
-            let values = adapt_array(source.values(), element, &join(path, "element"))?;
+            let path = join(path, "element");
+            let values = adapt_array(source.values(), element, &path, conversions)?;
             ListArray::try_new(
                 Arc::clone(element),
                 source.offsets().clone(),
@@ -344,6 +383,7 @@ fn adapt_array(array: &ArrayRef, field: &Field, path: &str) -> Result<ArrayRef, 
                 .map(arrow::array::make_array)
                 .map_err(Error::arrow)
         }
+        (found, expected) if found == expected => Ok(Arc::clone(array)),
         (found, expected) => Err(Error::schema(format!(
             "the column `{path}` holds `{found}`, but it is declared as `{expected}`"
         ))),

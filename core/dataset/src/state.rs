@@ -48,6 +48,9 @@ pub struct ResourceState {
     pub rows: u64,
     /// The data files of the dataset.
     pub files: Vec<DataFile>,
+    /// What the columns were inferred from, when no specification declares them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inferred: Option<Value>,
 }
 
 /// A data file of a dataset.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
@@ -10,8 +10,8 @@ use serde_json::Value;
 
 use crate::disk::{self, Disk, FailPoint};
 use crate::journal::Journal;
-use crate::layout::Layout;
-use crate::load::{Load, LoadOptions};
+use crate::layout::{Layout, check_name};
+use crate::load::{Load, LoadOptions, Prior};
 use crate::lock::Lock;
 use crate::publish::{Origin, publish};
 use crate::state::{ReadError, ResourceState, State, json};
@@ -146,6 +146,27 @@ impl Store {
     /// cannot be held by Parquet; `Configuration` when the primary key cannot be used.
     pub fn begin(&self, options: LoadOptions) -> Result<Load, Error> {
         Load::begin(Arc::clone(&self.shared), options)
+    }
+
+    /// What a load with these options would add to, for those who know its columns only when they
+    /// have read it all. Nothing changes.
+    ///
+    /// # Errors
+    /// As [`Self::begin`], as far as the columns do not matter.
+    pub fn prior(&self, options: &LoadOptions) -> Result<Prior, Error> {
+        Load::prior(&self.shared, options)
+    }
+
+    /// A folder for what a resource puts aside in this run; it is gone afterwards.
+    ///
+    /// # Errors
+    /// `Destination` when it cannot be made; `Configuration` for an unusable name.
+    pub fn aside(&self, resource: &str) -> Result<PathBuf, Error> {
+        check_name("resource", resource)?;
+        let shared = &self.shared;
+        let folder = shared.layout.aside(shared.options.run, resource);
+        shared.disk.create_directory(&folder)?;
+        Ok(folder)
     }
 
     /// Forgets where the resource, or every resource, goes on, so that the next run reads from the

@@ -130,6 +130,11 @@ impl Decoder {
             }
         }
         let columns = ObjectColumn::new(schema.fields(), options.max_depth)?;
+        let columns = if schema.is_raw() {
+            columns.raw()
+        } else {
+            columns
+        };
         let query = Query::new(&options.selector, options.max_depth)?;
         Ok(Self {
             schema,

@@ -10,7 +10,11 @@ use connector_plan::{Field, FieldType, RESCUED_COLUMN};
 pub struct RecordSchema {
     fields: Vec<Field>,
     arrow: SchemaRef,
+    raw: bool,
 }
+
+/// The column of records that have no schema: the JSON text of each.
+pub const RAW_COLUMN: &str = "_record";
 
 impl RecordSchema {
     /// The schema of records with these fields.
@@ -21,7 +25,28 @@ impl RecordSchema {
         Self {
             fields: fields.to_vec(),
             arrow: Arc::new(Schema::new(columns)),
+            raw: false,
         }
+    }
+
+    /// The schema of records that are kept as they are: [`RAW_COLUMN`] alone.
+    #[must_use]
+    pub fn raw() -> Self {
+        let field = Field {
+            name: RAW_COLUMN.to_owned(),
+            field_type: FieldType::Json,
+            nullable: false,
+            description: String::new(),
+        };
+        Self {
+            raw: true,
+            ..Self::new(&[field])
+        }
+    }
+
+    /// Whether records are kept as they are.
+    pub(crate) fn is_raw(&self) -> bool {
+        self.raw
     }
 
     /// The columns: the fields in their order, then `_rescued`.

@@ -17,6 +17,21 @@ pub enum Paginator {
     PageNumber(PageNumber),
     /// A value of the response that asks for the next page.
     Cursor(Cursor),
+    /// Whatever the first response says: a link, a cursor, a page number or an offset.
+    Auto,
+}
+
+impl Paginator {
+    /// The places that paging values go to.
+    pub fn targets(&self) -> impl Iterator<Item = &Target> {
+        let (own, limit) = match self {
+            Self::SinglePage | Self::Auto => (None, None),
+            Self::Offset(plan) => (Some(&plan.offset), plan.limit_target.as_ref()),
+            Self::PageNumber(plan) => (Some(&plan.page), plan.limit_target.as_ref()),
+            Self::Cursor(plan) => (plan.cursor.as_ref(), plan.limit_target.as_ref()),
+        };
+        own.into_iter().chain(limit)
+    }
 }
 
 /// Paging by a number of records to skip.
@@ -41,8 +56,11 @@ pub struct Offset {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PageNumber {
-    /// The number of the first page.
+    /// The number of the page to begin with.
     pub start: u64,
+    /// The number of the API's first page, where paging begins at a later one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<u64>,
     /// Where the number goes.
     pub page: Target,
     /// The page size asked for.
@@ -63,6 +81,9 @@ pub struct Cursor {
     pub source: CursorSource,
     /// Where the value goes; nowhere when it is a link to follow.
     pub cursor: Option<Target>,
+    /// What the first request carries in the cursor's place, where that is in the path.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first: Option<serde_json::Value>,
     /// Whether a value that is a URL or a path of the API is followed as a link instead.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub follow_links: bool,
@@ -119,4 +140,14 @@ pub enum Target {
     Json(Vec<String>),
     /// A field of the form body.
     Form(String),
+    /// The placeholder of the path with this name.
+    Path(String),
+}
+
+impl Target {
+    /// Whether the value becomes part of the URL.
+    #[must_use]
+    pub fn is_in_url(&self) -> bool {
+        matches!(self, Self::Query(_) | Self::Path(_))
+    }
 }

@@ -27,6 +27,10 @@ pub struct Resource {
     pub incremental: Option<Incremental>,
     /// The fields of a record, in column order.
     pub fields: Vec<Field>,
+    /// Whether the spec declares no fields: they are inferred from the records, and `fields` holds
+    /// only what comes from parents.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub inferred: bool,
     /// The names of the top-level fields that identify a record; empty when nothing does.
     pub primary_key: Vec<String>,
     /// What happens to the records of earlier runs.

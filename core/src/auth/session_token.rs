@@ -72,6 +72,7 @@ impl SessionTokenSource {
                 retry: context.retry.clone(),
                 actions: Actions::default(),
                 home,
+                environment: context.environment.clone(),
             },
             redactor: context.redactor.clone(),
         })

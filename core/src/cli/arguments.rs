@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser, ValueParser};
+use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use connector_plan::sandbox::{Fault, SandboxOptions};
 use connector_plan::{Plan, Setting};
@@ -53,11 +54,20 @@ pub(crate) enum Action {
     },
     Try {
         rows: u64,
-        json: bool,
+        form: Form,
     },
     State,
     Sandbox(SandboxOptions),
     Completions(clap_complete::Shell),
+}
+
+/// What `try` prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    Text,
+    Json,
+    /// The inferred fields, as a `schema` of the spec.
+    Schema,
 }
 
 /// How progress is shown.
@@ -221,8 +231,21 @@ pub(crate) fn command(connector: &Connector, plan: &Plan) -> Command {
                      Only the pages are read that are needed; nothing is written.",
                 )
                 .arg(resources())
-                .arg(rows("5"))
-                .arg(json_flag()),
+                .arg(
+                    rows("5")
+                        .help("How many records of each resource [default with --schema: 1000]"),
+                )
+                .arg(json_flag())
+                .arg(
+                    Arg::new("schema")
+                        .long("schema")
+                        .action(ArgAction::SetTrue)
+                        .conflicts_with("json")
+                        .help(
+                            "Print the fields of resources without a schema, inferred from these \
+                             records and from the dataset, if any, to be pasted into the spec",
+                        ),
+                ),
         )
         .subcommand(Command::new("state").about("Print what earlier runs left behind, as JSON"))
         .subcommand(sandbox_command())
@@ -441,10 +464,23 @@ fn action(name: &str, sub: &ArgMatches) -> Action {
             rows: sub.get_one::<u64>("rows").copied().unwrap_or(10),
             json: sub.get_flag("json"),
         },
-        "try" => Action::Try {
-            rows: sub.get_one::<u64>("rows").copied().unwrap_or(5),
-            json: sub.get_flag("json"),
-        },
+        "try" => {
+            let form = match (sub.get_flag("schema"), sub.get_flag("json")) {
+                (true, _) => Form::Schema,
+                (_, true) => Form::Json,
+                _ => Form::Text,
+            };
+            let given = sub.value_source("rows") == Some(ValueSource::CommandLine);
+            let rows = sub.get_one::<u64>("rows").copied().unwrap_or(5);
+            Action::Try {
+                rows: if form == Form::Schema && !given {
+                    1_000
+                } else {
+                    rows
+                },
+                form,
+            }
+        }
         "state" => Action::State,
         "sandbox" => {
             let defaults = SandboxOptions::default();

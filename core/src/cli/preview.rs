@@ -4,6 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
+use connector_decode::Shape;
 use connector_plan::{Field, FieldType, RESCUED_COLUMN, Resource};
 use tokio::sync::mpsc;
 
@@ -11,7 +12,7 @@ use super::context::Context;
 use super::table::{self, Align};
 use super::{cell, unknown_resource};
 use crate::extract::{Extracted, ReadOptions, read_alone};
-use crate::{Json, Meter, Result};
+use crate::{Json, Meter, Result, infer};
 
 pub(crate) async fn run(
     context: &Context<'_>,
@@ -51,6 +52,8 @@ pub(crate) struct Preview {
     batches: Vec<RecordBatch>,
     /// What the reading came to.
     pub extracted: Extracted,
+    /// What the records of a resource without a schema look like.
+    pub shape: Shape,
 }
 
 /// Reads the first records of a resource, and no more pages than they need.
@@ -73,10 +76,22 @@ pub(crate) async fn read(
     };
     let read = read_alone(&client.0, resource, options, &meter, sender);
     let (extracted, ()) = tokio::join!(read, collect);
+    let mut extracted = extracted?;
+    if !resource.inferred {
+        return Ok(Preview {
+            fields: resource.fields.clone(),
+            batches,
+            extracted,
+            shape: Shape::default(),
+        });
+    }
+    let decoded = infer::in_memory(resource, &batches, &client.0.redactor)?;
+    extracted.add_report(decoded.report);
     Ok(Preview {
-        fields: resource.fields.clone(),
-        batches,
-        extracted: extracted?,
+        fields: decoded.fields,
+        batches: decoded.batches,
+        extracted,
+        shape: decoded.shape,
     })
 }
 

@@ -2,24 +2,33 @@
 
 use std::process::ExitCode;
 
+use connector_dataset::{ResourceState, Store};
+use connector_decode::Shape;
 use connector_plan::Resource;
 use serde_json::json;
 
+use super::arguments::Form;
 use super::context::Context;
 use super::preview::{self, Preview};
 use super::table::{self, Align, bytes, count};
-use crate::{Error, ErrorKind, Exchange, Json, Result, Trace};
+use crate::{Error, ErrorKind, Exchange, Json, Result, Trace, convert, infer};
 
 /// The paths of rescued values that are shown.
 const RESCUED_SHOWN: usize = 10;
 
 /// Shows one resource after the other, each as soon as it has been read: those of `--resource`, or
 /// all that are selected.
-pub(crate) async fn run(context: &mut Context<'_>, rows: u64, json: bool) -> Result<ExitCode> {
+pub(crate) async fn run(context: &mut Context<'_>, rows: u64, form: Form) -> Result<ExitCode> {
     let selected = context.selected()?;
     let trace = Trace::default();
     context.trace = Some(trace.clone());
     let api = context.api()?;
+    let known = match form {
+        Form::Schema => {
+            Store::read_state(&api.out, &context.plan.name).map_err(convert::dataset_error)?
+        }
+        _ => None,
+    };
     let (mut first_error, mut shown) = (None, 0);
     for resource in &selected {
         let read = preview::read(&api.client, resource, rows).await;
@@ -29,7 +38,7 @@ pub(crate) async fn run(context: &mut Context<'_>, rows: u64, json: bool) -> Res
             Err(error) => {
                 context.console.error(&error);
                 first_error.get_or_insert(error.kind());
-                if !json {
+                if form == Form::Text {
                     context.console.result(&failed(resource, &requests))?;
                 }
                 // Nobody gets in with these credentials: asking again helps nobody.
@@ -40,10 +49,21 @@ pub(crate) async fn run(context: &mut Context<'_>, rows: u64, json: bool) -> Res
             }
         };
         shown += 1;
-        let text = if json {
-            format!("{}\n", to_json(resource, &preview, &requests)?)
-        } else {
-            to_text(resource, &preview, &requests)?
+        let text = match form {
+            Form::Json => format!("{}\n", to_json(resource, &preview, &requests)?),
+            Form::Text => to_text(resource, &preview, &requests)?,
+            Form::Schema if resource.inferred => {
+                let known = known
+                    .as_ref()
+                    .and_then(|state| state.resource(&resource.name));
+                to_schema(resource, preview.shape, known)?
+            }
+            Form::Schema => {
+                context
+                    .console
+                    .note(&format!("`{}` has a schema.", resource.name));
+                continue;
+            }
         };
         context.console.result(&text)?;
     }
@@ -52,6 +72,24 @@ pub(crate) async fn run(context: &mut Context<'_>, rows: u64, json: bool) -> Res
         Some(_) if shown > 0 => Ok(ExitCode::from(ErrorKind::Partial.exit_code())),
         Some(kind) => Err(Error::new(kind, "no resource can be read")),
     }
+}
+
+/// What has been seen now and by earlier runs, as a part of the spec.
+fn to_schema(
+    resource: &Resource,
+    mut shape: Shape,
+    known: Option<&ResourceState>,
+) -> Result<String> {
+    let known = known.and_then(|known| known.inferred.as_ref());
+    if let Some(known) = known.and_then(Shape::from_json) {
+        shape.join(&known);
+    }
+    let fields = infer::fields(resource, &shape)?;
+    Ok(format!(
+        "  - name: {}\n{}",
+        resource.name,
+        infer::schema_block(&fields, &resource.fields)
+    ))
 }
 
 fn to_text(

@@ -1,7 +1,7 @@
 //! The requests of a resource: the endpoint's templates with paging values put in.
 
 use bytes::Bytes;
-use connector_plan::{Body, BodyFormat, Method, Resource, ResponseBody, Target};
+use connector_plan::{Body, BodyFormat, Method, Resource, ResponseBody, Target, Template};
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue};
 use url::Url;
@@ -17,12 +17,53 @@ use crate::{Error, ErrorKind, Json, Result};
 
 /// The part of a resource's requests that paging does not change.
 #[derive(Debug)]
-pub(super) struct RequestBuilder {
+pub(super) struct RequestBuilder<'a> {
     method: http::Method,
-    url: Url,
+    url: Place<'a>,
     params: Vec<(String, String)>,
     headers: HeaderMap,
     body: Option<RenderedBody>,
+}
+
+/// Where a resource is.
+#[derive(Debug)]
+enum Place<'a> {
+    /// The same for every page.
+    Fixed(Url),
+    /// The path has paging values in it.
+    Paged {
+        client: &'a Inner,
+        path: &'a Template,
+        partition: Json,
+        interval: Option<Json>,
+    },
+}
+
+impl Place<'_> {
+    /// The URL of the request that carries these paging values.
+    fn url(&self, turn: &Turn) -> Result<Url> {
+        let (client, path, partition, interval) = match self {
+            Self::Fixed(url) => return Ok(url.clone()),
+            Self::Paged {
+                client,
+                path,
+                partition,
+                interval,
+            } => (client, path, partition, interval),
+        };
+        let mut values = partition.as_object().cloned().unwrap_or_default();
+        for (target, value) in &turn.values {
+            if let Target::Path(name) = target {
+                values.insert(name.clone(), value.clone());
+            }
+        }
+        let scope = Scope {
+            settings: Some(&client.settings),
+            partition: Some(&Json::Object(values)),
+            interval: interval.as_ref(),
+        };
+        client.site.endpoint(&render_path(path, scope)?)
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -31,10 +72,10 @@ enum RenderedBody {
     Form(Vec<(String, String)>),
 }
 
-impl RequestBuilder {
+impl<'a> RequestBuilder<'a> {
     pub(super) fn new(
-        client: &Inner,
-        resource: &Resource,
+        client: &'a Inner,
+        resource: &'a Resource,
         partition: &Json,
         window: Option<&Interval>,
     ) -> Result<Self> {
@@ -103,7 +144,20 @@ impl RequestBuilder {
                 Method::Get => http::Method::GET,
                 Method::Post => http::Method::POST,
             },
-            url: client.site.endpoint(&render_path(&endpoint.path, scope)?)?,
+            url: if endpoint
+                .paginator
+                .targets()
+                .any(|target| matches!(target, Target::Path(_)))
+            {
+                Place::Paged {
+                    client,
+                    path: &endpoint.path,
+                    partition: partition.clone(),
+                    interval: window.map(|window| window.values.clone()),
+                }
+            } else {
+                Place::Fixed(client.site.endpoint(&render_path(&endpoint.path, scope)?)?)
+            },
             params,
             headers,
             body,
@@ -112,7 +166,10 @@ impl RequestBuilder {
 
     /// The request that carries these paging values.
     pub(super) fn request(&self, turn: &Turn) -> Result<Request> {
-        let mut url = turn.link.clone().unwrap_or_else(|| self.url.clone());
+        let mut url = match &turn.link {
+            Some(link) => link.clone(),
+            None => self.url.url(turn)?,
+        };
         let mut headers = self.headers.clone();
         let mut body = self.body.clone();
         // A link brings its own query: the endpoint's parameters are in it already.
@@ -188,6 +245,8 @@ fn put(
                 form.extend(to_text(value).map(|text| (name.clone(), text)));
             }
         }
+        // It is in the URL already.
+        Target::Path(_) => {}
     }
     Ok(())
 }
@@ -258,10 +317,10 @@ mod tests {
 
     use super::*;
 
-    fn builder(body: Option<RenderedBody>) -> RequestBuilder {
+    fn builder(body: Option<RenderedBody>) -> RequestBuilder<'static> {
         RequestBuilder {
             method: http::Method::GET,
-            url: "https://a/v1/files".parse().unwrap(),
+            url: Place::Fixed("https://a/v1/files".parse().unwrap()),
             params: vec![("limit".into(), "5".into()), ("q".into(), "a b&c".into())],
             headers: HeaderMap::new(),
             body,

@@ -235,6 +235,11 @@ impl Extract<'_> {
 }
 
 impl Extracted {
+    /// Adds what was found when records were decoded later.
+    pub(crate) fn add_report(&mut self, report: Report) {
+        merge(&mut self.report, report);
+    }
+
     /// Adds what another partition, or another window of it, came to.
     pub(super) fn add(&mut self, other: Self) {
         self.rows += other.rows;

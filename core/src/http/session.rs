@@ -24,6 +24,8 @@ pub(crate) struct Session {
     pub actions: Actions,
     /// The origin of the base URL, the only one that gets credentials.
     pub home: Origin,
+    /// The names of the settings that hold the credentials, for advice.
+    pub environment: Vec<String>,
 }
 
 /// A request without credentials.
@@ -145,7 +147,13 @@ impl Session {
         match status {
             _ if rule.and_then(Rule::message).is_some() => error,
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-                error.hint("check the credentials and what they may read")
+                let settings = match self.environment.as_slice() {
+                    [] => String::new(),
+                    settings => format!(" ({})", settings.join(", ")),
+                };
+                error.hint(format!(
+                    "check the credentials{settings} and what they may read"
+                ))
             }
             StatusCode::NOT_FOUND => {
                 error.hint("check the setting `base_url` and the resource's `path` in the spec")

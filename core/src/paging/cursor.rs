@@ -130,7 +130,11 @@ impl Paginator for CursorPaginator {
     }
 
     fn first(&mut self) -> Turn {
-        self.turn()
+        let mut turn = self.turn();
+        if let (Some(target), Some(first)) = (&self.plan.cursor, &self.plan.first) {
+            turn.values.insert(0, (target.clone(), first.clone()));
+        }
+        turn
     }
 
     fn next(&mut self, page: &PageFacts<'_>) -> Result<Option<Turn>> {
@@ -155,11 +159,13 @@ impl Paginator for CursorPaginator {
                 turn.values.insert(0, (target.clone(), value.clone()));
                 turn
             }
-            // A link carries everything that the next request needs.
-            _ => Turn {
-                link: Some(follow(page.url, &value)?),
-                ..Turn::default()
-            },
+            // A link carries everything that the next request needs in its URL.
+            _ => {
+                let mut turn = self.turn();
+                turn.values.retain(|(target, _)| !target.is_in_url());
+                turn.link = Some(follow(page.url, &value)?);
+                turn
+            }
         };
         turn.token = Some(
             turn.link
@@ -172,7 +178,7 @@ impl Paginator for CursorPaginator {
 
 /// Null, `""`, `0`, `false`, `{}` and `[]` end paging, as they do in the systems that specs come
 /// from.
-fn is_empty(value: &Json) -> bool {
+pub(super) fn is_empty(value: &Json) -> bool {
     match value {
         Json::Null | Json::Bool(false) => true,
         Json::Bool(true) => false,
@@ -186,7 +192,7 @@ fn is_empty(value: &Json) -> bool {
 /// Whether a cursor is the next page's URL, its path or its query, rather than a value to send.
 ///
 /// Opaque cursors may begin with a slash, too: a path has a query, or begins as the page's own.
-fn is_link(value: &Json, page: &Url) -> bool {
+pub(super) fn is_link(value: &Json, page: &Url) -> bool {
     let Some(text) = value.as_str() else {
         return false;
     };
@@ -201,7 +207,7 @@ fn is_link(value: &Json, page: &Url) -> bool {
         || (path.contains('/') && first(path) == first(page.path().trim_start_matches('/')))
 }
 
-fn follow(base: &Url, value: &Json) -> Result<Url> {
+pub(super) fn follow(base: &Url, value: &Json) -> Result<Url> {
     value
         .as_str()
         .and_then(|link| base.join(link).ok())
@@ -223,7 +229,7 @@ fn source_name(source: &CursorSource) -> String {
 }
 
 /// The target of the `Link` header with this relation (RFC 8288, section 3).
-fn link(headers: &HeaderMap, relation: &str) -> Result<Option<String>> {
+pub(super) fn link(headers: &HeaderMap, relation: &str) -> Result<Option<String>> {
     for value in headers.get_all(LINK) {
         let Ok(mut rest) = value.to_str() else {
             continue;

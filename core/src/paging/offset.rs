@@ -99,6 +99,7 @@ mod tests {
                 last_record: &[],
                 headers: &HeaderMap::new(),
                 url: &url,
+                body: b"",
             };
             match paginator.next(&page).unwrap() {
                 Some(turn) => asked.push(offset(&turn)),

@@ -49,7 +49,9 @@ impl Paginator for PageNumberPaginator {
         let end = match verdict {
             Verdict::End => true,
             Verdict::More => false,
-            Verdict::Open { total: Some(pages) } => self.page >= pages + self.plan.start,
+            Verdict::Open { total: Some(pages) } => {
+                self.page >= pages + self.plan.base.unwrap_or(self.plan.start)
+            }
             Verdict::Open { total: None } => self.stop.short(page, self.plan.limit),
         };
         let past = self

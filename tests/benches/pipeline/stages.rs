@@ -105,6 +105,7 @@ pub fn encode(options: &Options) -> Result<Measurement> {
             full_refresh: false,
             writer: WriterOptions::default(),
             metadata: Vec::new(),
+            inferred: None,
         })?;
         Ok((store, load))
     })?;

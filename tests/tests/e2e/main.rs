@@ -12,6 +12,7 @@ mod incremental;
 mod jsonpath;
 mod library;
 mod live;
+mod no_schema;
 mod relations;
 mod responses;
 mod rotation;
@@ -19,6 +20,7 @@ mod scaffold;
 mod seeds;
 mod selecting;
 mod strategies;
+mod table;
 mod tokens;
 
 use connector_plan::Plan;

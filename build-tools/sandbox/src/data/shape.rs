@@ -652,7 +652,7 @@ fn entity(resource: &str) -> String {
 }
 
 /// The fields of a resource whose spec declares none.
-fn fields_of_nothing(resource: &Resource) -> Vec<Field> {
+pub(super) fn fields_of_nothing(resource: &Resource) -> Vec<Field> {
     let field = |name: &str, field_type| Field {
         name: name.to_owned(),
         field_type,

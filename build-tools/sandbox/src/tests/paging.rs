@@ -41,6 +41,7 @@ pub(crate) fn offset(target: Target, limit: Target) -> Paginator {
 
 fn numbers(start: u64, maximum: Option<u64>) -> Paginator {
     Paginator::PageNumber(PageNumber {
+        base: None,
         start,
         page: query("page"),
         limit: Some(100),
@@ -52,6 +53,7 @@ fn numbers(start: u64, maximum: Option<u64>) -> Paginator {
 
 fn cursor(source: CursorSource, target: Option<Target>) -> Paginator {
     Paginator::Cursor(Cursor {
+        first: None,
         source,
         cursor: target,
         follow_links: false,

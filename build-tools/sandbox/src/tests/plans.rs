@@ -45,6 +45,7 @@ pub(crate) fn plan(resources: Vec<Resource>) -> Plan {
 
 pub(crate) fn resource(name: &str, path: &str, selector: &str, paginator: Paginator) -> Resource {
     Resource {
+        inferred: false,
         name: name.to_owned(),
         description: String::new(),
         selected: true,

@@ -96,6 +96,7 @@ pub fn options(disposition: WriteDisposition, has_extra: bool) -> LoadOptions {
         full_refresh: false,
         writer: small_files(),
         metadata: Vec::new(),
+        inferred: None,
     }
 }
 

@@ -28,6 +28,8 @@ pub(crate) struct ObjectColumn {
     fields: Fields,
     validity: Validity,
     len: usize,
+    /// Whether the first column takes each record as its text.
+    raw: bool,
 }
 
 #[derive(Debug)]
@@ -63,7 +65,27 @@ impl ObjectColumn {
             fields: arrow_fields(fields),
             validity: Validity::default(),
             len: 0,
+            raw: false,
         })
+    }
+
+    /// Records that are kept as they are, in the first column.
+    pub(crate) fn raw(self) -> Self {
+        Self { raw: true, ..self }
+    }
+
+    #[cold]
+    fn read_raw(
+        &mut self,
+        tokens: &mut Tokens<'_>,
+        rescue: &mut Rescue,
+        place: &Place<'_>,
+    ) -> Result<(), Error> {
+        for column in &mut self.columns {
+            column.read(tokens, rescue, place)?;
+        }
+        self.len += 1;
+        Ok(())
     }
 
     /// The objects in it.
@@ -78,6 +100,9 @@ impl ObjectColumn {
         rescue: &mut Rescue,
         place: &Place<'_>,
     ) -> Result<(), Error> {
+        if self.raw {
+            return self.read_raw(tokens, rescue, place);
+        }
         let start = rescue.position(tokens.at);
         let mut filled = 0;
         let mut violations = Violations::default();
@@ -116,6 +141,9 @@ impl ObjectColumn {
         rescue: &mut Rescue,
         place: &Place<'_>,
     ) -> Result<(), Error> {
+        if self.raw {
+            return self.read_raw(tokens, rescue, place);
+        }
         let start = rescue.position(tokens.at);
         let mut violations = Violations::default();
         let slot = self.members.slot_of(BARE_FIELD.as_bytes());

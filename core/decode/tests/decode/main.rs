@@ -11,3 +11,4 @@ mod documents;
 mod properties;
 mod reference;
 mod selectors;
+mod shapes;
