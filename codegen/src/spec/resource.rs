@@ -166,6 +166,10 @@ mapping! {
 
 /// What happens to the records of earlier runs; a word is short for a mapping.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there are few, and they live shortly"
+)]
 pub(crate) enum WriteDispositionSpec {
     Word(Disposition),
     Mapping(DispositionMapping),

@@ -14,4 +14,5 @@ mod model;
 mod refusals;
 #[cfg(test)]
 mod strategies;
+#[cfg(test)]
 mod support;

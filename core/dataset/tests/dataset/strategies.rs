@@ -292,9 +292,9 @@ fn apply(config: &Config, rows: &mut Vec<Row>, second: i64, load: &[Record]) -> 
             continue;
         }
         if exists {
-            updated += 1
+            updated += 1;
         } else {
-            inserted += 1
+            inserted += 1;
         }
         new.push(row);
     }
