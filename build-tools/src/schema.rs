@@ -1,4 +1,4 @@
-//! `cargo connector schema`: the JSON Schema of the spec language.
+//! `cargo connector schema`: the JSON Schema of the spec language, and its reference.
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
@@ -12,47 +12,50 @@ pub(crate) fn command() -> Command {
             Arg::new("check")
                 .long("check")
                 .action(ArgAction::SetTrue)
-                .help("Only tell whether codegen/spec.schema.json is up to date"),
+                .help(
+                    "Only tell whether codegen/spec.schema.json and codegen/SPEC.md are up to date",
+                ),
         )
         .arg(
             Arg::new("write")
                 .long("write")
                 .action(ArgAction::SetTrue)
                 .conflicts_with("check")
-                .help("Bring codegen/spec.schema.json up to date"),
+                .help("Bring codegen/spec.schema.json and codegen/SPEC.md up to date"),
         )
         .arg(workspace::argument())
 }
 
 pub(crate) fn run(matches: &ArgMatches, streams: &mut Streams<'_>) -> Result<(), Error> {
     let schema = format!("{:#}\n", connector_codegen::json_schema());
-    if matches.get_flag("write") {
-        let path = Workspace::of(matches)?.schema();
-        return std::fs::write(&path, schema).map_err(|error| {
-            Error::new(
-                ErrorKind::Output,
-                format!("cannot write `{}`", path.display()),
-            )
-            .caused_by(error)
-        });
-    }
-    if !matches.get_flag("check") {
+    let (check, write) = (matches.get_flag("check"), matches.get_flag("write"));
+    if !check && !write {
         return streams.result(&schema);
     }
-    let path = Workspace::of(matches)?.schema();
-    let found = std::fs::read(&path).map_err(|error| {
-        Error::new(
-            ErrorKind::Output,
-            format!("cannot read `{}`", path.display()),
-        )
-        .caused_by(error)
-        .hint("write it with `cargo connector schema --write`")
-    })?;
-    if found == schema.as_bytes() {
-        Ok(())
-    } else {
-        let message = format!("`{}` is out of date", path.display());
-        Err(Error::new(ErrorKind::Stale, message)
-            .hint("bring it up to date with `cargo connector schema --write`"))
+    let workspace = Workspace::of(matches)?;
+    let reference = connector_codegen::reference();
+    for (path, text) in [
+        (workspace.schema(), schema),
+        (workspace.reference(), reference),
+    ] {
+        let failed = |what: &str, error| {
+            Error::new(
+                ErrorKind::Output,
+                format!("cannot {what} `{}`", path.display()),
+            )
+            .caused_by(error)
+        };
+        if write {
+            std::fs::write(&path, text).map_err(|error| failed("write", error))?;
+            continue;
+        }
+        let hint = "write it with `cargo connector schema --write`";
+        let found = std::fs::read(&path).map_err(|error| failed("read", error).hint(hint))?;
+        if found != text.as_bytes() {
+            let message = format!("`{}` is out of date", path.display());
+            return Err(Error::new(ErrorKind::Stale, message)
+                .hint("bring it up to date with `cargo connector schema --write`"));
+        }
     }
+    Ok(())
 }

@@ -71,6 +71,11 @@ impl Workspace {
     pub(crate) fn schema(&self) -> PathBuf {
         self.root.join("codegen").join("spec.schema.json")
     }
+
+    /// The committed reference of the spec language.
+    pub(crate) fn reference(&self) -> PathBuf {
+        self.root.join("codegen").join("SPEC.md")
+    }
 }
 
 fn is_workspace(folder: &Path) -> bool {

@@ -15,6 +15,7 @@ mod inputs;
 mod merge;
 mod paginator;
 mod path;
+mod processing;
 mod relations;
 mod request;
 mod resource;

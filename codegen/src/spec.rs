@@ -12,6 +12,7 @@ mod endpoint;
 mod fields;
 mod incremental;
 mod paginator;
+mod processing;
 pub(crate) mod read;
 mod relations;
 mod resource;
@@ -34,6 +35,7 @@ pub(crate) use paginator::{
     CursorSpec, HeaderCursorSpec, HeaderLinkSpec, JsonLinkSpec, OffsetSpec, PageNumberSpec,
     PaginatorSpec,
 };
+pub(crate) use processing::{ExplodeMapping, FlattenMapping, ProcessingStepSpec, StepMapping};
 pub(crate) use read::{Given, Key, Named, Over, Reporter};
 pub(crate) use relations::{OnParentErrorSpec, ParentSpec, PartitionsSpec};
 pub(crate) use resource::{
@@ -43,7 +45,7 @@ pub(crate) use response::{
     ActionSpec, BackoffSpec, CompressionSpec, ErrorHandlerSpec, FormatSpec, ResponseActionSpec,
     ResponseMapping, ResponseSpec, StatusSpec, WaitSpec,
 };
-pub(crate) use scalars::{Json, Scalar, Text};
+pub(crate) use scalars::{Json, Scalar, Text, Whole};
 
 mapping! {
     /// The spec of a connector: dlt's REST API configuration as YAML, widened.

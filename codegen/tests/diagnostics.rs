@@ -927,3 +927,69 @@ fn what_is_wrong_with_responses() {
         ),
     );
 }
+
+/// A spec whose records are of a few fields, with these processing steps.
+fn steps(lines: &str) -> String {
+    let lines = lines.trim_end().replace('\n', "\n  ");
+    format!(
+        "client:\n  base_url: https://api.example.com\nresources:\n- name: files\n  primary_key: id\n  \
+         processing_steps:\n  {lines}\n  schema:\n    fields:\n      id: integer\n      name: string\n      \
+         owner: {{type: object, fields: {{login: string}}}}\n      more: json\n"
+    )
+}
+
+#[test]
+fn processing_steps() {
+    check(
+        "steps_form",
+        &steps(
+            "- filtr: x\n- {}\n- map: lambda\n- filter: \"{{ record.a }}\"\n  remove: b\n- remove\n\
+             - explode: {as: name}\n- flatten: {field: a, levels: 0}\n- set: {}\n- set: {more: {a: \"{{ record.a }}\"}}",
+        ),
+    );
+    check(
+        "steps_expressions",
+        &steps(
+            "- filter: record.a == 1\n- filter: \"{{ recrd.a }}\"\n- set: {name: \"{{ response.total }}\"}\n\
+             - set: {name: \"{{ secrets.token }} x\"}\n- set: {name: \"{{ stream_slice.org }}\"}\n\
+             - set: {name: \"{{ record.a | uper }}\"}",
+        ),
+    );
+    check(
+        "steps_paths",
+        &steps(
+            "- set: {\"a[0]\": 1}\n- rename: {a.*.b: name}\n- remove: \"a..b\"\n- explode: \"a b\"\n\
+             - rename: {name: name, a: owner.login, b: owner.login}\n- explode: {field: c, as: id, index: id}",
+        ),
+    );
+    check(
+        "steps_names",
+        &steps(
+            "- set: {nme: x, owner.lgin: y, more.anything: z, temporary: 1}\n- rename: {size: ide}\n\
+             - filter: \"{{ record.temporary }}\"\n- explode: {field: parts, as: part}\n\
+             - set: {id: \"{{ record.parts[0] }}\"}",
+        ),
+    );
+    check(
+        "steps_gone",
+        &steps(
+            "- remove: [name, owner.login]\n- rename: {old: id}\n\
+             - set: {more: \"{{ record.old ~ record.owner.login }}\"}\n- flatten: old",
+        ),
+    );
+    check(
+        "steps_types",
+        &steps(
+            "- set: {id: one, name: 1, owner: [], more: 1.5}\n- set: {id: null}\n\
+             - set: {id: \"{{ record.a }}-{{ record.b }}\"}",
+        ),
+    );
+    check(
+        "steps_explode_key",
+        &steps("- explode: name\n- filter: \"{{ record.name }}\""),
+    );
+    check(
+        "steps_in_endpoint",
+        &endpoint("processing_steps: [{remove: a}]"),
+    );
+}

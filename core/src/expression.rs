@@ -366,6 +366,15 @@ mod tests {
             "'abc' | hash('sha256')",
             json!("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"),
         );
+        check("'abc' | hash", json!("900150983cd24fb0d6963f7d28e17f72"));
+        check(
+            "'abc' | hash('md5', 'salt')",
+            json!("1e21f6da01c5047e4bf45b0496bd6937"),
+        );
+        check(
+            "'abc' | hash('sha1')",
+            json!("a9993e364706816aba3e25717850c26c9cd0d89d"),
+        );
         check("max(1, 3, 2)", json!(3));
         check("max(['a', 'c'])", json!("c"));
         check("min(record.when, '2023-01-01')", json!("2023-01-01"));

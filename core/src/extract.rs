@@ -26,7 +26,7 @@ use crate::cursor::{CursorReading, Cursors};
 use crate::http::{Request, Response};
 use crate::paging::{LoopGuard, PageFacts, paginator};
 use crate::partition::{Family, Partition};
-use crate::{Error, Json, Meter, Result, convert, filter};
+use crate::{Error, Json, Meter, Result, convert, filter, processing};
 
 /// A batch is handed over when it has this many records …
 const BATCH_ROWS: usize = 32 * 1024;
@@ -118,6 +118,7 @@ impl Extract<'_> {
             captures,
             last_record_captures: paginator.last_record_captures(),
             filter: filter::of(self.resource, &self.client.settings)?,
+            processor: processing::of(self.resource, &self.client.settings, &partition.values)?,
             lines: *format == BodyFormat::Jsonl,
             texts: matches!(format, BodyFormat::Csv(_) | BodyFormat::Xml),
             ..DecoderOptions::default()
@@ -144,6 +145,7 @@ impl Extract<'_> {
             let Fetched {
                 records,
                 filtered,
+                rows,
                 captures,
                 last_record,
                 response,
@@ -153,7 +155,7 @@ impl Extract<'_> {
             session.transport.note_records(&response, records);
             guard.page(records, fingerprint(&response.body))?;
             let largest = largest.fetch_max(records, Relaxed).max(records);
-            extracted.rows += records - filtered;
+            extracted.rows += rows;
             extracted.filtered += filtered;
             extracted.ignored += u64::from(response.ignored);
             turn = if response.ignored {
@@ -231,6 +233,7 @@ impl Extract<'_> {
                 return Ok(Fetched {
                     records: 0,
                     filtered: 0,
+                    rows: 0,
                     captures: Vec::new(),
                     last_record: Vec::new(),
                     response,
@@ -250,6 +253,7 @@ impl Extract<'_> {
                     let Page {
                         records,
                         filtered,
+                        rows,
                         captures,
                         last_record_captures,
                         ..
@@ -257,6 +261,7 @@ impl Extract<'_> {
                     return Ok(Fetched {
                         records,
                         filtered,
+                        rows,
                         captures,
                         last_record: last_record_captures,
                         response,
@@ -302,6 +307,8 @@ impl Extract<'_> {
 struct Fetched {
     records: u64,
     filtered: u64,
+    /// What they came to, in rows.
+    rows: u64,
     captures: Vec<Option<Json>>,
     last_record: Vec<Option<Json>>,
     response: Arc<Response>,

@@ -26,6 +26,7 @@ mod infer;
 mod meter;
 mod paging;
 mod partition;
+mod processing;
 mod record;
 mod request;
 mod run;

@@ -28,6 +28,7 @@ use crate::{
     login::Login,
     options::Ending,
     page::Maker,
+    processing,
     random::{combine, hash_text},
     received::Received,
     refusal::Refusal,
@@ -264,7 +265,15 @@ impl Api {
         if let Some(cursor) = &self.routes.routes[route].cursor {
             records.retain(|record| cursor.keeps(record));
         }
-        records
+        let steps = &self.plan.resources[number].processing_steps;
+        if steps.is_empty() {
+            return records;
+        }
+        let records = records
+            .iter()
+            .filter_map(|record| serde_json::from_slice(record).ok())
+            .flat_map(|record| processing::processed(steps, record));
+        records.map(|record| record.to_string().into()).collect()
     }
 
     /// How many records a client keeps that reads everything.
@@ -576,9 +585,10 @@ impl Api {
     }
 }
 
-/// Whether a client drops some of a resource's records.
+/// Whether a client may come to another number of records than it received.
 fn chooses(resource: &Resource) -> bool {
     resource.record_filter.is_some()
+        || !resource.processing_steps.is_empty()
         || resource.incremental.is_some()
         || selector::condition(&resource.endpoint.data_selector).is_some()
 }
@@ -661,9 +671,7 @@ fn sharing<'p>(plan: &'p Plan, endpoint: &Endpoint) -> Vec<&'p Resource> {
 fn choices(sharing: &[&Resource]) -> Vec<(String, Vec<String>)> {
     let mut all: Vec<(String, Vec<String>)> = Vec::new();
     for resource in sharing {
-        let filter = resource.record_filter.as_ref().map(condition::choices);
-        let selected = selector::choices(&resource.endpoint.data_selector);
-        for (field, texts) in filter.into_iter().flatten().chain(selected) {
+        for (field, texts) in processing::choices(resource) {
             match all.iter_mut().find(|(name, _)| *name == field) {
                 Some((_, known)) => {
                     known.extend(texts);

@@ -26,6 +26,7 @@ mod login;
 mod options;
 mod page;
 mod paging;
+mod processing;
 mod random;
 mod received;
 mod record;

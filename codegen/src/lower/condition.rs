@@ -17,6 +17,8 @@ pub(super) enum Moment {
     Page,
     /// For each record.
     Record,
+    /// For each record, when its partition is known.
+    Step,
     /// For each answer, before it is a page.
     Answer,
 }
@@ -33,6 +35,7 @@ impl Moment {
                 Root::Config,
             ],
             Self::Record => &[Root::Record, Root::Config],
+            Self::Step => &[Root::Record, Root::Partition, Root::Config],
             Self::Answer => &[Root::Response, Root::Headers, Root::Config],
         }
     }
@@ -54,11 +57,19 @@ impl Lowering<'_, '_> {
                         format!("name a member of {}", quote(&found.word)),
                     );
                 }
-                Condition::Predicate(Predicate::Truth(Operand::Lookup(connector_plan::Lookup {
-                    root: found.root,
-                    path: found.path,
-                    default: found.default,
-                })))
+                let lookup = if found.root == Root::Partition {
+                    // A placeholder has a name of its own for it.
+                    let (start, end) = (found.range.start, found.range.end);
+                    let span = yaml::locate(self.reporter.text, text.span, &text.value, start, end);
+                    self.resolve_partition(found, span)
+                } else {
+                    connector_plan::Lookup {
+                        root: found.root,
+                        path: found.path,
+                        default: found.default,
+                    }
+                };
+                Condition::Predicate(Predicate::Truth(Operand::Lookup(lookup)))
             }
             Ok([Piece::Jinja(compiled)]) => {
                 let jinja = self.jinja(&compiled, text, moment);
@@ -99,7 +110,7 @@ impl Lowering<'_, '_> {
     }
 
     /// Checks that an expression may look at this at that moment.
-    fn see(&mut self, found: &Found, text: &Text, moment: Moment) {
+    pub(super) fn see(&mut self, found: &Found, text: &Text, moment: Moment) {
         let span = yaml::locate(
             self.reporter.text,
             text.span,
@@ -110,19 +121,21 @@ impl Lowering<'_, '_> {
         if moment.sees().contains(&found.root) {
             if found.root == Root::Config {
                 self.resolve_input(found, span, Purpose::Other);
+            } else if found.root == Root::Partition {
+                self.resolve_partition(found.clone(), span);
             }
             return;
         }
         let (message, label) = match (moment, found.root) {
             (_, Root::Secrets) => (
-                "a secret in a condition or a cursor",
+                "a secret in a condition, a cursor or a record",
                 "secrets are for requests",
             ),
             (Moment::Page, Root::Record) => (
                 "no record is at hand after a page",
                 "did you mean `last_record`?",
             ),
-            (Moment::Record, Root::Response | Root::Headers | Root::LastRecord) => (
+            (Moment::Record | Moment::Step, Root::Response | Root::Headers | Root::LastRecord) => (
                 "a record is judged by itself",
                 "the page around it is not known here",
             ),

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use connector_plan::{Condition, Endpoint, Field, History, WriteDisposition};
+use connector_plan::{Condition, Endpoint, Field, History, ProcessingStep, WriteDisposition};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
@@ -23,6 +23,7 @@ pub(super) fn sha256(bytes: &[u8]) -> String {
 pub(super) fn of_resource(
     endpoint: &Endpoint,
     record_filter: Option<&Condition>,
+    processing_steps: &[ProcessingStep],
     fields: &[Field],
     primary_key: &[String],
     write_disposition: WriteDisposition,
@@ -56,6 +57,11 @@ pub(super) fn of_resource(
     // Resources without a filter keep the hash that they had before there were filters.
     if let (Some(filter), Some(list)) = (record_filter, canonical.as_array_mut()) {
         list.push(json!(filter));
+    }
+    if let Some(list) = canonical.as_array_mut()
+        && !processing_steps.is_empty()
+    {
+        list.push(json!({ "steps": processing_steps }));
     }
     sha256(canonical.to_string().as_bytes())
 }

@@ -198,7 +198,8 @@ impl Lowering<'_, '_> {
         keys
     }
 
-    fn steps(&mut self, text: &Text) -> Path {
+    /// A path that may have wildcards.
+    pub(super) fn steps(&mut self, text: &Text) -> Path {
         let problem = match parse(&text.value) {
             Ok(steps) => return steps,
             Err(problem) => problem,

@@ -309,7 +309,7 @@ fn named(name: &str, value: Template) -> NamedTemplate {
     }
 }
 
-fn has_expression(value: &Value) -> bool {
+pub(super) fn has_expression(value: &Value) -> bool {
     match value {
         Value::String(text) => {
             let lookup = |piece: &Piece| matches!(piece, Piece::Lookup(_));

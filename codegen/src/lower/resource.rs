@@ -143,6 +143,7 @@ impl Lowering<'_, '_> {
         let primary_key = self.primary_key(resource, &mut fields);
         let write_disposition = self.write_disposition(resource);
         let merge = self.merge(resource, &fields, &primary_key, write_disposition);
+        let processing_steps = self.processing_steps(resource, &fields, &primary_key);
         if let Some(written) = cursor.as_ref().filter(|_| inferred) {
             self.report(
                 Diagnostic::error(code::MISSING_KEY, "`incremental` needs `schema`")
@@ -164,6 +165,7 @@ impl Lowering<'_, '_> {
         let identity = identity::of_resource(
             &endpoint,
             record_filter.as_ref(),
+            &processing_steps,
             &fields,
             &primary_key,
             write_disposition,
@@ -178,6 +180,7 @@ impl Lowering<'_, '_> {
             selected: resource.selected.get().copied().unwrap_or(true),
             endpoint,
             record_filter,
+            processing_steps,
             // Parents are known when all resources are.
             relations: Relations::default(),
             incremental,

@@ -52,7 +52,7 @@ mapping! {
     /// The cursor that lets a run read only what is new, as in the resource.
     incremental: IncrementalSpec = "incremental";
     later {
-        "processing_steps" => "remove it: records are kept as they come",
+        "processing_steps" => "move it to the resource",
         "partitions" => "move it to the resource",
         "parent" => "move it to the resource",
         "rate_limit" => "move it to `client`",

@@ -6,7 +6,9 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use super::read::{FromNode, OneOrMany, Reporter};
 use super::relations::{OnParentErrorSpec, ParentSpec, PartitionsSpec};
-use super::{EndpointSpec, Given, IncrementalSpec, Key, Over, SchemaSpec, Text};
+use super::{
+    EndpointSpec, Given, IncrementalSpec, Key, Over, ProcessingStepSpec, SchemaSpec, Text,
+};
 use crate::yaml::{Name, Node, Value};
 
 mapping! {
@@ -31,6 +33,10 @@ mapping! {
     merge_key: OneOrMany<Text> = "merge_key";
     /// Which records are kept: an expression such as `{{ record['type'] == 'file' }}`.
     record_filter: Text = "record_filter";
+    /// What is done to the records that are kept, in order, before they become rows: a list of
+    /// `filter`, `set`, `remove`, `rename`, `explode` and `flatten`. The fields of the schema and the
+    /// primary key are those behind the steps; paging counts and sees records as they were received.
+    processing_steps: Vec<ProcessingStepSpec> = "processing_steps";
     /// The cursor that lets a run read only what is new.
     incremental: IncrementalSpec = "incremental" | "incremental_sync";
     /// The fields of a record. Without it the columns are inferred from all records of a run and
@@ -49,7 +55,6 @@ mapping! {
     /// the value is skipped and counted.
     on_parent_error: OnParentErrorSpec = "on_parent_error", default "fail";
     later {
-        "processing_steps" => "remove it: records are kept as they come",
         "response_actions" => "move it to the endpoint",
         "error_handler" => "move it to the endpoint",
         "response" => "move it to the endpoint",

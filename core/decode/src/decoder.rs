@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::column::ObjectColumn;
 use crate::error::{Error, ErrorKind};
 use crate::filter::RecordFilter;
+use crate::processor::RecordProcessor;
 use crate::query::Query;
 use crate::rescue::{Report, Rescue};
 use crate::schema::RecordSchema;
@@ -25,6 +26,8 @@ pub struct DecoderOptions {
     pub last_record_captures: Vec<Path>,
     /// Which records go into the columns; all of them by default.
     pub filter: Option<RecordFilter>,
+    /// What is done to the records that are kept; nothing by default.
+    pub processor: Option<RecordProcessor>,
     /// Whether a page is any number of documents, each on lines of its own (JSON Lines), instead of
     /// one.
     pub lines: bool,
@@ -48,6 +51,7 @@ impl Default for DecoderOptions {
             captures: Vec::new(),
             last_record_captures: Vec::new(),
             filter: None,
+            processor: None,
             lines: false,
             texts: false,
             max_depth: 128,
@@ -63,8 +67,11 @@ pub struct Page {
     /// The records received, those included that the filter dropped, and that a query of the
     /// selector did not choose.
     pub records: u64,
-    /// The records that the filter dropped.
+    /// The records that the filter or the processor dropped.
     pub filtered: u64,
+    /// The rows that the columns have more than before: what was received less what was dropped,
+    /// unless the processor makes several records of one.
+    pub rows: u64,
     /// The values of [`DecoderOptions::captures`]: nothing where the page has none.
     ///
     /// An integer beyond 64 bits is a string of its digits.
@@ -169,17 +176,19 @@ impl Decoder {
             Ok(Decoded {
                 captures,
                 last_record_captures,
+                received,
                 filtered,
                 misses,
                 first_miss,
             }) => {
                 self.misses.count += misses;
                 self.misses.first = self.misses.first.take().or(first_miss);
-                let kept = (self.columns.len() - rows) as u64;
-                let counts = self.rescue.end_page(page.len(), Ok(kept));
+                let rows = (self.columns.len() - rows) as u64;
+                let counts = self.rescue.end_page(page.len(), Ok(rows));
                 Ok(Page {
-                    records: kept + filtered,
+                    records: received,
                     filtered,
+                    rows,
                     captures,
                     last_record_captures,
                     selector_misses: misses,
@@ -196,32 +205,26 @@ impl Decoder {
     }
 
     fn decode(&mut self, page: &[u8]) -> Result<Decoded, Error> {
-        // No column can get more bytes from a page than the page has, so no offset overflows.
-        if i32::try_from(self.bytes().saturating_add(page.len())).is_err() {
-            return Err(Error::new(
-                ErrorKind::Limit,
-                format!(
-                    "a page of {} bytes does not fit into a batch that holds {} already",
-                    page.len(),
-                    self.bytes()
-                ),
-            )
-            .with_hint("batches are taken before they reach 2 GiB; ask for smaller pages"));
-        }
-        let sink = Sink::Columns {
-            columns: &mut self.columns,
-            rescue: &mut self.rescue,
+        self.check_room(page.len())?;
+        let sink = match &self.options.processor {
+            Some(_) => Sink::Records(Vec::new()),
+            None => Sink::Columns {
+                columns: &mut self.columns,
+                rescue: &mut self.rescue,
+            },
         };
         let options = &self.options;
         let records = Records::new(&options.selector, self.query.as_ref(), sink)
             .with_filter(options.filter.as_ref(), options.max_capture);
         let (mut tokens, captures, records) = walk(page, options, records)?;
+        let received = records.received();
         let Records {
+            sink,
             last,
             matched,
             lost,
             misses,
-            filtered,
+            mut filtered,
             ..
         } = records;
         let first_miss = match lost {
@@ -237,13 +240,53 @@ impl Decoder {
             let walk = Walk::new(&mut tokens, None, last_paths, options.max_capture);
             (last_record_captures, _) = walk.run()?;
         }
+        if let (Some(processor), Sink::Records(spans)) = (&options.processor, sink) {
+            let (processed, dropped) = processor.run(page, &spans)?;
+            filtered += dropped;
+            self.decode_processed(&processed)?;
+        }
         Ok(Decoded {
             captures,
             last_record_captures,
+            received,
             filtered,
             misses,
             first_miss,
         })
+    }
+
+    /// Decodes the list of records that the processor has made of a page.
+    fn decode_processed(&mut self, page: &[u8]) -> Result<(), Error> {
+        self.check_room(page.len())?;
+        let options = DecoderOptions {
+            texts: self.options.texts,
+            max_depth: self.options.max_depth.saturating_add(1),
+            ..DecoderOptions::default()
+        };
+        let sink = Sink::Columns {
+            columns: &mut self.columns,
+            rescue: &mut self.rescue,
+        };
+        let records = Records::new(&options.selector, None, sink);
+        let decoded = walk(page, &options, records).map(|_| ());
+        // What comes next is not in front of this.
+        self.rescue.rewind(page.len());
+        decoded.map_err(Error::processed)
+    }
+
+    /// No column can get more bytes from a page than the page has, so no offset overflows.
+    fn check_room(&self, length: usize) -> Result<(), Error> {
+        if i32::try_from(self.bytes().saturating_add(length)).is_err() {
+            return Err(Error::new(
+                ErrorKind::Limit,
+                format!(
+                    "a page of {length} bytes does not fit into a batch that holds {} already",
+                    self.bytes()
+                ),
+            )
+            .with_hint("batches are taken before they reach 2 GiB; ask for smaller pages"));
+        }
+        Ok(())
     }
 
     /// The records in the columns.
@@ -307,6 +350,7 @@ type Values = Vec<Option<Value>>;
 struct Decoded {
     captures: Values,
     last_record_captures: Values,
+    received: u64,
     filtered: u64,
     misses: u64,
     first_miss: Option<String>,
@@ -328,7 +372,7 @@ pub fn select<'p>(page: &'p [u8], selector: &Selector) -> Result<Vec<&'p [u8]>, 
     let (_, _, records) = walk(page, &options, records)?;
     let spans = match records.sink {
         Sink::Values(spans) => spans,
-        Sink::Columns { .. } => Vec::new(),
+        Sink::Records(_) | Sink::Columns { .. } => Vec::new(),
     };
     let values = spans.into_iter().filter_map(|span| page.get(span));
     Ok(values.collect())

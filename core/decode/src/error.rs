@@ -18,6 +18,8 @@ pub enum ErrorKind {
     SchemaContract,
     /// The filter could not judge a record.
     Filter,
+    /// The processing steps could not change a record.
+    Processing,
     /// The page is nested too deeply, or too large for what it would be put into.
     Limit,
     /// The decoder was set up with something that cannot work.
@@ -81,6 +83,15 @@ impl Error {
             "the fields are nested deeper than a page may be",
         )
         .with_hint("raise the depth limit, or declare the inner fields as `json`")
+    }
+
+    /// The same error of what the processing steps have made of a page.
+    #[cold]
+    pub(crate) fn processed(mut self) -> Self {
+        let message = &self.0.message;
+        self.0.message = format!("behind the processing steps: {message}");
+        self.0.offset = None;
+        self
     }
 
     pub(crate) fn at(mut self, offset: usize) -> Self {

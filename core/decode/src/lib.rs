@@ -47,11 +47,13 @@
 
 mod column;
 mod decoder;
+mod draft;
 mod error;
 mod filter;
 mod members;
 mod number;
 mod place;
+mod processor;
 mod query;
 mod rescue;
 mod schema;
@@ -61,8 +63,10 @@ mod tokens;
 mod walk;
 
 pub use decoder::{Decoder, DecoderOptions, Page, capture, select};
+pub use draft::{Draft, Node};
 pub use error::{Error, ErrorKind};
 pub use filter::RecordFilter;
+pub use processor::RecordProcessor;
 pub use rescue::{Report, RescuedField};
 pub use schema::{RAW_COLUMN, RecordSchema};
 pub use shape::{MAX_LEVELS, MAX_MEMBERS, Shape};

@@ -59,6 +59,8 @@ pub(crate) enum Sink<'w> {
         columns: &'w mut ObjectColumn,
         rescue: &'w mut Rescue,
     },
+    /// They are records, and only where they stand is noted, with their numbers.
+    Records(Vec<(Range<usize>, u64)>),
     /// Where they stand is noted, whatever they are.
     Values(Vec<Range<usize>>),
 }
@@ -433,6 +435,7 @@ impl Records<'_> {
     fn len(&self) -> usize {
         match &self.sink {
             Sink::Columns { columns, .. } => columns.len(),
+            Sink::Records(spans) => spans.len(),
             Sink::Values(spans) => spans.len(),
         }
     }
@@ -496,12 +499,14 @@ impl Records<'_> {
                 }
                 rescue.end_record(tokens, row, &place)
             }
-            Sink::Values(spans) => {
+            Sink::Records(spans) => {
                 let start = tokens.at;
                 tokens.skip_value()?;
-                spans.push(start..tokens.at);
+                spans.push((start..tokens.at, place.record_number()));
                 Ok(())
             }
+            // `read` has taken it.
+            Sink::Values(_) => Ok(()),
         }
     }
 
@@ -538,7 +543,7 @@ impl Records<'_> {
             filtered: self.filtered,
             rescue: match &self.sink {
                 Sink::Columns { rescue, .. } => Some(rescue.mark()),
-                Sink::Values(_) => None,
+                Sink::Records(_) | Sink::Values(_) => None,
             },
         }
     }
@@ -556,6 +561,7 @@ impl Records<'_> {
                 rescue.truncate(mark);
                 rescue.count_duplicate();
             }
+            (Sink::Records(spans), _) => spans.truncate(rows),
             (Sink::Values(spans), _) => spans.truncate(rows),
             (Sink::Columns { .. }, None) => {}
         }

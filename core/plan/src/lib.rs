@@ -16,6 +16,7 @@ mod incremental;
 mod merge;
 mod paginator;
 mod plan;
+mod processing;
 mod relations;
 mod resource;
 mod response;
@@ -37,6 +38,7 @@ pub use incremental::{CursorKind, Incremental, Length, MissingCursor, RowOrder};
 pub use merge::{DedupSort, History, Merge, MergeStrategy, SortOrder};
 pub use paginator::{Cursor, CursorSource, Offset, PageNumber, Paginator, Stop, Target};
 pub use plan::{PLAN_VERSION, Plan, PlanError};
+pub use processing::{Assignment, Explode, Flatten, MemberPath, ProcessingStep, Renaming};
 pub use relations::{Binding, Include, Parent, Relations};
 pub use resource::{Resource, WriteDisposition};
 pub use response::{

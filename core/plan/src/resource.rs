@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Condition, Endpoint, Field, Incremental, Merge, Relations};
+use crate::{Condition, Endpoint, Field, Incremental, Merge, ProcessingStep, Relations};
 
 /// One dataset and the requests that fill it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -19,6 +19,9 @@ pub struct Resource {
     /// Which records are kept; all of them without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub record_filter: Option<Condition>,
+    /// What is done to the records that are kept, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub processing_steps: Vec<ProcessingStep>,
     /// The values that the requests are repeated for.
     #[serde(default, skip_serializing_if = "Relations::is_empty")]
     pub relations: Relations,

@@ -118,6 +118,12 @@ fn to_text(
             count(extracted.filtered)
         ));
     }
+    if extracted.ignored > 0 {
+        text.push_str(&format!(
+            "ignored: {} answers, as the spec says\n",
+            count(extracted.ignored)
+        ));
+    }
     let report = &extracted.report;
     for field in report.rescued.iter().take(RESCUED_SHOWN) {
         text.push_str(&format!(
@@ -206,6 +212,7 @@ fn to_json(
         "more_requests": more,
         "stopped": extracted.stopped,
         "filtered": extracted.filtered,
+        "ignored_responses": extracted.ignored,
         "rescued": rescued,
         "duplicate_keys": extracted.report.duplicate_keys,
         "skipped_partitions": extracted.skipped,

@@ -2,10 +2,12 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use md5::Md5;
 use minijinja::value::{Rest, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, State, Value};
 use regex::Regex;
-use sha2::{Digest as _, Sha256, Sha512};
+use sha1::Sha1;
+use sha2::{Digest as _, Sha224, Sha256, Sha384, Sha512};
 
 use super::time::{self, invalid};
 
@@ -84,14 +86,24 @@ fn extreme(values: &[Value], largest: bool) -> Result<Value, Error> {
     found.ok_or_else(|| Error::new(ErrorKind::MissingArgument, "no values to choose from"))
 }
 
-fn hash(value: &Value, algorithm: Option<&str>) -> Result<String, Error> {
-    let text = value.to_string();
-    let digest = match algorithm.unwrap_or("sha256") {
+/// The digest of a text and, behind it, a salt, in hexadecimal digits. Airbyte's filter: MD5 unless
+/// another algorithm is named.
+fn hash(value: &Value, algorithm: Option<&str>, salt: Option<&Value>) -> Result<String, Error> {
+    let mut text = value.to_string();
+    if let Some(salt) = salt {
+        text.push_str(&salt.to_string());
+    }
+    let digest = match algorithm.unwrap_or("md5") {
+        "md5" => Md5::digest(text).to_vec(),
+        "sha1" => Sha1::digest(text).to_vec(),
+        "sha224" => Sha224::digest(text).to_vec(),
         "sha256" => Sha256::digest(text).to_vec(),
+        "sha384" => Sha384::digest(text).to_vec(),
         "sha512" => Sha512::digest(text).to_vec(),
         other => {
             return Err(invalid(format!(
-                "unknown hash `{other}`; expected `sha256` or `sha512`"
+                "unknown hash `{other}`; expected `md5`, `sha1`, `sha224`, `sha256`, `sha384` or \
+                 `sha512`"
             )));
         }
     };

@@ -13,6 +13,7 @@ mod jsonpath;
 mod library;
 mod live;
 mod no_schema;
+mod processing;
 mod relations;
 mod responses;
 mod rotation;

@@ -1,5 +1,7 @@
 //! Answers: formats and charsets of bodies, what is done about some of them, and what is refused.
 
+use std::io::Write as _;
+
 use connector_codegen::{LowerOptions, Source, lower};
 use connector_core::Connector;
 use connector_sandbox::{Answer, Ending, Options, Sandbox};
@@ -449,6 +451,46 @@ fn a_body_that_was_cut_is_fetched_again_and_never_taken() {
     }
 }
 
+/// A text in each content encoding, without compressing it much.
+fn encoded(text: &str) -> [(&'static str, Vec<u8>); 4] {
+    let text = text.as_bytes();
+    let level = flate2::Compression::fast();
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), level);
+    gzip.write_all(text).unwrap();
+    let mut zlib = flate2::write::ZlibEncoder::new(Vec::new(), level);
+    zlib.write_all(text).unwrap();
+    let length = u32::try_from(text.len()).unwrap();
+    // RFC 7932, section 9.2: a window, an uncompressed meta-block, an empty last one.
+    let header = ((length - 1) << 4) | (1 << 20);
+    let brotli = [&header.to_le_bytes()[..3], text, &[3]].concat();
+    // RFC 8878, section 3.1.1: a frame of one segment with one raw block.
+    let size = u8::try_from(length).unwrap();
+    let block = (length << 3) | 1;
+    let magic = [0x28, 0xB5, 0x2F, 0xFD, 0x20, size];
+    let zstd = [&magic[..], &block.to_le_bytes()[..3], text].concat();
+    [
+        ("gzip", gzip.finish().unwrap()),
+        ("deflate", zlib.finish().unwrap()),
+        ("br", brotli),
+        ("zstd", zstd),
+    ]
+}
+
+#[test]
+fn every_content_encoding_is_decoded_and_one_that_is_cut_is_fetched_again() {
+    for (encoding, body) in encoded("[{\"id\": 1, \"name\": \"a name that is long enough\"}]") {
+        let answer =
+            |body: &[u8]| Answer::json(200, body.to_vec()).header("content-encoding", encoding);
+        let whole = ran("paginator: single_page", vec![answer(&body)], 0);
+        assert_eq!(whole.ids(), [1], "{encoding}");
+        assert_eq!(whole.server.data_requests().len(), 1, "{encoding}");
+        let half = answer(&body[..body.len() / 2]);
+        let again = ran("paginator: single_page", vec![half, answer(&body)], 0);
+        assert_eq!(again.ids(), [1], "{encoding}");
+        assert_eq!(again.server.data_requests().len(), 2, "{encoding}");
+    }
+}
+
 #[test]
 fn a_content_encoding_that_is_damaged_is_fetched_again() {
     for encoding in ["gzip", "br", "deflate", "zstd"] {
@@ -478,7 +520,10 @@ fn pages_without_records_come_in_many_forms() {
             "response: jsonl",
             Answer::new(200, "application/x-ndjson", "\n\n"),
         ),
-        ("response: csv", Answer::new(200, "text/csv", "id,name\n")),
+        (
+            "decoder: {type: CsvDecoder, separator: \",\"}",
+            Answer::new(200, "text/csv", "id,name\n"),
+        ),
         ("response: csv", Answer::new(200, "text/csv", "")),
         (
             "response: xml\ndata_selector: r.i",

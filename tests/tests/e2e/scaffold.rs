@@ -63,9 +63,18 @@ fn readme_blocks(language: &str) -> Vec<String> {
 fn the_spec_of_the_readme_works_as_printed() {
     let workspace = Workspace::new();
     let specs = readme_blocks("yaml");
-    assert_eq!(specs.len(), 1);
-    std::fs::write(workspace.path("spec.yaml"), &specs[0]).unwrap();
-    cargo_connector(&workspace, &["check", "spec.yaml"]).expect(0);
+    assert_eq!(specs.len(), 2);
+    // The second one is a part of a resource.
+    let orders = format!(
+        "client: {{base_url: \"https://shop.example.org\"}}\nconfig: {{shop: {{type: string}}}}\n\
+         resources:\n  - name: orders\n{}    schema:\n      fields: {{order_id: integer, \
+         line_number: integer, line_sku: string, total: number, shop: string}}\n",
+        specs[1]
+    );
+    for spec in [&orders, &specs[0]] {
+        std::fs::write(workspace.path("spec.yaml"), spec).unwrap();
+        cargo_connector(&workspace, &["check", "spec.yaml"]).expect(0);
+    }
 
     // The error that the README shows is the one that this spec gives with the typo in it.
     let mistaken = specs[0].replace("data_selector", "data_selectr");

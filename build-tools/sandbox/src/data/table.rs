@@ -7,12 +7,12 @@ use std::{
 };
 
 use bytes::Bytes;
-use connector_plan::Resource;
+use connector_plan::{ProcessingStep, Resource};
 
 use serde_json::Value;
 
 use super::shape::{Generated, RecordShape};
-use crate::{Options, settings::text_of};
+use crate::{Options, processing, settings::text_of};
 
 /// Records that are rendered together.
 const BLOCK: usize = 500;
@@ -23,6 +23,8 @@ const KEEP: usize = 64 << 20;
 /// The records of a resource.
 pub(crate) struct Table {
     shape: Arc<RecordShape>,
+    /// What clients do to the records: they are served as they are in front of it.
+    steps: Vec<ProcessingStep>,
     keep: usize,
     state: Mutex<State>,
 }
@@ -88,6 +90,7 @@ impl Table {
             keep: if options.prerender { usize::MAX } else { KEEP },
             state: Mutex::new(State::new(options.records.min(shape.capacity()))),
             shape: Arc::new(shape),
+            steps: resource.processing_steps.clone(),
         };
         if options.prerender {
             let len = table.len();
@@ -144,6 +147,7 @@ impl Table {
         view.rows = Rows::Edited(rows.collect());
         Self {
             shape: Arc::clone(&self.shape),
+            steps: self.steps.clone(),
             keep: self.keep,
             state: Mutex::new(view),
         }
@@ -235,6 +239,20 @@ impl Table {
         })
     }
 
+    /// Appends a record as it is served.
+    fn push(&self, bytes: &mut Vec<u8>, generated: Generated) {
+        let start = bytes.len();
+        self.shape.push(bytes, generated);
+        if self.steps.is_empty() {
+            return;
+        }
+        if let Ok(record) = serde_json::from_slice(&bytes[start..]) {
+            let raw = processing::raw(&self.steps, record);
+            bytes.truncate(start);
+            bytes.extend(raw.to_string().bytes());
+        }
+    }
+
     fn block(&self, state: &mut State, number: usize) -> Arc<Block> {
         if let Some(block) = state.blocks.get(&number) {
             return Arc::clone(block);
@@ -252,7 +270,7 @@ impl Table {
         for position in start..end {
             starts.push(bytes.len());
             match state.rows.get(position) {
-                Row::Generated(generated) => self.shape.push(&mut bytes, generated),
+                Row::Generated(generated) => self.push(&mut bytes, generated),
                 Row::Raw(text) => bytes.extend_from_slice(text.as_bytes()),
             }
             bytes.push(b',');

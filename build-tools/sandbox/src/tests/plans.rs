@@ -67,6 +67,7 @@ pub(crate) fn resource(name: &str, path: &str, selector: &str, paginator: Pagina
             actions: Vec::new(),
         },
         record_filter: None,
+        processing_steps: Vec::new(),
         incremental: None,
         relations: connector_plan::Relations::default(),
         fields: vec![

@@ -12,3 +12,4 @@ mod properties;
 mod reference;
 mod selectors;
 mod shapes;
+mod texts;
