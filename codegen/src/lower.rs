@@ -12,6 +12,7 @@ mod header;
 mod identity;
 mod incremental;
 mod inputs;
+mod jwt;
 mod merge;
 mod paginator;
 mod path;

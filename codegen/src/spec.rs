@@ -21,8 +21,8 @@ mod scalars;
 pub(crate) mod schema;
 
 pub(crate) use auth::{
-    ApiKeySpec, AuthSpec, ClientAuthenticationSpec, HttpBasicSpec, LocationSpec, OAuth2Spec,
-    SessionTokenSpec,
+    ApiKeySpec, AuthSpec, ClientAuthenticationSpec, HttpBasicSpec, JwtAlgorithmSpec, JwtSpec,
+    LocationSpec, OAuth2Spec, SessionTokenSpec,
 };
 pub(crate) use client::{ClientSpec, RetrySpec};
 pub(crate) use config::{InputSpec, InputType};

@@ -390,7 +390,12 @@ fn inputs() {
 #[test]
 fn authentication() {
     check("auth_unknown_type", &client("auth: oauth"));
-    check("auth_later_type", &client("auth: {type: jwt, key: a}"));
+    check(
+        "auth_jwt",
+        &client(
+            "auth: {type: jwt, algorithm: RS265, private_key: abc, private_key_passphrase: x, claims: {iss: a, jti: b}, extra: {assertion: c}}",
+        ),
+    );
     check("auth_incomplete", &client("auth: oauth2"));
     check(
         "auth_session_token",

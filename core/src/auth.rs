@@ -1,5 +1,6 @@
 //! Authentication: what is put into a request, and how it is renewed.
 
+mod assertion;
 mod custom;
 mod oauth2;
 mod session_token;

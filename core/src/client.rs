@@ -248,6 +248,7 @@ fn environment_of(auth: &Auth, plan: &Plan) -> Vec<String> {
             .chain(oauth2.extra.iter().map(|field| &field.value))
             .chain(match &oauth2.grant {
                 connector_plan::Grant::RefreshToken(token) => Some(token),
+                connector_plan::Grant::JwtBearer(grant) => Some(&grant.key),
                 connector_plan::Grant::ClientCredentials => None,
             })
             .collect(),

@@ -14,6 +14,7 @@
 //! `GET /_sandbox/counters`.
 
 mod api;
+mod assertion;
 mod auth;
 mod body;
 mod condition;

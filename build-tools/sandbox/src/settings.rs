@@ -8,6 +8,7 @@ use connector_plan::{
 use serde_json::{Map, Value};
 use url::Url;
 
+use crate::assertion::sample_keys;
 use crate::random::{combine, hash_text, opaque};
 
 /// The values that a client of the sandbox is configured with.
@@ -47,8 +48,10 @@ impl Samples {
             plan_base,
             origin: origin.to_owned(),
         };
+        let keys = sample_keys(plan)?;
+        let all: Vec<(String, String)> = chosen.iter().chain(&keys).cloned().collect();
         for setting in &plan.settings {
-            samples.add(setting, seed, chosen)?;
+            samples.add(setting, seed, &all)?;
         }
         if let Some((name, _)) = chosen.iter().find(|(name, _)| plan.setting(name).is_none()) {
             return Err(format!("the plan has no setting `{name}`"));
@@ -121,6 +124,11 @@ impl Samples {
             }
         }
         Ok(())
+    }
+
+    /// The URL at which the sandbox serves this path.
+    pub(crate) fn url_of(&self, path: &str) -> String {
+        format!("{}{path}", self.origin)
     }
 
     /// The path at which the sandbox serves a URL of the plan, relative or of the plan's origin.

@@ -1,7 +1,7 @@
 //! The token endpoint (RFC 6749) and the tokens that it has given out.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     time::{Duration, Instant},
 };
 
@@ -16,11 +16,15 @@ use serde_json::json;
 
 use crate::{
     ExpiresIn, RequestRecord,
+    assertion::AssertionCheck,
     random::{combine, hash_text, opaque},
     refusal::Refusal,
     server::Reply,
     settings::Samples,
 };
+
+/// The grant type of RFC 7523, section 2.1.
+const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 
 /// A client that one `oauth2` section of the plan describes.
 pub(crate) struct TokenEndpoint {
@@ -31,6 +35,8 @@ pub(crate) struct TokenEndpoint {
     client_authentication: ClientAuthentication,
     /// The first refresh token, when that is the grant.
     refresh_token: Option<String>,
+    /// What an assertion has to be, when that is the grant.
+    assertion: Option<AssertionCheck>,
     scopes: BTreeSet<String>,
     extra: Vec<(String, String)>,
 }
@@ -52,6 +58,8 @@ pub(crate) struct TokenStore {
     /// The refresh token that is valid now, by endpoint, once one has been rotated.
     refresh: HashMap<usize, String>,
     given: u64,
+    /// The identifiers of the assertions that have been used.
+    assertions: HashSet<String>,
     /// Session tokens: the login that gave them, and when they end.
     sessions: HashMap<String, (usize, Instant)>,
 }
@@ -66,16 +74,32 @@ impl TokenEndpoint {
                 .map(|template| samples.text(template, what))
                 .transpose()
         };
+        let path = path.unwrap_or_default();
+        let client_id = samples.text(&oauth2.client_id, "the client id")?;
+        let assertion = match &oauth2.grant {
+            Grant::JwtBearer(grant) => {
+                let url = samples.url_of(&path);
+                let check = AssertionCheck::new(grant, &client_id, &oauth2.scopes, &url, samples)?;
+                Some(check)
+            }
+            Grant::ClientCredentials | Grant::RefreshToken(_) => None,
+        };
+        // The scopes of an assertion are in its claims.
+        let scopes = match &assertion {
+            Some(_) => BTreeSet::new(),
+            None => oauth2.scopes.iter().cloned().collect(),
+        };
         Ok(Self {
-            path: path.unwrap_or_default(),
-            client_id: samples.text(&oauth2.client_id, "the client id")?,
+            path,
+            client_id,
+            assertion,
             client_secret: optional(oauth2.client_secret.as_ref(), "the client secret")?,
             client_authentication: oauth2.client_authentication,
             refresh_token: match &oauth2.grant {
-                Grant::ClientCredentials => None,
+                Grant::ClientCredentials | Grant::JwtBearer(_) => None,
                 Grant::RefreshToken(token) => Some(samples.text(token, "the refresh token")?),
             },
-            scopes: oauth2.scopes.iter().cloned().collect(),
+            scopes,
             extra: oauth2
                 .extra
                 .iter()
@@ -92,6 +116,13 @@ impl TokenEndpoint {
         self.authenticate(form)?;
         match (form.get("grant_type"), &self.refresh_token) {
             (None, _) => return Err(invalid_request("`grant_type` is missing")),
+            (Some(grant), _) if self.assertion.is_some() != (grant == JWT_BEARER) => {
+                return Err(bad(
+                    "unauthorized_client",
+                    "this client is not authorized to use this grant",
+                ));
+            }
+            (Some(JWT_BEARER), _) => self.admit_assertion(form, store)?,
             (Some("client_credentials"), None) => {}
             (Some("refresh_token"), Some(first)) => {
                 let valid = store.refresh.get(&index).unwrap_or(first);
@@ -119,6 +150,9 @@ impl TokenEndpoint {
                 ));
             }
         }
+        if self.assertion.is_some() {
+            return self.check_extra(form);
+        }
         let asked: BTreeSet<String> = form
             .get("scope")
             .unwrap_or_default()
@@ -129,6 +163,24 @@ impl TokenEndpoint {
         if asked != self.scopes {
             return Err(bad("invalid_scope", "the scopes are not those of the plan"));
         }
+        self.check_extra(form)
+    }
+
+    /// RFC 7523, section 3.
+    fn admit_assertion(&self, form: &Form, store: &TokenStore) -> Result<(), Refusal> {
+        let (Some(check), Some(assertion)) = (&self.assertion, form.get("assertion")) else {
+            return Err(invalid_request("`assertion` is missing"));
+        };
+        match check.admit(assertion) {
+            Ok(id) if store.assertions.contains(&id) => {
+                Err(bad("invalid_grant", "the assertion has been used already"))
+            }
+            Ok(_) => Ok(()),
+            Err(problem) => Err(bad("invalid_grant", problem)),
+        }
+    }
+
+    fn check_extra(&self, form: &Form) -> Result<(), Refusal> {
         for (name, value) in &self.extra {
             if form.get(name) != Some(value) {
                 return Err(invalid_request(format!(
@@ -141,6 +193,10 @@ impl TokenEndpoint {
 
     /// RFC 6749, section 2.3.1.
     fn authenticate(&self, form: &Form) -> Result<(), Refusal> {
+        // The assertion says who the client is, unless it has a secret beside it.
+        if self.assertion.is_some() && self.client_secret.is_none() {
+            return Ok(());
+        }
         let in_body = form.get("client_secret").is_some();
         if form.basic.is_some() && in_body {
             return Err(invalid_request(
@@ -182,12 +238,17 @@ pub(crate) fn answer(
     policy: TokenPolicy,
     now: Instant,
 ) -> Reply {
+    let mut used = None;
     let given = Form::read(request).and_then(|form| {
         let mut refusal = None;
         let candidates = endpoints.iter().enumerate();
         for (index, endpoint) in candidates.filter(|(_, e)| e.path == request.path) {
             match endpoint.admit(&form, store, index) {
-                Ok(()) => return Ok((index, endpoint)),
+                Ok(()) => {
+                    let check = endpoint.assertion.as_ref().zip(form.get("assertion"));
+                    used = check.and_then(|(check, assertion)| check.admit(assertion).ok());
+                    return Ok((index, endpoint));
+                }
                 Err(error) => refusal = refusal.or(Some(error)),
             }
         }
@@ -195,6 +256,9 @@ pub(crate) fn answer(
     });
     let reply = match given {
         Ok((index, endpoint)) => {
+            if let Some(id) = used {
+                store.assertions.insert(id);
+            }
             Reply::json(StatusCode::OK, &store.give(index, endpoint, policy, now))
         }
         Err(refusal) => refusal.token_reply(),

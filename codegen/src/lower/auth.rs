@@ -10,9 +10,10 @@ use super::template::{Purpose, ScalarText, text_of};
 use super::url::Url;
 use crate::diagnostic::{Diagnostic, code};
 use crate::source::Span;
+use crate::spec::read::OneOrMany;
 use crate::spec::{
     ApiKeySpec, AuthSpec, ClientAuthenticationSpec, HttpBasicSpec, Key, LocationSpec, Named,
-    OAuth2Spec, Text,
+    OAuth2Spec, Scalar, Text,
 };
 use crate::words::quote;
 
@@ -35,6 +36,7 @@ impl Lowering<'_, '_> {
         match auth {
             AuthSpec::None(_) => Auth::None,
             AuthSpec::Oauth2(spec) => Auth::Oauth2(self.oauth2(spec)),
+            AuthSpec::Jwt(spec) => Auth::Oauth2(self.jwt(spec, key)),
             AuthSpec::Bearer(spec) => Auth::Bearer {
                 token: self.secret_or(&spec.token, "token", Purpose::Token, key),
             },
@@ -45,7 +47,7 @@ impl Lowering<'_, '_> {
     }
 
     /// A credential, by default the secret of this name.
-    fn secret_or(
+    pub(super) fn secret_or(
         &mut self,
         given: &Key<Text>,
         name: &str,
@@ -124,34 +126,8 @@ impl Lowering<'_, '_> {
     }
 
     fn oauth2(&mut self, spec: &OAuth2Spec) -> OAuth2 {
-        let token_url = match spec.token_url.get() {
-            Some(text) => self.token_url(text),
-            None => {
-                if spec.token_url.is_unset() {
-                    self.missing(
-                        "token_url",
-                        "`oauth2`",
-                        spec.blame,
-                        "write `token_url: https://api.example.com/oauth/token`",
-                    );
-                }
-                String::new()
-            }
-        };
-        let client_id = match spec.client_id.get() {
-            Some(text) => self.template(&text.into(), Purpose::ClientId),
-            None => {
-                if spec.client_id.is_unset() {
-                    self.missing(
-                        "client_id",
-                        "`oauth2`",
-                        spec.blame,
-                        "write `client_id: \"{{ secrets.client_id }}\"`",
-                    );
-                }
-                Template::text("")
-            }
-        };
+        let token_url = self.token_url(&spec.token_url, "`oauth2`", spec.blame);
+        let client_id = self.client_id(&spec.client_id, "`oauth2`", spec.blame);
         let client_secret = match &spec.client_secret {
             Key::Given(given) => Some(self.credential(
                 &(&given.value).into(),
@@ -193,17 +169,26 @@ impl Lowering<'_, '_> {
             token_url,
             client_id,
             client_secret,
-            scopes: self.scopes(spec),
-            extra: self.token_extra(spec),
-            client_authentication: match spec.client_authentication.get() {
-                None | Some(ClientAuthenticationSpec::Body) => ClientAuthentication::Body,
-                Some(ClientAuthenticationSpec::Basic) => ClientAuthentication::Basic,
-            },
+            scopes: self.scopes(&spec.scopes),
+            extra: self.token_extra(&spec.extra, &spec.audience, &TOKEN_FIELDS),
+            client_authentication: client_authentication(&spec.client_authentication),
             default_expires_in: spec.default_expires_in.get().map_or(3600, |value| value.0),
         }
     }
 
-    fn token_url(&mut self, text: &Text) -> String {
+    /// The token endpoint of `what`.
+    pub(super) fn token_url(&mut self, key: &Key<Text>, what: &str, blame: Span) -> String {
+        let Some(text) = key.get() else {
+            if key.is_unset() {
+                self.missing(
+                    "token_url",
+                    what,
+                    blame,
+                    "write `token_url: https://api.example.com/oauth/token`",
+                );
+            }
+            return String::new();
+        };
         if text.value.contains(['{', '}']) {
             self.reporter.not_supported(
                 "an expression in `token_url`",
@@ -225,10 +210,26 @@ impl Lowering<'_, '_> {
         text.value.clone()
     }
 
+    /// The client identifier of `what`.
+    pub(super) fn client_id(&mut self, key: &Key<Text>, what: &str, blame: Span) -> Template {
+        if let Some(text) = key.get() {
+            return self.template(&text.into(), Purpose::ClientId);
+        }
+        if key.is_unset() {
+            self.missing(
+                "client_id",
+                what,
+                blame,
+                "write `client_id: \"{{ secrets.client_id }}\"`",
+            );
+        }
+        Template::text("")
+    }
+
     /// Scopes; a text holds several, with spaces between them (RFC 6749, section 3.3).
-    fn scopes(&mut self, spec: &OAuth2Spec) -> Vec<String> {
+    pub(super) fn scopes(&mut self, key: &Key<OneOrMany<Text>>) -> Vec<String> {
         let mut scopes = Vec::new();
-        for text in spec.scopes.get().map_or(&[][..], |scopes| &scopes.0) {
+        for text in key.get().map_or(&[][..], |scopes| &scopes.0) {
             let visible = |c: char| matches!(c, '!' | '#'..='[' | ']'..='~');
             for scope in text.value.split_whitespace() {
                 if scope.contains(['{', '}']) || !scope.chars().all(visible) {
@@ -244,21 +245,26 @@ impl Lowering<'_, '_> {
         scopes
     }
 
-    fn token_extra(&mut self, spec: &OAuth2Spec) -> Vec<NamedTemplate> {
+    /// Further fields of a token request; `own` are those that have keys.
+    pub(super) fn token_extra(
+        &mut self,
+        fields: &Key<Named<Scalar>>,
+        audience: &Key<Text>,
+        own: &[&str],
+    ) -> Vec<NamedTemplate> {
         let mut extra = Vec::new();
-        if let Some(text) = spec.audience.get() {
+        if let Some(text) = audience.get() {
             extra.push(NamedTemplate {
                 name: "audience".to_owned(),
                 value: self.template(&text.into(), Purpose::Other),
             });
         }
-        let fields = spec.extra.get();
-        for (name, given) in fields.into_iter().flat_map(Named::given) {
+        for (name, given) in fields.get().into_iter().flat_map(Named::given) {
             let own = match name.text.as_str() {
-                "audience" if spec.audience.is_unset() => None,
+                "audience" if audience.is_unset() => None,
+                known if !own.contains(&known) => None,
                 "scope" => Some("scopes"),
-                known if TOKEN_FIELDS.contains(&known) => Some(known),
-                _ => None,
+                known => Some(known),
             };
             if let Some(own) = own {
                 self.report(
@@ -274,6 +280,7 @@ impl Lowering<'_, '_> {
                         "grant_type" => {
                             "remove it: the grant follows from `refresh_token`".to_owned()
                         }
+                        "assertion" => "remove it: the runtime signs one".to_owned(),
                         own => format!("write it as `{own}` beside `token_url`"),
                     }),
                 );
@@ -290,5 +297,13 @@ impl Lowering<'_, '_> {
             });
         }
         extra
+    }
+}
+
+/// How a client authenticates, by default in the body.
+pub(super) fn client_authentication(key: &Key<ClientAuthenticationSpec>) -> ClientAuthentication {
+    match key.get() {
+        None | Some(ClientAuthenticationSpec::Body) => ClientAuthentication::Body,
+        Some(ClientAuthenticationSpec::Basic) => ClientAuthentication::Basic,
     }
 }

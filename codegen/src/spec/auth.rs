@@ -6,16 +6,15 @@ use super::{Json, Named, Scalar, Text};
 
 tagged! {
     /// How requests are authenticated. A mapping without a `type` is `bearer`.
-    AuthSpec, "auth type", default "bearer";
+    AuthSpec, "auth type", default "bearer" => expect large_enum_variant;
     Oauth2(OAuth2Spec) = "oauth2" | "oauth2_client_credentials";
     Bearer(BearerSpec) = "bearer";
     ApiKey(ApiKeySpec) = "api_key";
     HttpBasic(HttpBasicSpec) = "http_basic";
     SessionToken(SessionTokenSpec) = "session_token";
     None(Bare) = "none";
-    => later {
-        "jwt" => "",
-    }
+    Jwt(JwtSpec) = "jwt";
+    => later {}
 }
 
 mapping! {
@@ -52,6 +51,60 @@ choice! {
     ClientAuthenticationSpec, "client authentication";
     Body = "body";
     Basic = "basic";
+    => later {}
+}
+
+mapping! {
+    /// An access token for an assertion that the client signs itself (RFC 7523).
+    JwtSpec, "jwt";
+    /// The token endpoint, an absolute URL. On the origin of `base_url` it moves with it.
+    token_url: Text = "token_url" | "auth_endpoint" | "access_token_url" => required;
+    /// Who signs: the claim `iss`, and `sub` where that has no key of its own.
+    client_id: Text = "client_id" | "issuer" => required;
+    /// For whom: the claim `sub`.
+    subject: Text = "subject";
+    /// The claim `aud`; by default the token endpoint.
+    audience: Text = "audience";
+    /// The private key in PEM, for `HS256` and the like the secret itself. Line breaks may be
+    /// written as `\\n`.
+    private_key: Text = "private_key" | "secret_key", default "{{ secrets.private_key }}";
+    /// The identifier of the key, the header `kid`.
+    key_id: Text = "key_id";
+    /// The signature (RFC 7518, section 3.1).
+    algorithm: JwtAlgorithmSpec = "algorithm", default "RS256";
+    /// The scopes to ask for, as the claim `scope`: a list, or a text with spaces between them.
+    scopes: OneOrMany<Text> = "scopes" | "scope";
+    /// Further claims.
+    claims: Named<Scalar> = "claims";
+    /// How long an assertion is valid, in seconds.
+    lifetime: Whole<1, EXACT> = "lifetime", default 3600;
+    /// The client secret, where the token endpoint wants one beside the assertion.
+    client_secret: Text = "client_secret";
+    /// How the client authenticates to the token endpoint, when it has a secret.
+    client_authentication: ClientAuthenticationSpec = "client_authentication", default "body";
+    /// Further fields of the token request.
+    extra: Named<Scalar> = "extra" | "access_token_request_data";
+    /// The lifetime of a token whose response does not tell one, in seconds.
+    default_expires_in: Whole<1, EXACT> = "default_expires_in" | "default_token_expiration",
+        default 3600;
+    later {
+        "private_key_passphrase" => "give the key without one: `openssl pkcs8 -in key.pem -out plain.pem`",
+        "headers" => "write fields of the token request as `extra`",
+        "session" => "",
+    }
+}
+
+choice! {
+    /// How an assertion is signed.
+    JwtAlgorithmSpec, "algorithm";
+    Rs256 = "RS256";
+    Rs384 = "RS384";
+    Rs512 = "RS512";
+    Es256 = "ES256";
+    Es384 = "ES384";
+    Hs256 = "HS256";
+    Hs384 = "HS384";
+    Hs512 = "HS512";
     => later {}
 }
 

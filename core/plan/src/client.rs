@@ -136,6 +136,67 @@ pub enum Grant {
     ClientCredentials,
     /// RFC 6749, section 6.
     RefreshToken(Template),
+    /// RFC 7523, section 2.1.
+    JwtBearer(Box<JwtGrant>),
+}
+
+/// An assertion that the client signs itself (RFC 7523).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JwtGrant {
+    /// The claim `sub`; the issuer, which is the client, without one.
+    pub subject: Option<Template>,
+    /// The claim `aud`; the token endpoint without one.
+    pub audience: Option<Template>,
+    /// The private key in PEM, for HMAC the secret itself.
+    pub key: Template,
+    /// The header `kid`.
+    pub key_id: Option<Template>,
+    /// How it is signed.
+    pub algorithm: JwtAlgorithm,
+    /// How long an assertion is valid, in seconds.
+    pub lifetime: u64,
+    /// Further claims.
+    pub claims: Vec<NamedTemplate>,
+}
+
+/// A signature of RFC 7518, section 3.1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum JwtAlgorithm {
+    /// RSA, PKCS #1 v1.5, SHA-256.
+    Rs256,
+    /// RSA, PKCS #1 v1.5, SHA-384.
+    Rs384,
+    /// RSA, PKCS #1 v1.5, SHA-512.
+    Rs512,
+    /// ECDSA, P-256, SHA-256.
+    Es256,
+    /// ECDSA, P-384, SHA-384.
+    Es384,
+    /// HMAC, SHA-256.
+    Hs256,
+    /// HMAC, SHA-384.
+    Hs384,
+    /// HMAC, SHA-512.
+    Hs512,
+}
+
+impl JwtAlgorithm {
+    /// The name in the header `alg`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Rs256 => "RS256",
+            Self::Rs384 => "RS384",
+            Self::Rs512 => "RS512",
+            Self::Es256 => "ES256",
+            Self::Es384 => "ES384",
+            Self::Hs256 => "HS256",
+            Self::Hs384 => "HS384",
+            Self::Hs512 => "HS512",
+        }
+    }
 }
 
 /// How the client authenticates to the token endpoint.

@@ -26,8 +26,8 @@ mod setting;
 mod template;
 
 pub use client::{
-    ApiKeyLocation, Auth, Client, ClientAuthentication, Grant, NamedTemplate, OAuth2, RateLimit,
-    Retry, SessionToken, Timeouts,
+    ApiKeyLocation, Auth, Client, ClientAuthentication, Grant, JwtAlgorithm, JwtGrant,
+    NamedTemplate, OAuth2, RateLimit, Retry, SessionToken, Timeouts,
 };
 pub use endpoint::{Body, Endpoint, Method, Parameter};
 pub use expression::{

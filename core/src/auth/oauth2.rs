@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use connector_plan::{ClientAuthentication, Grant, OAuth2};
 use futures_util::future::BoxFuture;
-use http::{Method, StatusCode};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use oauth2::basic::BasicClient;
 use oauth2::{
     AsyncHttpClient, AuthType, ClientId, ClientSecret, HttpRequest, HttpResponse, RefreshToken,
@@ -13,14 +14,18 @@ use oauth2::{
 };
 use url::Url;
 
-use super::AuthContext;
+use super::assertion::Assertion;
 use super::store::{TokenOrigin, TokenStore};
 use super::token::{Token, TokenSource};
+use super::{AuthContext, basic};
 use crate::http::{Call, Response, RetryPolicy, SendError, Transport};
 use crate::meter::Meter;
 use crate::secret::Redactor;
 use crate::template::render_text;
 use crate::{Error, ErrorKind, Json, Result, Secret};
+
+/// The grant type of RFC 7523, section 2.1.
+const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 
 /// A token endpoint and what it wants to know.
 #[derive(Debug)]
@@ -29,6 +34,8 @@ pub(crate) struct OAuth2Source {
     client_id: String,
     client_secret: Option<Secret>,
     refresh_token: Option<Secret>,
+    /// What the client signs itself, when that is the grant.
+    assertion: Option<Assertion>,
     scopes: Vec<String>,
     extra: Vec<(String, Secret)>,
     authentication: AuthType,
@@ -48,15 +55,27 @@ impl OAuth2Source {
                 "the plan has OAuth 2.0 but no token URL",
             )
         })?;
+        let client_id = render_text(&oauth2.client_id, context.scope)?.0;
+        let assertion = match &oauth2.grant {
+            Grant::JwtBearer(grant) => Some(Assertion::new(
+                grant,
+                &client_id,
+                &oauth2.scopes,
+                url.as_str(),
+                context,
+            )?),
+            Grant::ClientCredentials | Grant::RefreshToken(_) => None,
+        };
         Ok(Self {
             url,
-            client_id: render_text(&oauth2.client_id, context.scope)?.0,
+            client_id,
+            assertion,
             client_secret: match &oauth2.client_secret {
                 Some(secret) => Some(context.secret(secret)?),
                 None => None,
             },
             refresh_token: match &oauth2.grant {
-                Grant::ClientCredentials => None,
+                Grant::ClientCredentials | Grant::JwtBearer(_) => None,
                 Grant::RefreshToken(token) => Some(context.secret(token)?),
             },
             scopes: oauth2.scopes.clone(),
@@ -78,7 +97,69 @@ impl OAuth2Source {
         })
     }
 
+    /// The token request of an assertion (RFC 7523, section 2.1).
+    fn assertion_request(&self, assertion: &Assertion) -> Result<HttpRequest> {
+        let assertion = assertion.sign()?;
+        self.redactor.learn(&assertion);
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        headers.insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static("application/x-www-form-urlencoded"),
+        );
+        let mut form = url::form_urlencoded::Serializer::new(String::new());
+        form.append_pair("grant_type", JWT_BEARER);
+        form.append_pair("assertion", assertion.expose());
+        match (&self.client_secret, &self.authentication) {
+            (Some(secret), AuthType::BasicAuth) => {
+                // Section 2.3.1 of RFC 6749: both are form-encoded first.
+                let encode = |text: &str| {
+                    url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>()
+                };
+                let id = encode(&self.client_id);
+                let secret = Secret::from(encode(secret.expose()));
+                headers.insert(AUTHORIZATION, basic(&id, &secret, &self.redactor)?);
+            }
+            (Some(secret), _) => {
+                form.append_pair("client_id", &self.client_id);
+                form.append_pair("client_secret", secret.expose());
+            }
+            (None, _) => {}
+        }
+        for (name, value) in &self.extra {
+            form.append_pair(name, value.expose());
+        }
+        let mut request = HttpRequest::new(form.finish().into_bytes());
+        *request.method_mut() = Method::POST;
+        *request.headers_mut() = headers;
+        Ok(request)
+    }
+
+    /// Asks for a token by an assertion.
+    async fn assert(&self, assertion: &Assertion, meter: &Meter) -> Result<Token> {
+        let request = self.assertion_request(assertion)?;
+        let response = self
+            .exchange(request, false, meter)
+            .await
+            .map_err(|refused| refused.0)?;
+        let body: Json = serde_json::from_slice(response.body())
+            .map_err(|_| self.nonsense("is not a JSON object"))?;
+        // `accept` has seen to both members.
+        let value = Secret::from(body["access_token"].as_str().unwrap_or_default());
+        self.redactor.learn(&value);
+        Ok(Token {
+            value,
+            lifetime: body["expires_in"]
+                .as_u64()
+                .filter(|seconds| *seconds > 0)
+                .map_or(self.default_lifetime, Duration::from_secs),
+        })
+    }
+
     async fn request(&self, meter: &Meter) -> Result<Token> {
+        if let Some(assertion) = &self.assertion {
+            return self.assert(assertion, meter).await;
+        }
         let mut client = BasicClient::new(ClientId::new(self.client_id.clone()))
             .set_auth_type(self.authentication.clone())
             .set_token_uri(TokenUrl::from_url(self.url.clone()));
