@@ -120,7 +120,7 @@ fn delete_insert_replaces_the_rows_of_a_merge_key() {
             &json!([{"id": 4, "day": 1}, {"id": 4, "day": 1}]),
             [2, 0, 0, 2, 0, 0],
             &columns,
-            &json!([{"id": 3, "day": 2}, {"id": 4, "day": 1}, {"id": 4, "day": 1}]),
+            &json!([{"id": 4, "day": 1}, {"id": 4, "day": 1}, {"id": 3, "day": 2}]),
         );
         let record = api.run(&json!([{"id": 9, "day": 1}, {"id": 5}]), &[], 6);
         let error = record["error"].to_string();
