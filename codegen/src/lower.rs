@@ -13,6 +13,7 @@ mod identity;
 mod incremental;
 mod inputs;
 mod jwt;
+mod merge;
 mod paginator;
 mod path;
 mod processing;

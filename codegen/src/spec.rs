@@ -27,7 +27,7 @@ pub(crate) use auth::{
 pub(crate) use client::{ClientSpec, RetrySpec};
 pub(crate) use config::{InputSpec, InputType};
 pub(crate) use endpoint::{EndpointMapping, EndpointSpec, MethodSpec, ParameterSpec};
-pub(crate) use fields::{FieldSpec, SchemaSpec, TypeSpec};
+pub(crate) use fields::{DedupSortSpec, FieldMapping, FieldSpec, SchemaSpec, TypeSpec};
 pub(crate) use incremental::{
     IncrementalSpec, InjectSpec, MissingSpec, MomentSpec, PlaceSpec, RangeSpec, RowOrderSpec,
 };
@@ -38,7 +38,9 @@ pub(crate) use paginator::{
 pub(crate) use processing::{ExplodeMapping, FlattenMapping, ProcessingStepSpec, StepMapping};
 pub(crate) use read::{Given, Key, Named, Over, Reporter};
 pub(crate) use relations::{OnParentErrorSpec, ParentSpec, PartitionsSpec};
-pub(crate) use resource::{Disposition, ResourceMapping, ResourceSpec, WriteDispositionSpec};
+pub(crate) use resource::{
+    Disposition, DispositionMapping, ResourceMapping, ResourceSpec, Strategy, WriteDispositionSpec,
+};
 pub(crate) use response::{
     ActionSpec, BackoffSpec, CompressionSpec, ErrorHandlerSpec, FormatSpec, ResponseActionSpec,
     ResponseMapping, ResponseSpec, StatusSpec, WaitSpec,

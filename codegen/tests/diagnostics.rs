@@ -548,8 +548,134 @@ fn schemas() {
         &resource("write_disposition: {disposition: append, strategy: upsert}\nprimary_key: []"),
     );
     check(
-        "merge_scd2",
-        &resource("write_disposition: {disposition: merge, strategy: scd2}\nprimary_key: id"),
+        "merge_strategy_unknown",
+        &resource("write_disposition: {disposition: merge, strategy: scd1}\nprimary_key: id"),
+    );
+}
+
+/// A merged resource with these lines more, and these fields.
+fn merged(lines: &str, fields: &str) -> String {
+    let lines = lines.trim_end().replace('\n', "\n  ");
+    let fields = fields.trim_end().replace('\n', "\n      ");
+    format!(
+        "client:\n  base_url: https://api.example.com\nresources:\n- name: files\n  {lines}\n  schema:\n    fields:\n      {fields}\n"
+    )
+}
+
+#[test]
+fn merging() {
+    let scd2 = "primary_key: id\nwrite_disposition:\n  disposition: merge\n  strategy: scd2";
+    check(
+        "merge_key_unknown",
+        &merged(
+            "merge_key: dey\nwrite_disposition: merge",
+            "id: integer\nday: date",
+        ),
+    );
+    check(
+        "merge_key_values",
+        &merged(
+            "merge_key: [day, day, raw]\nwrite_disposition: merge",
+            "day: date\nraw: json",
+        ),
+    );
+    check(
+        "merge_key_empty",
+        &merged("merge_key: []\nwrite_disposition: merge", "id: integer"),
+    );
+    check(
+        "merge_key_upsert",
+        &merged(
+            "primary_key: id\nmerge_key: day\nwrite_disposition: {disposition: merge, strategy: upsert}",
+            "id: integer\nday: date",
+        ),
+    );
+    check(
+        "merge_hints_of_append",
+        &merged(
+            "merge_key: id",
+            "id: {type: integer, dedup_sort: asc}\ngone: {type: boolean, hard_delete: true}",
+        ),
+    );
+    check(
+        "merge_without_any_key",
+        &merged(
+            "write_disposition: {disposition: merge, strategy: delete-insert}",
+            "id: {type: integer, dedup_sort: asc}",
+        ),
+    );
+    check(
+        "merge_hints_twice",
+        &merged(
+            "primary_key: id\nwrite_disposition: merge",
+            "id: integer\na: {type: boolean, hard_delete: true}\nb: {type: boolean, hard_delete: true}\nc: {type: json, dedup_sort: desc}\nd: {type: date, dedup_sort: asc}",
+        ),
+    );
+    check(
+        "merge_hints_nested",
+        &merged(
+            "primary_key: id\nwrite_disposition: merge",
+            "id: integer\na: {fields: {b: {type: boolean, hard_delete: true}}}\nc: {items: {fields: {d: {type: date, dedup_sort: latest}}}}\ne: {items: {fields: {f: {type: date, dedup_sort: asc}}}}",
+        ),
+    );
+    check(
+        "merge_insert_only_deletes",
+        &merged(
+            "primary_key: id\nwrite_disposition: {disposition: merge, strategy: insert-only}",
+            "id: integer\ngone: {type: boolean, hard_delete: true}",
+        ),
+    );
+    check(
+        "merge_history_elsewhere",
+        &merged(
+            "primary_key: id\nwrite_disposition:\n  disposition: merge\n  strategy: upsert\n  validity_column_names: [a, b]\n  row_version_column_name: c\n  retire_absent: true\n  active_record_timestamp: null",
+            "id: integer",
+        ),
+    );
+    check(
+        "merge_history_names",
+        &merged(
+            &format!(
+                "{scd2}\n  validity_column_names: [from, _rescued]\n  row_version_column_name: From"
+            ),
+            "id: integer",
+        ),
+    );
+    check(
+        "merge_history_one_name",
+        &merged(
+            &format!(
+                "{scd2}\n  validity_column_names: [from]\n  active_record_timestamp: '9999-12-31'"
+            ),
+            "id: integer",
+        ),
+    );
+    check(
+        "merge_history_clash",
+        &merged(scd2, "id: integer\n_valid_to: timestamp"),
+    );
+    check(
+        "merge_history_needs_a_key",
+        &merged(
+            "write_disposition: {disposition: merge, strategy: scd2}",
+            "id: {type: integer, dedup_sort: asc}\ngone: {type: boolean, hard_delete: true}",
+        ),
+    );
+    check(
+        "merge_history_later",
+        &merged(
+            &format!("{scd2}\n  boundary_timestamp: '2026-01-01'\n  deduplicated: true"),
+            "id: integer",
+        ),
+    );
+    check(
+        "merge_retire_absent",
+        &merged(
+            &format!(
+                "{scd2}\n  retire_absent: true\nincremental: {{cursor_path: at, start_param: since}}\non_parent_error: skip"
+            ),
+            "id: integer\nat: timestamp",
+        ),
     );
 }
 

@@ -237,6 +237,7 @@ impl<'a> Reading<'a> {
             schema: RecordSchema::new(&resource.fields).arrow(),
             primary_key: resource.primary_key.clone(),
             disposition: resource.write_disposition,
+            merge: resource.merge.clone(),
             identity: resource.identity.clone(),
             full_refresh: self.context.arguments.full_refresh,
             writer: WriterOptions::default(),
@@ -346,15 +347,21 @@ fn check_limit(limit: Option<u64>, store: &Store, resource: &Resource) -> Result
         .state()
         .resource(&resource.name)
         .map_or(0, |state| state.rows);
-    if limit.is_none() || resource.write_disposition != WriteDisposition::Replace || existing == 0 {
+    let retires = resource.merge.history();
+    let retires = retires.is_some_and(|history| history.retire_absent);
+    let harm = if resource.write_disposition == WriteDisposition::Replace {
+        format!("`--limit` would replace the {existing} records of the dataset by fewer")
+    } else if retires {
+        "`--limit` would retire the rows of all records that it leaves out".to_owned()
+    } else {
+        return Ok(());
+    };
+    if limit.is_none() || existing == 0 {
         return Ok(());
     }
-    Err(Error::new(
-        ErrorKind::Configuration,
-        format!("`--limit` would replace the {existing} records of the dataset by fewer"),
-    )
-    .with("resource", &resource.name)
-    .hint("write the sample elsewhere with `--out`, or look at it with `preview`"))
+    Err(Error::new(ErrorKind::Configuration, harm)
+        .with("resource", &resource.name)
+        .hint("write the sample elsewhere with `--out`, or look at it with `preview`"))
 }
 
 /// Encodes batches on a thread of its own.

@@ -171,6 +171,20 @@ impl Api {
             .collect()
     }
 
+    /// Whether a record says of itself that its row is to be deleted.
+    pub(crate) fn is_marked(&self, resource: &str, record: &Value) -> bool {
+        let mut resources = self.plan.resources.iter();
+        let resource = resources.find(|known| known.name == resource);
+        let Some(name) = resource.and_then(|resource| resource.merge.hard_delete.as_ref()) else {
+            return false;
+        };
+        match record.get(name) {
+            None | Some(Value::Null) => false,
+            Some(Value::Bool(marked)) => *marked,
+            Some(_) => true,
+        }
+    }
+
     /// The requests so far.
     pub(crate) fn requests(&self) -> Vec<RequestRecord> {
         lock(&self.log).clone()

@@ -121,7 +121,9 @@ impl Sandbox {
     /// an unknown resource. A record that is not JSON is its text.
     #[must_use]
     pub fn truth(&self, resource: &str) -> Vec<Value> {
-        self.api.truth(resource)
+        let mut records = self.api.truth(resource);
+        records.retain(|record| !self.api.is_marked(resource, record));
+        records
     }
 
     /// Makes a resource `count` generated records, as a fresh sandbox with so many has them;

@@ -45,8 +45,7 @@ impl Lowering<'_, '_> {
             );
         }
         for (name, _) in &given.value.0 {
-            let lower = name.text.to_lowercase();
-            if lower == RESCUED_COLUMN || lower.starts_with(OWN_PREFIX) {
+            if is_own(&name.text) {
                 self.report(
                     Diagnostic::error(
                         code::RESERVED_NAME,
@@ -254,6 +253,12 @@ impl Lowering<'_, '_> {
         }
         formats.iter().map(|text| text.value.clone()).collect()
     }
+}
+
+/// Whether every dataset has, or may have, a column of this name.
+pub(super) fn is_own(name: &str) -> bool {
+    let lower = name.to_lowercase();
+    lower == RESCUED_COLUMN || lower.starts_with(OWN_PREFIX)
 }
 
 /// What is wrong with a timestamp format.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use connector_plan::{Condition, Endpoint, Field, ProcessingStep, WriteDisposition};
+use connector_plan::{Condition, Endpoint, Field, History, ProcessingStep, WriteDisposition};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
@@ -27,6 +27,7 @@ pub(super) fn of_resource(
     fields: &[Field],
     primary_key: &[String],
     write_disposition: WriteDisposition,
+    history: Option<&History>,
 ) -> String {
     let key_types: Vec<_> = primary_key
         .iter()
@@ -47,6 +48,11 @@ pub(super) fn of_resource(
         && !endpoint.data_selector.query.is_empty()
     {
         list.push(json!({ "query": endpoint.data_selector.query }));
+    }
+    // What merges rows may change; what makes versions of them may not.
+    if let (Some(history), Some(list)) = (history, canonical.as_array_mut()) {
+        let columns = [&history.valid_from, &history.valid_to, &history.row_hash];
+        list.push(json!({ "history": columns }));
     }
     // Resources without a filter keep the hash that they had before there were filters.
     if let (Some(filter), Some(list)) = (record_filter, canonical.as_array_mut()) {

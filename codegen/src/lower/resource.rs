@@ -141,7 +141,8 @@ impl Lowering<'_, '_> {
         };
         endpoint.response = self.response_body(written, &endpoint, &fields, blame);
         let primary_key = self.primary_key(resource, &mut fields);
-        let write_disposition = self.write_disposition(resource, &primary_key);
+        let write_disposition = self.write_disposition(resource);
+        let merge = self.merge(resource, &fields, &primary_key, write_disposition);
         let processing_steps = self.processing_steps(resource, &fields, &primary_key);
         if let Some(written) = cursor.as_ref().filter(|_| inferred) {
             self.report(
@@ -154,6 +155,9 @@ impl Lowering<'_, '_> {
         }
         let incremental = cursor
             .and_then(|cursor| self.incremental(&cursor, &endpoint, &fields, write_disposition));
+        if incremental.is_some() {
+            self.only_whole(resource, &merge);
+        }
         let record = resource.record.get();
         if let Some(text) = record {
             self.check_record(text);
@@ -165,6 +169,7 @@ impl Lowering<'_, '_> {
             &fields,
             &primary_key,
             write_disposition,
+            merge.history(),
         );
         let lowered = Resource {
             name,
@@ -183,6 +188,7 @@ impl Lowering<'_, '_> {
             inferred,
             primary_key,
             write_disposition,
+            merge,
             identity,
         };
         (lowered, record.map(|text| text.value.clone()))
@@ -360,11 +366,7 @@ impl Lowering<'_, '_> {
         self.report(diagnostic);
     }
 
-    fn write_disposition(
-        &mut self,
-        resource: &ResourceMapping,
-        primary_key: &[String],
-    ) -> WriteDisposition {
+    fn write_disposition(&mut self, resource: &ResourceMapping) -> WriteDisposition {
         let Some(given) = resource.write_disposition.given() else {
             return WriteDisposition::Append;
         };
@@ -396,23 +398,7 @@ impl Lowering<'_, '_> {
         match disposition {
             Disposition::Append => WriteDisposition::Append,
             Disposition::Replace => WriteDisposition::Replace,
-            Disposition::Merge => {
-                if primary_key.is_empty() && resource.primary_key.is_unset() {
-                    let blame = resource
-                        .name
-                        .given()
-                        .map_or(resource.blame, |name| name.span);
-                    self.report(
-                        Diagnostic::error(code::PRIMARY_KEY, "`merge` needs a primary key")
-                            .label(given.span, "records are matched by primary key")
-                            .label(blame, "this resource has none")
-                            .help(
-                                "write `primary_key: id` with the field that identifies a record",
-                            ),
-                    );
-                }
-                WriteDisposition::Merge
-            }
+            Disposition::Merge => WriteDisposition::Merge,
         }
     }
 }

@@ -66,7 +66,7 @@ mapping! {
     /// The claim `aud`; by default the token endpoint.
     audience: Text = "audience";
     /// The private key in PEM, for `HS256` and the like the secret itself. Line breaks may be
-    /// written as `\\n`.
+    /// written as `\n`.
     private_key: Text = "private_key" | "secret_key", default "{{ secrets.private_key }}";
     /// The identifier of the key, the header `kid`.
     key_id: Text = "key_id";

@@ -39,6 +39,14 @@ mapping! {
     /// Whether a record may leave it out or set it to null. A record that breaks it stops the run.
     /// True unless the field is part of the primary key.
     nullable: bool = "nullable";
+    /// Whether the field marks records whose rows are to be deleted: by `true`, or by any value but
+    /// null when it is not boolean. The last record of a key in a load decides. For the write
+    /// disposition `merge`.
+    hard_delete: bool = "hard_delete", default false;
+    /// Of the records of a load with the same primary key, the one with the highest (`desc`) or
+    /// lowest (`asc`) value in this field counts; null never wins over a value, and of equal values
+    /// the last to arrive counts. For the write disposition `merge`.
+    dedup_sort: DedupSortSpec = "dedup_sort";
     /// The format of a timestamp, or several to try in order: `rfc3339`, `epoch_seconds`,
     /// `epoch_milliseconds` or a strptime form such as `%Y-%m-%d %H:%M:%S`, in UTC unless it says
     /// otherwise.
@@ -76,6 +84,14 @@ choice! {
         "time" => "declare it as `string`",
         "wei" => "declare it as `decimal`",
     }
+}
+
+choice! {
+    /// Which value of a field wins.
+    DedupSortSpec, "order";
+    Asc = "asc";
+    Desc = "desc";
+    => later {}
 }
 
 /// A field of a record; its type alone is short for a mapping.

@@ -28,6 +28,9 @@ mapping! {
     primary_key: OneOrMany<Text> = "primary_key";
     /// What happens to the records of earlier runs.
     write_disposition: WriteDispositionSpec = "write_disposition", default "append";
+    /// The field, or the fields, by which `delete-insert` finds the rows that go: those of every
+    /// value that occurs in the load. By default the primary key.
+    merge_key: OneOrMany<Text> = "merge_key";
     /// Which records are kept: an expression such as `{{ record['type'] == 'file' }}`.
     record_filter: Text = "record_filter";
     /// What is done to the records that are kept, in order, before they become rows: a list of
@@ -56,7 +59,6 @@ mapping! {
         "error_handler" => "move it to the endpoint",
         "response" => "move it to the endpoint",
         "schema_contract" => "remove it: what the schema does not know goes to `_rescued`",
-        "merge_key" => "use `primary_key`",
         "columns" => "write `schema` with `fields`",
         "table_name" => "the resource's name is the name of its dataset",
         "table_format" => "datasets are plain Parquet files",
@@ -127,14 +129,16 @@ choice! {
 }
 
 choice! {
-    /// How records are merged.
+    /// How records are merged. `upsert`: a record takes the place of the row with the same primary
+    /// key. `delete-insert`: rows with a merge key or a primary key of the load go, all records
+    /// come. `insert-only`: rows that exist stay as they are. `scd2`: every version of a row is
+    /// kept, with the time in which it was valid.
     Strategy, "merge strategy";
     Upsert = "upsert";
-    => later {
-        "delete-insert" => "`upsert` replaces records by primary key",
-        "scd2" => "`upsert` replaces records by primary key",
-        "insert-only" => "`upsert` replaces records by primary key",
-    }
+    DeleteInsert = "delete-insert";
+    InsertOnly = "insert-only";
+    Scd2 = "scd2";
+    => later {}
 }
 
 mapping! {
@@ -142,19 +146,35 @@ mapping! {
     DispositionMapping, "write_disposition";
     /// What happens to the records of earlier runs.
     disposition: Disposition = "disposition" => required;
-    /// How records are merged.
+    /// How records are merged: `upsert` by default, `delete-insert` where the resource has a
+    /// `merge_key`.
     strategy: Strategy = "strategy", default "upsert";
+    /// For `scd2`, the columns with the instants at which a version began and ended (null while it
+    /// is active). Versions begin and end at the start of the run that finds them.
+    validity_column_names: Vec<Text> = "validity_column_names",
+        default ["_valid_from", "_valid_to"];
+    /// For `scd2`, the column with the hash of a version's declared fields: a record whose hash is
+    /// that of the active version changes nothing. Without a primary key it is what identifies a
+    /// record.
+    row_version_column_name: Text = "row_version_column_name", default "_row_hash";
+    /// For `scd2`, whether a run ends the versions of all keys that it does not find. Only for
+    /// resources that are read in full: dlt does it unless told otherwise, this language only when
+    /// asked to.
+    retire_absent: bool = "retire_absent", default false;
+    /// For `scd2`, what `_valid_to` is while a version is active: always null.
+    active_record_timestamp: Text = "active_record_timestamp";
     later {
-        "deduplicated" => "",
-        "validity_column_names" => "",
-        "active_record_timestamp" => "",
-        "boundary_timestamp" => "",
-        "row_version_column_name" => "",
+        "deduplicated" => "remove it: the last record of a key counts, or the one `dedup_sort` chooses",
+        "boundary_timestamp" => "remove it: versions begin and end at the start of the run",
     }
 }
 
 /// What happens to the records of earlier runs; a word is short for a mapping.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there are few, and they live shortly"
+)]
 pub(crate) enum WriteDispositionSpec {
     Word(Disposition),
     Mapping(DispositionMapping),

@@ -63,6 +63,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             schema: Arc::clone(&schema),
             primary_key,
             disposition: WriteDisposition::Append,
+            merge: connector_plan::Merge::default(),
             identity: String::new(),
             full_refresh: false,
             writer: WriterOptions::default(),

@@ -90,6 +90,7 @@ fn measure(
         schema: page(0, 0).schema(),
         primary_key: vec!["id".to_owned()],
         disposition,
+        merge: connector_plan::Merge::default(),
         identity: String::new(),
         full_refresh: false,
         writer: WriterOptions::default(),

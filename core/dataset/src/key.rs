@@ -1,4 +1,4 @@
-//! Primary keys as 128-bit hashes, and the range of a load's keys.
+//! Keys as 128-bit hashes, and the range of a load's keys.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 
@@ -11,15 +11,32 @@ use arrow::datatypes::{DataType, Decimal128Type, Int64Type, Schema};
 
 use crate::Error;
 
-/// A 128-bit hash of a primary key.
+/// A 128-bit hash of a key.
 ///
 /// With 10^9 keys the chance that two different ones share a hash is below 10^-20; the hash is keyed
 /// at random in every run, so nobody can prepare two that do.
 pub(crate) type KeyHash = (u64, u64);
 
-/// Hashes the primary keys of batches.
+/// What a key is for, as people call it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Role {
+    PrimaryKey,
+    MergeKey,
+}
+
+impl Role {
+    fn text(self) -> &'static str {
+        match self {
+            Self::PrimaryKey => "primary key",
+            Self::MergeKey => "merge key",
+        }
+    }
+}
+
+/// Hashes the keys of batches.
 #[derive(Debug)]
 pub(crate) struct KeyHasher {
+    role: Role,
     names: Vec<String>,
     states: [RandomState; 2],
 }
@@ -27,22 +44,24 @@ pub(crate) struct KeyHasher {
 impl KeyHasher {
     /// # Errors
     /// When a column of the key is missing or its type cannot identify a row.
-    pub(crate) fn new(schema: &Schema, names: &[String]) -> Result<Self, Error> {
+    pub(crate) fn new(schema: &Schema, role: Role, names: &[String]) -> Result<Self, Error> {
+        let what = role.text();
         for name in names {
             let Some((_, field)) = schema.column_with_name(name) else {
                 return Err(Error::configuration(format!(
-                    "the primary key `{name}` is not a column of the resource"
+                    "the {what} `{name}` is not a column of the resource"
                 ))
                 .with_hint("declare it as a field in the specification"));
             };
             if field.data_type().is_nested() {
                 return Err(Error::configuration(format!(
-                    "the primary key `{name}` is an object or a list, which cannot identify a row"
+                    "the {what} `{name}` is an object or a list, which cannot identify a row"
                 ))
                 .with_hint("name a field that holds a single value"));
             }
         }
         Ok(Self {
+            role,
             names: names.to_vec(),
             states: [RandomState::new(), RandomState::new()],
         })
@@ -52,38 +71,51 @@ impl KeyHasher {
         &self.names
     }
 
-    /// Calls `visit` with the hash of each row's key, in order.
-    ///
     /// # Errors
     /// When a key is null; `first_row` is the number of rows before the batch.
+    pub(crate) fn check(&self, batch: &RecordBatch, first_row: u64) -> Result<(), Error> {
+        for name in &self.names {
+            let nulls = column(batch, name)?.nulls();
+            if let Some(row) =
+                nulls.and_then(|nulls| (0..nulls.len()).find(|row| nulls.is_null(*row)))
+            {
+                let what = self.role.text();
+                let error = Error::schema(format!(
+                    "record {} has no value for the {what} `{name}`",
+                    first_row + row as u64 + 1
+                ));
+                return Err(match self.role {
+                    Role::PrimaryKey => error.with_hint(
+                        "every record needs its key: name another `primary_key`, or use the \
+                         write disposition `append` or `replace`",
+                    ),
+                    Role::MergeKey => {
+                        error.with_hint("every record needs its key: name another `merge_key`")
+                    }
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Calls `visit` with each row whose key has no null, and the hash of its key, in order.
     pub(crate) fn hash(
         &self,
         batch: &RecordBatch,
-        first_row: u64,
-        mut visit: impl FnMut(KeyHash) -> Result<(), Error>,
+        mut visit: impl FnMut(usize, KeyHash) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let mut columns = Vec::with_capacity(self.names.len());
         for name in &self.names {
             let array = column(batch, name)?;
-            if let Some(row) = array
-                .nulls()
-                .and_then(|nulls| (0..nulls.len()).find(|row| nulls.is_null(*row)))
-            {
-                return Err(Error::schema(format!(
-                    "record {} has no value for the primary key `{name}`",
-                    first_row + row as u64 + 1
-                ))
-                .with_hint(
-                    "every record needs its key: name another `primary_key`, or use the write \
-                     disposition `append` or `replace`",
-                ));
-            }
-            columns.push(KeyColumn::new(array)?);
+            columns.push((array.nulls(), KeyColumn::new(array)?));
         }
         let mut bytes = Vec::new();
-        for row in 0..batch.num_rows() {
+        'rows: for row in 0..batch.num_rows() {
             bytes.clear();
-            for column in &columns {
+            for (nulls, column) in &columns {
+                if nulls.is_some_and(|nulls| nulls.is_null(row)) {
+                    continue 'rows;
+                }
                 column.append(row, &mut bytes);
             }
             let [one, two] = self.states.each_ref().map(|state| {
@@ -91,16 +123,22 @@ impl KeyHasher {
                 hasher.write(&bytes);
                 hasher.finish()
             });
-            visit((one, two))?;
+            visit(row, (one, two))?;
         }
         Ok(())
+    }
+
+    /// A hash that tells versions of one key apart.
+    pub(crate) fn version(&self, text: &str) -> u64 {
+        let [state, _] = &self.states;
+        state.hash_one(text)
     }
 }
 
 fn column<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a ArrayRef, Error> {
     batch.column_by_name(name).ok_or_else(|| {
         Error::schema(format!(
-            "the data has no column `{name}`, which is part of the primary key"
+            "the data has no column `{name}`, which is part of the key"
         ))
     })
 }

@@ -6,14 +6,15 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Fields, Schema, SchemaRef};
-use connector_plan::WriteDisposition;
+use connector_plan::{Merge, MergeStrategy, WriteDisposition};
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::history::Versions;
 use crate::journal::Journal;
-use crate::key::KeyHasher;
+use crate::key::{KeyHasher, Role};
 use crate::layout::check_name;
-use crate::merge::{self, LoadKeys, Replaced, RowSet};
+use crate::merge::{self, LoadKeys, Outcome, RowSet};
 use crate::publish::Origin;
 use crate::schema::{self, SchemaChange};
 use crate::standing::Standing;
@@ -35,10 +36,12 @@ pub struct LoadOptions {
     pub resource: String,
     /// The columns of the batches.
     pub schema: SchemaRef,
-    /// The columns that identify a row; `Merge` needs them.
+    /// The columns that identify a row; `Merge` needs them unless its strategy says otherwise.
     pub primary_key: Vec<String>,
     /// What happens to earlier rows.
     pub disposition: WriteDisposition,
+    /// How, where the disposition is `Merge`.
+    pub merge: Merge,
     /// The hash of what gives the dataset its meaning, as the plan has it.
     pub identity: String,
     /// Whether the dataset begins anew, whatever its disposition.
@@ -83,10 +86,14 @@ pub struct LoadReport {
     pub inserted: u64,
     /// Rows that replaced one with the same primary key.
     pub updated: u64,
-    /// Rows of the load that a later row of it with the same primary key replaced.
+    /// Keys of the load whose rows stayed as they were: they existed, or have not changed.
+    pub unchanged: u64,
+    /// Rows of the load that another row of it with the same primary key replaced.
     pub duplicates_in_load: u64,
-    /// Earlier rows that are gone without a successor; those of a replaced dataset.
+    /// Earlier rows that are gone without a successor, those of a replaced dataset among them.
     pub deleted: u64,
+    /// Earlier rows whose version ended in this load; they are still there.
+    pub retired: u64,
     /// The files that became part of the dataset.
     pub files_added: Vec<DataFile>,
     /// The files that left it.
@@ -115,6 +122,8 @@ pub struct Load {
     /// Taken when the load ends or has failed.
     writer: Option<PartWriter>,
     keys: Option<LoadKeys>,
+    /// The columns of a history, where one is kept.
+    versions: Option<Versions>,
     cursor: Option<Value>,
     rows_read: u64,
     replaced_sample_data: bool,
@@ -127,7 +136,13 @@ impl Load {
     pub(crate) fn begin(shared: Arc<Shared>, options: LoadOptions) -> Result<Self, Error> {
         check_name("resource", &options.resource)?;
         let is_merge = options.disposition == WriteDisposition::Merge;
-        if is_merge && options.primary_key.is_empty() {
+        let has_key = !options.primary_key.is_empty()
+            || match options.merge.strategy {
+                MergeStrategy::DeleteInsert => !options.merge.merge_key.is_empty(),
+                MergeStrategy::Scd2(_) => true,
+                MergeStrategy::Upsert | MergeStrategy::InsertOnly => false,
+            };
+        if is_merge && !has_key {
             return Err(Error::configuration(format!(
                 "the resource `{}` has the write disposition `merge` but no primary key",
                 options.resource
@@ -149,15 +164,28 @@ impl Load {
             .inferred
             .as_ref()
             .map_or(&no_conversions, |inferred| &inferred.conversions);
-        let load_fields = schema::normalise(&options.schema)?;
-        let hasher = KeyHasher::new(&Schema::new(load_fields.clone()), &options.primary_key)?;
+        let mut load_fields = schema::normalise(&options.schema)?;
+        // Whatever the disposition, these columns get bloom filters.
+        let own = Schema::new(load_fields.clone());
+        KeyHasher::new(&own, Role::PrimaryKey, &options.primary_key)?;
+        let run = shared.options.run;
+        let mut versions = None;
+        if is_merge && let Some(history) = options.merge.history() {
+            let live = shared.layout.live(&options.resource);
+            let base = standing.base.iter().flatten();
+            let existing: Vec<PathBuf> = base.map(|file| live.join(&file.name)).collect();
+            let history = Versions::new(history, run, &existing)
+                .map_err(|error| error.in_resource(&options.resource))?;
+            load_fields = schema::normalise(history.extend_schema(&own)?.as_ref())?;
+            versions = Some(history);
+        }
+        let load_schema = Schema::new(load_fields.clone());
         let mut schema_changes = Vec::new();
         let fields = match &base_fields {
             Some(base) => schema::unify(base, &load_fields, conversions, &mut schema_changes)
                 .map_err(|error| error.in_resource(&options.resource))?,
             None => load_fields,
         };
-        let run = shared.options.run;
         let format = Arc::new(Format {
             schema: Arc::new(Schema::new(schema::with_ids(&fields))),
             options: options.writer.clone(),
@@ -177,7 +205,20 @@ impl Load {
             standing.first_number,
             Arc::clone(&format),
         );
-        let keys = is_merge.then(|| LoadKeys::new(hasher, &shared.disk, &spill));
+        let mut keys = None;
+        if is_merge {
+            let (primary_key, merge) = (&options.primary_key, &options.merge);
+            let history = versions.clone();
+            let disk = &shared.disk;
+            keys = Some(LoadKeys::new(
+                &load_schema,
+                primary_key,
+                merge,
+                history,
+                disk,
+                &spill,
+            )?);
+        }
         registration.keep();
         Ok(Self {
             shared,
@@ -187,6 +228,7 @@ impl Load {
             format,
             writer: Some(writer),
             keys,
+            versions,
             cursor: standing.cursor,
             rows_read: 0,
             replaced_sample_data: standing.replaced_sample_data,
@@ -227,6 +269,11 @@ impl Load {
     /// the disk fails.
     pub fn write(&mut self, batch: &RecordBatch) -> Result<(), Error> {
         let mut writer = self.writer.take().ok_or_else(|| self.has_failed())?;
+        let extended = match &self.versions {
+            Some(versions) => Some(versions.extend(batch)?),
+            None => None,
+        };
+        let batch = extended.as_ref().unwrap_or(batch);
         let adapted = schema::adapt(batch, &self.format.schema)
             .map_err(|error| error.in_resource(&self.options.resource))?;
         let position = writer.write(adapted)?;
@@ -283,8 +330,10 @@ impl Load {
             rows_written: rows,
             inserted: change.inserted,
             updated: change.updated,
+            unchanged: change.unchanged,
             duplicates_in_load: change.duplicates,
-            deleted: total(&self.removes, |file| file.rows),
+            deleted: total(&self.removes, |file| file.rows) + change.deleted,
+            retired: change.retired,
             bytes_added: total(&change.added, |file| file.bytes),
             bytes: total(&change.after, |file| file.bytes),
             files_added: change.added,
@@ -335,21 +384,24 @@ impl Load {
     ) -> Result<Change, Error> {
         let live = self.shared.layout.live(&self.options.resource);
         let paths: Vec<PathBuf> = self.base.iter().map(|file| live.join(&file.name)).collect();
-        let replaced = match self.keys.take() {
+        let outcome = match self.keys.take() {
             Some(keys) => {
                 let run = self.shared.options.run;
                 let spill = self.shared.layout.spill(run, &self.options.resource);
-                keys.resolve(&self.shared.disk, &spill, &paths)?
+                keys.resolve(&self.shared.disk, &spill, &paths, self.rows_read)?
             }
-            None => Replaced {
-                inserted: total(&staged, |file| file.rows),
-                ..Replaced::default()
+            None => Outcome {
+                inserted: self.rows_read,
+                ..Outcome::default()
             },
         };
         let mut change = Change {
-            inserted: replaced.inserted,
-            updated: replaced.updated,
-            duplicates: replaced.duplicates,
+            inserted: outcome.inserted,
+            updated: outcome.updated,
+            unchanged: outcome.unchanged,
+            duplicates: outcome.duplicates,
+            deleted: outcome.deleted,
+            retired: outcome.retired_rows,
             ..Change::default()
         };
         let mut writer = PartWriter::new(
@@ -367,22 +419,25 @@ impl Load {
         // Earlier rows first, so that the newest rows are the last ones of the dataset.
         let mut kept = Vec::new();
         for (index, (file, path)) in self.base.drain(..).zip(&paths).enumerate() {
-            let gone = replaced.existing.get(index).unwrap_or(&none);
+            let gone = outcome.existing.get(index).unwrap_or(&none);
+            let retired = outcome.retired.get(index).unwrap_or(&none);
+            let is_touched = gone.len() + retired.len() > 0;
             let stays = conversions.is_empty() && !(joins_small && is_small(&file));
-            if gone.len() == 0 && stays {
+            if !is_touched && stays {
                 kept.push(file);
                 continue;
             }
             if gone.len() < file.rows {
+                let retired = self.versions.as_ref().map(|versions| (versions, retired));
                 let schema = &self.format.schema;
-                merge::copy_rows(path, gone, schema, conversions, &mut writer)?;
+                merge::copy_rows(path, gone, retired, schema, conversions, &mut writer)?;
             }
             change.removed.push(file);
         }
         self.base = kept;
         let mut added = Vec::new();
         for (index, file) in staged.into_iter().enumerate() {
-            let gone = replaced.staged.get(index).unwrap_or(&none);
+            let gone = outcome.staged.get(index).unwrap_or(&none);
             if gone.len() == 0 {
                 added.push(file);
                 continue;
@@ -390,7 +445,7 @@ impl Load {
             let path = self.staged().join(&file.name);
             if gone.len() < file.rows {
                 let schema = &self.format.schema;
-                merge::copy_rows(&path, gone, schema, &BTreeMap::new(), &mut writer)?;
+                merge::copy_rows(&path, gone, None, schema, &BTreeMap::new(), &mut writer)?;
             }
             self.shared.disk.remove_file(&path)?;
         }
@@ -474,7 +529,10 @@ struct Change {
     after: Vec<DataFile>,
     inserted: u64,
     updated: u64,
+    unchanged: u64,
     duplicates: u64,
+    deleted: u64,
+    retired: u64,
 }
 
 fn total(files: &[DataFile], of: impl Fn(&DataFile) -> u64) -> u64 {

@@ -21,6 +21,15 @@ impl RunId {
     pub fn new() -> Self {
         Self(Uuid::now_v7())
     }
+
+    /// When the run began, in microseconds since 1970; the name has it to the millisecond.
+    pub(crate) fn micros(self) -> i64 {
+        let since = self.0.get_timestamp().map_or((0, 0), |time| time.to_unix());
+        i64::try_from(since.0)
+            .unwrap_or(0)
+            .saturating_mul(1_000_000)
+            .saturating_add(i64::from(since.1 / 1000))
+    }
 }
 
 impl fmt::Display for RunId {

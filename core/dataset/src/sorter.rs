@@ -44,26 +44,148 @@ impl Position {
     }
 }
 
-/// The bytes of an entry on disk.
-const ENTRY_BYTES: usize = 24;
-/// The entries kept in memory: 6 MiB.
-const CAPACITY: usize = 256 * 1024;
-/// The memory for reading spilled runs back, shared by all of them.
+/// What is sorted: orders by key first, by position last.
+pub(crate) trait Item: Ord + Sized {
+    /// `rank` decides between rows of one key before their position does; `version` tells rows of
+    /// one key with different values apart. Items without them leave them out.
+    fn new(key: KeyHash, rank: Vec<u8>, version: u64, position: Position) -> Self;
+    fn key(&self) -> KeyHash;
+    fn position(&self) -> Position;
+    fn version(&self) -> u64;
+    /// The memory that it holds beside its own size.
+    fn heap_bytes(&self) -> usize;
+    fn encode(&self, bytes: &mut Vec<u8>);
+    /// Takes an item from the front; `None`, and nothing taken, when there is no whole one.
+    fn decode(bytes: &mut &[u8]) -> Option<Self>;
+}
+
+fn take_word(bytes: &mut &[u8]) -> Option<u64> {
+    let (word, rest) = bytes.split_first_chunk::<8>()?;
+    *bytes = rest;
+    Some(u64::from_le_bytes(*word))
+}
+
+impl Item for Entry {
+    fn new(key: KeyHash, _: Vec<u8>, _: u64, position: Position) -> Self {
+        Self { key, position }
+    }
+
+    fn key(&self) -> KeyHash {
+        self.key
+    }
+
+    fn position(&self) -> Position {
+        self.position
+    }
+
+    fn version(&self) -> u64 {
+        0
+    }
+
+    fn heap_bytes(&self) -> usize {
+        0
+    }
+
+    fn encode(&self, bytes: &mut Vec<u8>) {
+        for word in [self.key.0, self.key.1, self.position.0] {
+            bytes.extend_from_slice(&word.to_le_bytes());
+        }
+    }
+
+    fn decode(bytes: &mut &[u8]) -> Option<Self> {
+        let mut rest = *bytes;
+        let key = (take_word(&mut rest)?, take_word(&mut rest)?);
+        let position = Position(take_word(&mut rest)?);
+        *bytes = rest;
+        Some(Self { key, position })
+    }
+}
+
+/// A key with what decides between its rows, and where its row is.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Ranked {
+    key: KeyHash,
+    rank: Vec<u8>,
+    position: Position,
+    version: u64,
+}
+
+impl Item for Ranked {
+    fn new(key: KeyHash, rank: Vec<u8>, version: u64, position: Position) -> Self {
+        Self {
+            key,
+            rank,
+            position,
+            version,
+        }
+    }
+
+    fn key(&self) -> KeyHash {
+        self.key
+    }
+
+    fn position(&self) -> Position {
+        self.position
+    }
+
+    fn version(&self) -> u64 {
+        self.version
+    }
+
+    fn heap_bytes(&self) -> usize {
+        self.rank.capacity()
+    }
+
+    fn encode(&self, bytes: &mut Vec<u8>) {
+        let length = self.rank.len() as u64;
+        for word in [
+            self.key.0,
+            self.key.1,
+            self.position.0,
+            self.version,
+            length,
+        ] {
+            bytes.extend_from_slice(&word.to_le_bytes());
+        }
+        bytes.extend_from_slice(&self.rank);
+    }
+
+    fn decode(bytes: &mut &[u8]) -> Option<Self> {
+        let mut rest = *bytes;
+        let key = (take_word(&mut rest)?, take_word(&mut rest)?);
+        let position = Position(take_word(&mut rest)?);
+        let version = take_word(&mut rest)?;
+        let length = usize::try_from(take_word(&mut rest)?).ok()?;
+        let (rank, rest) = rest.split_at_checked(length)?;
+        *bytes = rest;
+        Some(Self {
+            key,
+            rank: rank.to_vec(),
+            position,
+            version,
+        })
+    }
+}
+
+/// The memory for items, in bytes.
+const CAPACITY: usize = 6 << 20;
+/// The memory for reading spilled runs back, in bytes, shared by all of them.
 const READ_BYTES: usize = 8 << 20;
 
-/// Collects entries.
+/// Collects items.
 #[derive(Debug)]
-pub(crate) struct Sorter {
+pub(crate) struct Sorter<T> {
     disk: Disk,
     path: PathBuf,
     capacity: usize,
-    entries: Vec<Entry>,
+    items: Vec<T>,
+    bytes: usize,
     file: Option<NewFile>,
-    /// The lengths in entries of the runs in the file.
+    /// The lengths in bytes of the runs in the file.
     runs: Vec<u64>,
 }
 
-impl Sorter {
+impl<T: Item> Sorter<T> {
     /// `path` is a file that does not exist yet; it is created when memory does not suffice.
     pub(crate) fn new(disk: Disk, path: PathBuf) -> Self {
         Self::with_capacity(disk, path, CAPACITY)
@@ -74,22 +196,25 @@ impl Sorter {
             disk,
             path,
             capacity,
-            entries: Vec::new(),
+            items: Vec::new(),
+            bytes: 0,
             file: None,
             runs: Vec::new(),
         }
     }
 
-    pub(crate) fn push(&mut self, entry: Entry) -> Result<(), Error> {
-        if self.entries.len() >= self.capacity {
+    pub(crate) fn push(&mut self, item: T) -> Result<(), Error> {
+        let bytes = size_of::<T>() + item.heap_bytes();
+        if self.bytes + bytes > self.capacity && !self.items.is_empty() {
             self.spill()?;
         }
-        self.entries.push(entry);
+        self.bytes += bytes;
+        self.items.push(item);
         Ok(())
     }
 
     fn spill(&mut self) -> Result<(), Error> {
-        self.entries.sort_unstable();
+        self.items.sort_unstable();
         let failed = |source| Error::io("write", &self.path, source);
         let file = match &mut self.file {
             Some(file) => file,
@@ -101,46 +226,47 @@ impl Sorter {
                     .insert(self.disk.create_file(&self.path)?.without_hash())
             }
         };
-        let mut bytes = Vec::with_capacity(ENTRY_BYTES * 4096);
-        for chunk in self.entries.chunks(4096) {
+        let mut length = 0;
+        let mut bytes = Vec::new();
+        for chunk in self.items.chunks(4096) {
             bytes.clear();
-            for entry in chunk {
-                bytes.extend_from_slice(&entry.key.0.to_le_bytes());
-                bytes.extend_from_slice(&entry.key.1.to_le_bytes());
-                bytes.extend_from_slice(&entry.position.0.to_le_bytes());
+            for item in chunk {
+                item.encode(&mut bytes);
             }
             file.write_all(&bytes).map_err(failed)?;
+            length += bytes.len() as u64;
         }
-        self.runs.push(self.entries.len() as u64);
-        self.entries.clear();
+        self.runs.push(length);
+        self.items.clear();
+        self.bytes = 0;
         Ok(())
     }
 
-    /// All entries in order.
-    pub(crate) fn sorted(mut self) -> Result<Sorted, Error> {
-        self.entries.sort_unstable();
-        let buffer_entries = (READ_BYTES / ENTRY_BYTES / self.runs.len().max(1)).clamp(64, 4096);
+    /// All items in order.
+    pub(crate) fn sorted(mut self) -> Result<Sorted<T>, Error> {
+        self.items.sort_unstable();
+        let buffer_bytes = (READ_BYTES / self.runs.len().max(1)).clamp(1 << 11, 96 << 10);
         let mut offset = 0;
-        let mut runs: Vec<Run> = Vec::with_capacity(self.runs.len() + 1);
+        let mut runs: Vec<Run<T>> = Vec::with_capacity(self.runs.len() + 1);
         for length in &self.runs {
             runs.push(Run {
                 offset,
                 left: *length,
                 buffer: Vec::new(),
             });
-            offset += length * ENTRY_BYTES as u64;
+            offset += length;
         }
         // The last run never left memory.
-        self.entries.reverse();
+        self.items.reverse();
         runs.push(Run {
             offset,
             left: 0,
-            buffer: self.entries,
+            buffer: self.items,
         });
         let mut sorted = Sorted {
             file: self.file.map(NewFile::into_file),
             path: self.path,
-            buffer_entries,
+            buffer_bytes,
             runs,
             heap: BinaryHeap::new(),
         };
@@ -151,34 +277,35 @@ impl Sorter {
     }
 }
 
-/// Entries in order.
+/// Items in order.
 #[derive(Debug)]
-pub(crate) struct Sorted {
+pub(crate) struct Sorted<T: Ord> {
     file: Option<File>,
     path: PathBuf,
-    buffer_entries: usize,
-    runs: Vec<Run>,
-    heap: BinaryHeap<Reverse<(Entry, usize)>>,
+    buffer_bytes: usize,
+    runs: Vec<Run<T>>,
+    heap: BinaryHeap<Reverse<(T, usize)>>,
 }
 
 #[derive(Debug)]
-struct Run {
+struct Run<T> {
     offset: u64,
+    /// Bytes not yet read.
     left: u64,
-    /// What has been read, last entry first.
-    buffer: Vec<Entry>,
+    /// What has been read, last item first.
+    buffer: Vec<T>,
 }
 
-impl Sorted {
-    pub(crate) fn next(&mut self) -> Result<Option<Entry>, Error> {
-        let Some(Reverse((entry, run))) = self.heap.pop() else {
+impl<T: Item> Sorted<T> {
+    pub(crate) fn next(&mut self) -> Result<Option<T>, Error> {
+        let Some(Reverse((item, run))) = self.heap.pop() else {
             return Ok(None);
         };
         self.advance(run)?;
-        Ok(Some(entry))
+        Ok(Some(item))
     }
 
-    /// Puts the next entry of a run on the heap.
+    /// Puts the next item of a run on the heap.
     fn advance(&mut self, index: usize) -> Result<(), Error> {
         let Some(run) = self.runs.get_mut(index) else {
             return Ok(());
@@ -187,73 +314,95 @@ impl Sorted {
             && run.left > 0
             && let Some(file) = &mut self.file
         {
-            run.fill(file, &self.path, self.buffer_entries)?;
+            run.fill(file, &self.path, self.buffer_bytes)?;
         }
-        if let Some(entry) = run.buffer.pop() {
-            self.heap.push(Reverse((entry, index)));
+        if let Some(item) = run.buffer.pop() {
+            self.heap.push(Reverse((item, index)));
         }
         Ok(())
     }
 }
 
-impl Run {
-    fn fill(&mut self, file: &mut File, path: &Path, entries: usize) -> Result<(), Error> {
-        let count = self.left.min(entries as u64);
-        let mut bytes = vec![0; count as usize * ENTRY_BYTES];
-        file.seek(SeekFrom::Start(self.offset))
-            .and_then(|_| file.read_exact(&mut bytes))
-            .map_err(|source| Error::io("read", path, source))?;
-        let (entries, _) = bytes.as_chunks::<ENTRY_BYTES>();
-        self.buffer.extend(entries.iter().rev().map(|entry| {
-            let (words, _) = entry.as_chunks::<8>();
-            let word = |index: usize| words.get(index).copied().map_or(0, u64::from_le_bytes);
-            Entry {
-                key: (word(0), word(1)),
-                position: Position(word(2)),
+impl<T: Item> Run<T> {
+    /// Reads about so many bytes, one item at least.
+    fn fill(&mut self, file: &mut File, path: &Path, bytes: usize) -> Result<(), Error> {
+        let failed = |source| Error::io("read", path, source);
+        let mut bytes = bytes as u64;
+        loop {
+            let length = self.left.min(bytes);
+            let mut read = vec![0; length as usize];
+            file.seek(SeekFrom::Start(self.offset))
+                .and_then(|_| file.read_exact(&mut read))
+                .map_err(failed)?;
+            let mut rest = read.as_slice();
+            while let Some(item) = T::decode(&mut rest) {
+                self.buffer.push(item);
             }
-        }));
-        self.offset += bytes.len() as u64;
-        self.left -= count;
-        Ok(())
+            let taken = length - rest.len() as u64;
+            if taken > 0 {
+                self.buffer.reverse();
+                self.offset += taken;
+                self.left -= taken;
+                return Ok(());
+            }
+            if length == self.left {
+                return Err(failed(std::io::ErrorKind::InvalidData.into()));
+            }
+            // An item longer than the buffer.
+            bytes *= 4;
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Debug;
+
     use super::*;
+
+    #[track_caller]
+    fn check<T: Item + Clone + Debug>(count: u64, capacity: usize, item: impl Fn(u64) -> T) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("spill").join("keys");
+        let capacity = capacity * size_of::<T>();
+        let mut sorter = Sorter::with_capacity(Disk::new(None), path, capacity);
+        let mut expect: Vec<T> = (0..count).map(item).collect();
+        for entry in &expect {
+            sorter.push(entry.clone()).unwrap();
+        }
+        expect.sort_unstable();
+        let mut sorted = sorter.sorted().unwrap();
+        let mut found = Vec::new();
+        while let Some(entry) = sorted.next().unwrap() {
+            found.push(entry);
+        }
+        assert_eq!(found, expect);
+    }
 
     #[test]
     fn spilled_entries_come_back_in_order() {
-        #[track_caller]
-        fn check(count: u64, capacity: usize, distinct: u64) {
-            let folder = tempfile::tempdir().unwrap();
-            let path = folder.path().join("spill").join("keys");
-            let mut sorter = Sorter::with_capacity(Disk::new(None), path, capacity);
-            let mut expect: Vec<Entry> = (0..count)
-                .map(|number| Entry {
-                    key: (
-                        number.wrapping_mul(0x9E37_79B9_7F4A_7C15) % distinct,
-                        number % 3,
-                    ),
-                    position: Position::new((number % 5) as usize, number).unwrap(),
-                })
-                .collect();
-            for entry in &expect {
-                sorter.push(*entry).unwrap();
-            }
-            expect.sort_unstable();
-            let mut sorted = sorter.sorted().unwrap();
-            let mut found = Vec::new();
-            while let Some(entry) = sorted.next().unwrap() {
-                found.push(entry);
-            }
-            assert_eq!(found, expect);
+        for (count, capacity, distinct) in [
+            (0, 10, 1),
+            (10, 10, 100),
+            (11, 10, 100),
+            (20_000, 9_000, 7),
+            (10_000, 10, 100),
+        ] {
+            let key = |number: u64| {
+                let hash = number.wrapping_mul(0x9E37_79B9_7F4A_7C15) % distinct;
+                (hash, number % 3)
+            };
+            let position = |number| Position::new((number % 5) as usize, number).unwrap();
+            check(count, capacity, |number| {
+                Entry::new(key(number), Vec::new(), 0, position(number))
+            });
+            check(count, capacity, |number| {
+                // One in a thousand is longer than a buffer.
+                let length = if number % 1000 == 7 { 200_000 } else { 5 };
+                let rank = vec![(number % 11) as u8; length];
+                Ranked::new(key(number), rank, number, position(number))
+            });
         }
-        check(0, 10, 1);
-        check(10, 10, 100);
-        check(11, 10, 100);
-        check(20_000, 9_000, 7);
-        check(10_000, 10, 100);
     }
 
     #[test]

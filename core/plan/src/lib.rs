@@ -13,6 +13,7 @@ mod endpoint;
 mod expression;
 mod field;
 mod incremental;
+mod merge;
 mod paginator;
 mod plan;
 mod processing;
@@ -34,6 +35,7 @@ pub use expression::{
 };
 pub use field::{Field, FieldType};
 pub use incremental::{CursorKind, Incremental, Length, MissingCursor, RowOrder};
+pub use merge::{DedupSort, History, Merge, MergeStrategy, SortOrder};
 pub use paginator::{Cursor, CursorSource, Offset, PageNumber, Paginator, Stop, Target};
 pub use plan::{PLAN_VERSION, Plan, PlanError};
 pub use processing::{Assignment, Explode, Flatten, MemberPath, ProcessingStep, Renaming};

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Condition, Endpoint, Field, Incremental, ProcessingStep, Relations};
+use crate::{Condition, Endpoint, Field, Incremental, Merge, ProcessingStep, Relations};
 
 /// One dataset and the requests that fill it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -38,6 +38,9 @@ pub struct Resource {
     pub primary_key: Vec<String>,
     /// What happens to the records of earlier runs.
     pub write_disposition: WriteDisposition,
+    /// How, where they are merged.
+    #[serde(default, skip_serializing_if = "Merge::is_default")]
+    pub merge: Merge,
     /// A hash of what gives the dataset its meaning (path, method, selector, primary key, write
     /// disposition, types of the key): when it changes, old data and state no longer fit.
     pub identity: String,

@@ -1,6 +1,6 @@
 //! The table at the end of a run, and what to do with the files.
 
-use connector_plan::Resource;
+use connector_plan::{MergeStrategy, Resource, SortOrder};
 
 use super::console::Console;
 use super::context::Api;
@@ -11,19 +11,36 @@ use crate::run::{RunRecord, Status};
 
 /// One line per resource.
 pub(crate) fn table(record: &RunRecord) -> String {
-    let header = [
+    let loads = || {
+        record
+            .resources
+            .iter()
+            .filter_map(|entry| entry.load.as_ref())
+    };
+    let deletes = loads().any(|load| load.deleted > 0);
+    let retires = loads().any(|load| load.retired > 0);
+    let mut header = vec![
         ("resource", Align::Left),
         ("status", Align::Left),
         ("read", Align::Right),
         ("new", Align::Right),
         ("updated", Align::Right),
+    ];
+    // Most runs have neither.
+    if deletes {
+        header.push(("deleted", Align::Right));
+    }
+    if retires {
+        header.push(("retired", Align::Right));
+    }
+    header.extend([
         ("rows now", Align::Right),
         ("rescued", Align::Right),
         ("pages", Align::Right),
         ("retries", Align::Right),
         ("size", Align::Right),
         ("seconds", Align::Right),
-    ];
+    ]);
     let rows: Vec<Vec<String>> = record
         .resources
         .iter()
@@ -36,22 +53,50 @@ pub(crate) fn table(record: &RunRecord) -> String {
             };
             let load = resource.load.as_ref();
             let number = |value: Option<u64>| value.map_or_else(|| "-".to_owned(), count);
-            vec![
+            let mut cells = vec![
                 resource.name.clone(),
                 status.to_owned(),
                 number(load.map(|_| resource.rows_read)),
                 number(load.map(|load| load.inserted)),
                 number(load.map(|load| load.updated)),
+            ];
+            if deletes {
+                cells.push(number(load.map(|load| load.deleted)));
+            }
+            if retires {
+                cells.push(number(load.map(|load| load.retired)));
+            }
+            cells.extend([
                 number(load.map(|load| load.rows_written)),
                 number(load.map(|_| resource.rescued_values())),
                 count(resource.reading.pages),
                 count(resource.reading.retries),
                 load.map_or_else(|| "-".to_owned(), |load| bytes(load.bytes)),
                 format!("{:.2}", resource.seconds),
-            ]
+            ]);
+            cells
         })
         .collect();
     table::render(&header, &rows)
+}
+
+/// Which of the records with one primary key counts.
+fn counting(selected: &[Resource], name: &str) -> String {
+    let resource = selected.iter().find(|resource| resource.name == name);
+    let Some(merge) = resource.map(|resource| &resource.merge) else {
+        return "the last one".to_owned();
+    };
+    match &merge.dedup_sort {
+        Some(sort) => {
+            let end = match sort.order {
+                SortOrder::Asc => "lowest",
+                SortOrder::Desc => "highest",
+            };
+            format!("the one with the {end} `{}`", sort.column)
+        }
+        None if merge.strategy == MergeStrategy::InsertOnly => "the first one".to_owned(),
+        None => "the last one".to_owned(),
+    }
 }
 
 /// What a person should know beside the table.
@@ -115,9 +160,10 @@ pub(crate) fn notes(record: &RunRecord, selected: &[Resource], api: &Api, consol
         if let Some(load) = &resource.load {
             if load.duplicates_in_load > 0 {
                 console.note(&format!(
-                    "note: {}: {} records came again with the same primary key; the last one counts",
+                    "note: {}: {} records came again with the same primary key; {} counts",
                     resource.name,
-                    count(load.duplicates_in_load)
+                    count(load.duplicates_in_load),
+                    counting(selected, &resource.name)
                 ));
             }
             if load.replaced_sample_data {

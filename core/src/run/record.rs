@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use connector_dataset::{LoadReport, RunId, SourceId};
 use connector_decode::Report;
-use connector_plan::Resource;
+use connector_plan::{Resource, WriteDisposition};
 use serde::Serialize;
 
 use crate::cli::console;
@@ -43,6 +43,9 @@ pub(crate) struct ResourceRecord {
     pub name: String,
     pub status: Status,
     pub write_disposition: &'static str,
+    /// How, where records are merged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub merge_strategy: Option<&'static str>,
     /// Records received from the API and handed to the dataset.
     pub rows_read: u64,
     /// Records received that the resource's filter dropped.
@@ -144,6 +147,8 @@ impl ResourceRecord {
             name: resource.name.clone(),
             status: Status::NotRead,
             write_disposition: resource.write_disposition.as_str(),
+            merge_strategy: (resource.write_disposition == WriteDisposition::Merge)
+                .then(|| resource.merge.strategy.as_str()),
             rows_read: 0,
             rows_filtered: 0,
             ignored_responses: 0,

@@ -100,6 +100,7 @@ pub fn encode(options: &Options) -> Result<Measurement> {
             schema: RecordSchema::new(&resource.fields).arrow(),
             primary_key: resource.primary_key.clone(),
             disposition: resource.write_disposition,
+            merge: resource.merge.clone(),
             identity: resource.identity.clone(),
             full_refresh: false,
             writer: WriterOptions::default(),

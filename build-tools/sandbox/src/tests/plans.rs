@@ -2,8 +2,8 @@
 
 use connector_plan::{
     Auth, Client, ClientAuthentication, Endpoint, Expression, Field, FieldType, Grant, Lookup,
-    Method, OAuth2, PLAN_VERSION, Paginator, Path, Plan, Resource, Retry, Root, Selector, Setting,
-    SettingKind, SettingRole, Step, Template, Timeouts, WriteDisposition,
+    Merge, Method, OAuth2, PLAN_VERSION, Paginator, Path, Plan, Resource, Retry, Root, Selector,
+    Setting, SettingKind, SettingRole, Step, Template, Timeouts, WriteDisposition,
 };
 
 /// A plan with these resources, which anybody may read.
@@ -78,6 +78,7 @@ pub(crate) fn resource(name: &str, path: &str, selector: &str, paginator: Pagina
         ],
         primary_key: vec!["file_id".to_owned()],
         write_disposition: WriteDisposition::Merge,
+        merge: Merge::default(),
         identity: String::new(),
     }
 }

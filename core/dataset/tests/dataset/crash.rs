@@ -4,8 +4,9 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use connector_dataset::{FailPoint, Store};
+use connector_dataset::{FailPoint, LoadOptions, Store};
 use connector_plan::WriteDisposition::{self, Append, Merge, Replace};
+use connector_plan::{History, Merge as MergeOptions, MergeStrategy};
 
 use crate::support::*;
 
@@ -13,6 +14,7 @@ struct Scenario {
     name: &'static str,
     before: Option<Vec<Row>>,
     disposition: WriteDisposition,
+    merge: MergeOptions,
     load: Vec<Row>,
     after: Vec<Row>,
 }
@@ -25,9 +27,21 @@ fn scenarios() -> Vec<Scenario> {
             name,
             before,
             disposition,
+            merge: MergeOptions::default(),
             load: load.to_vec(),
             after: sorted(after.concat()),
         };
+    let strategy = |scenario: Scenario, strategy| Scenario {
+        merge: MergeOptions {
+            strategy,
+            ..MergeOptions::default()
+        },
+        ..scenario
+    };
+    let by_value = |mut scenario: Scenario| {
+        scenario.merge.merge_key = vec!["value".to_owned()];
+        scenario
+    };
     vec![
         scenario("first", None, Merge, &twice, &[&rows(0..2, 2), &merged]),
         scenario(
@@ -52,28 +66,62 @@ fn scenarios() -> Vec<Scenario> {
             &[&rows(5..7, 2)],
         ),
         scenario("empty", Some(rows(0..9, 1)), Replace, &[], &[]),
+        strategy(
+            scenario(
+                "insert-only",
+                Some(rows(0..9, 1)),
+                Merge,
+                &rows(7..12, 2),
+                &[&rows(0..9, 1), &rows(9..12, 2)],
+            ),
+            MergeStrategy::InsertOnly,
+        ),
+        by_value(strategy(
+            scenario(
+                "delete-insert",
+                Some([rows(0..9, 1), rows(20..23, 2)].concat()),
+                Merge,
+                &[rows(2..3, 2), rows(30..32, 2)].concat(),
+                &[
+                    &rows(0..2, 1),
+                    &rows(3..9, 1),
+                    &rows(2..3, 2),
+                    &rows(30..32, 2),
+                ],
+            ),
+            MergeStrategy::DeleteInsert,
+        )),
+        strategy(
+            scenario(
+                "scd2",
+                Some(rows(0..9, 1)),
+                Merge,
+                &[rows(2..4, 2), rows(4..5, 1), rows(20..21, 1)].concat(),
+                &[&rows(0..9, 1), &rows(2..4, 2), &rows(20..21, 1)],
+            ),
+            MergeStrategy::Scd2(History::default()),
+        ),
     ]
 }
 
 impl Scenario {
+    fn options(&self) -> LoadOptions {
+        LoadOptions {
+            merge: self.merge.clone(),
+            ..options(self.disposition, false)
+        }
+    }
+
     fn prepare(&self, out: &Path) {
         if let Some(rows) = &self.before {
-            load_with(
-                out,
-                store_options(),
-                options(self.disposition, false),
-                rows,
-                Some(1.into()),
-            )
-            .unwrap();
+            load_with(out, store_options(), self.options(), rows, Some(1.into())).unwrap();
         }
     }
 
     fn run(&self, out: &Path, fail_point: Option<FailPoint>) -> bool {
         let mut store = store_options();
         store.fail_point = fail_point;
-        let options = options(self.disposition, false);
-        load_with(out, store, options, &self.load, Some(2.into())).is_ok()
+        load_with(out, store, self.options(), &self.load, Some(2.into())).is_ok()
     }
 
     /// The dataset is the old or the new one; true when it is the new one.

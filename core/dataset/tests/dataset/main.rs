@@ -13,4 +13,6 @@ mod model;
 #[cfg(test)]
 mod refusals;
 #[cfg(test)]
+mod strategies;
+#[cfg(test)]
 mod support;

@@ -13,7 +13,7 @@ use connector_dataset::{
     Error, FailPoint, Load, LoadOptions, LoadReport, SourceId, Step, Store, StoreOptions,
     WriterOptions,
 };
-use connector_plan::WriteDisposition;
+use connector_plan::{Merge, WriteDisposition};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -91,6 +91,7 @@ pub fn options(disposition: WriteDisposition, has_extra: bool) -> LoadOptions {
         schema: schema(has_extra),
         primary_key: vec!["region".to_owned(), "number".to_owned()],
         disposition,
+        merge: Merge::default(),
         identity: "identity".to_owned(),
         full_refresh: false,
         writer: small_files(),
