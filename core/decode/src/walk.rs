@@ -79,6 +79,10 @@ pub(crate) struct Lost {
 struct Mark {
     rows: usize,
     filtered: u64,
+    matched: bool,
+    misses: u64,
+    /// Whether the first miss came before.
+    lost: bool,
     rescue: Option<RescueMark>,
 }
 
@@ -541,6 +545,9 @@ impl Records<'_> {
         Mark {
             rows: self.len(),
             filtered: self.filtered,
+            matched: self.matched,
+            misses: self.misses,
+            lost: self.lost.is_some(),
             rescue: match &self.sink {
                 Sink::Columns { rescue, .. } => Some(rescue.mark()),
                 Sink::Records(_) | Sink::Values(_) => None,
@@ -552,9 +559,17 @@ impl Records<'_> {
         let Mark {
             rows,
             filtered,
+            matched,
+            misses,
+            lost,
             rescue: mark,
         } = mark;
         self.filtered = filtered;
+        self.matched = matched;
+        self.misses = misses;
+        if !lost {
+            self.lost = None;
+        }
         match (&mut self.sink, mark) {
             (Sink::Columns { columns, rescue }, Some(mark)) => {
                 columns.truncate(rows);

@@ -176,9 +176,9 @@ fn scd2_keeps_the_versions_of_a_row() {
     let first = versions(&api.workspace);
     assert_eq!(first.len(), 2);
     assert_eq!(first[0]["until"], Value::Null);
-    // The same again, without the null and with a field that nobody declared.
+    // The same again, in another order and without the null.
     let files = api.workspace.files().parquet();
-    let same = json!([{"id": 2, "of": {"name": "b"}, "new": 7}, one("x")]);
+    let same = json!([{"id": 2, "of": {"name": "b"}}, one("x")]);
     let record = api.run(&same, &[], 0);
     assert_eq!(record["load"]["unchanged"], 2);
     assert_eq!(api.workspace.files().parquet(), files);
@@ -204,6 +204,15 @@ fn scd2_keeps_the_versions_of_a_row() {
     assert_eq!(third.len(), 4);
     assert_eq!(third[2]["version"], first[0]["version"]);
     assert_eq!(third[2]["until"], Value::Null);
+
+    // A value that nobody declared is kept, so it makes a version too.
+    api.run(&json!([{"id": 2, "of": {"name": "b"}, "new": 7}]), &[], 0);
+    let fourth = versions(&api.workspace);
+    assert_eq!(fourth.len(), 5);
+    assert_eq!(fourth[3]["until"], fourth[4]["since"]);
+    let rescued = rows(&api.workspace, "items").column("_rescued");
+    let kept = rescued.iter().filter(|value| !value.is_null()).count();
+    assert_eq!(kept, 1);
 }
 
 #[test]

@@ -125,3 +125,19 @@ fn values_can_be_had_as_they_stand_in_the_page() {
     assert!(select(page, &selector("b")).unwrap().is_empty());
     assert!(select(b"{", &selector("b")).is_err());
 }
+
+#[test]
+fn of_duplicate_keys_only_the_last_one_is_searched() {
+    let last = r#"{"a": false, "a": {"x": {"id": 1}}}"#;
+    check("a.x", last, &[1], 0, None);
+    check("a.x", r#"{"a": false, "a": null}"#, &[], 0, None);
+    check("a.x", r#"{"a": {"x": {"id": 1}}, "a": null}"#, &[], 0, None);
+    // What was missed elsewhere stays missed.
+    let page = r#"{"p": {}, "q": {"x": false, "x": {"id": 2}}, "r": {"x": 7, "x": {"id": 3}}}"#;
+    check("*.x", page, &[2, 3], 1, Some("`$.p` has no member `x`"));
+    let mut decoder = decoder("a.x");
+    let page = br#"{"a": {"x": {"id": 1}}, "a": false}"#;
+    let error = decoder.decode_page(page).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::SelectorMatchesNothing);
+    assert_eq!(decoder.rows(), 0);
+}
