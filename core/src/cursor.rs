@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::Utc;
-use connector_plan::{Incremental, Resource, Template, WriteDisposition};
+use connector_plan::{Field, FieldType, Incremental, Resource, Template, WriteDisposition};
 use serde::Serialize;
 use serde_json::json;
 
@@ -540,8 +540,8 @@ impl Cursors {
 fn identity(resource: &Resource, plan: &Incremental, names: &[&str]) -> String {
     let mut formats = plan.record_formats.clone();
     if formats.is_empty()
-        && let Some(connector_plan::FieldType::Timestamp { formats: own }) =
-            field_type(&resource.fields, &plan.cursor)
+        && let Some(field) = Field::at(&resource.fields, &plan.cursor)
+        && let FieldType::Timestamp { formats: own } = &field.field_type
     {
         formats.clone_from(own);
     }
@@ -556,21 +556,6 @@ fn identity(resource: &Resource, plan: &Incremental, names: &[&str]) -> String {
         kind
     } else {
         format!("{kind}, for each {}", names.join(", "))
-    }
-}
-
-fn field_type<'f>(
-    fields: &'f [connector_plan::Field],
-    path: &[connector_plan::Step],
-) -> Option<&'f connector_plan::FieldType> {
-    let (connector_plan::Step::Key(key), rest) = path.split_first()? else {
-        return None;
-    };
-    let field = fields.iter().find(|field| field.name == *key)?;
-    match (&field.field_type, rest) {
-        (found, []) => Some(found),
-        (connector_plan::FieldType::Object(inner), rest) => field_type(inner, rest),
-        _ => None,
     }
 }
 

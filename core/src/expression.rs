@@ -6,13 +6,12 @@ mod time;
 
 use std::sync::LazyLock;
 
-use connector_plan::{Condition, Jinja, Lookup, Path, Predicate, Root, Step};
+use connector_plan::{Condition, Jinja, Lookup, Path, Predicate, Root, Step, follow};
 use http::HeaderMap;
 use minijinja::value::Serde;
 use minijinja::{Environment, Expression, UndefinedBehavior, Value};
 use serde_json::Map;
 
-use crate::template::walk;
 use crate::{Error, ErrorKind, Json, Result, Settings};
 
 /// What an expression can see; a document is seen only where its paths have been captured.
@@ -42,7 +41,7 @@ impl<'a> Captured<'a> {
             .iter()
             .zip(self.values)
             .filter_map(|(known, value)| Some((path.strip_prefix(known.as_slice())?, value)))
-            .find_map(|(rest, value)| walk(value.as_ref()?, rest))
+            .find_map(|(rest, value)| follow(value.as_ref()?, rest))
     }
 
     /// The document as far as it is known.
@@ -86,9 +85,9 @@ impl View<'_> {
                 let (Step::Key(name), rest) = path.split_first()? else {
                     return None;
                 };
-                walk(&self.settings?.get(name)?.to_json(), rest).cloned()
+                follow(&self.settings?.get(name)?.to_json(), rest).cloned()
             }
-            Root::Partition => walk(self.partition?, path).cloned(),
+            Root::Partition => follow(self.partition?, path).cloned(),
             Root::Headers => match path {
                 [Step::Key(name)] => {
                     let value = self.headers?.get(name.as_str())?;
@@ -101,7 +100,7 @@ impl View<'_> {
             Root::Record => self.record.get(path).cloned(),
             Root::LastPageSize => self.last_page_size.map(Json::from),
             Root::PageSize => self.page_size.map(Json::from),
-            Root::Interval => walk(self.interval?, path).cloned(),
+            Root::Interval => follow(self.interval?, path).cloned(),
         }
     }
 

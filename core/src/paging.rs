@@ -2,10 +2,9 @@
 
 mod auto;
 mod conditional;
+mod counted;
 mod cursor;
 mod custom;
-mod offset;
-mod page_number;
 mod side;
 mod single_page;
 
@@ -118,10 +117,8 @@ pub(crate) fn paginator(endpoint: &Endpoint, settings: &Settings) -> Result<Box<
 fn unconditional(plan: &PaginatorPlan, settings: &Settings) -> Result<Box<dyn Paginator>> {
     Ok(match plan {
         PaginatorPlan::SinglePage => Box::new(single_page::SinglePage),
-        PaginatorPlan::Offset(plan) => Box::new(offset::OffsetPaginator::new(plan.clone())),
-        PaginatorPlan::PageNumber(plan) => {
-            Box::new(page_number::PageNumberPaginator::new(plan.clone()))
-        }
+        PaginatorPlan::Offset(plan) => Box::new(counted::Counted::offset(plan.clone())),
+        PaginatorPlan::PageNumber(plan) => Box::new(counted::Counted::page_number(plan.clone())),
         PaginatorPlan::Cursor(plan) => {
             Box::new(cursor::CursorPaginator::new(plan.clone(), settings)?)
         }

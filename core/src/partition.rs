@@ -422,7 +422,7 @@ impl Tap<'_> {
 }
 
 /// The columns along a path: that of each object on the way, then the value's own.
-fn columns<'b>(batch: &'b RecordBatch, path: &Path) -> Result<Vec<&'b ArrayRef>> {
+pub(crate) fn columns<'b>(batch: &'b RecordBatch, path: &Path) -> Result<Vec<&'b ArrayRef>> {
     let mut columns: Vec<&ArrayRef> = Vec::new();
     for step in path {
         let Step::Key(key) = step else {
@@ -442,7 +442,7 @@ fn columns<'b>(batch: &'b RecordBatch, path: &Path) -> Result<Vec<&'b ArrayRef>>
 fn no_column(name: &str) -> Error {
     Error::new(
         ErrorKind::Internal,
-        format!("a parent has no column `{name}`"),
+        format!("the records have no column `{name}`"),
     )
 }
 

@@ -1,6 +1,6 @@
 //! The values of templates: settings, partitions and responses put into the spec's texts.
 
-use connector_plan::{Expression, Lookup, Part, Root, Step, Template};
+use connector_plan::{Expression, Lookup, Part, Root, Step, Template, follow};
 
 use crate::expression::{View, evaluate as evaluate_jinja};
 use crate::{Error, ErrorKind, Json, Result, Settings};
@@ -147,17 +147,17 @@ fn look_up(lookup: &Lookup, scope: Scope<'_>) -> Result<Rendered> {
             let settings = scope.settings.ok_or_else(|| unavailable(lookup))?;
             settings.get(key).and_then(|value| {
                 let json = value.to_json();
-                walk(&json, &lookup.path[1..]).cloned()
+                follow(&json, &lookup.path[1..]).cloned()
             })
         }
         Root::Partition => {
             let partition = scope.partition.ok_or_else(|| unavailable(lookup))?;
-            walk(partition, &lookup.path).cloned()
+            follow(partition, &lookup.path).cloned()
         }
         Root::Interval => {
             let interval = scope.interval.ok_or_else(|| unavailable(lookup))?;
             // Null is what an end has that there is not.
-            walk(interval, &lookup.path)
+            follow(interval, &lookup.path)
                 .filter(|value| !value.is_null())
                 .cloned()
         }
@@ -169,24 +169,6 @@ fn look_up(lookup: &Lookup, scope: Scope<'_>) -> Result<Rendered> {
     Ok(Rendered {
         value,
         secret: lookup.root == Root::Secrets,
-    })
-}
-
-/// The value that a path leads to.
-pub(crate) fn walk<'a>(value: &'a Json, path: &[Step]) -> Option<&'a Json> {
-    path.iter().try_fold(value, |value, step| match step {
-        Step::Key(key) => value.get(key),
-        Step::Index(index) => {
-            let items = value.as_array()?;
-            let index = match usize::try_from(*index) {
-                Ok(index) => index,
-                Err(_) => items
-                    .len()
-                    .checked_sub(usize::try_from(index.unsigned_abs()).ok()?)?,
-            };
-            items.get(index)
-        }
-        Step::Wildcard => None,
     })
 }
 

@@ -1,7 +1,7 @@
 //! The conditions of a spec, as a server has to see them: what a page must say before a client
 //! stops, and which records a client keeps.
 
-use connector_plan::{Comparison, Condition, Lookup, Operand, Path, Predicate, Root, Step};
+use connector_plan::{Comparison, Condition, Lookup, Operand, Path, Predicate, Root, Step, follow};
 use serde_json::Value;
 
 /// Something that a page says about what comes next.
@@ -166,14 +166,7 @@ fn read(operand: &Operand, record: &Value) -> Value {
     match operand {
         Operand::Literal(value) => value.clone(),
         Operand::Lookup(lookup) if lookup.root == Root::Record => {
-            let found = lookup
-                .path
-                .iter()
-                .try_fold(record, |value, step| match step {
-                    Step::Key(key) => value.get(key),
-                    Step::Index(index) => value.get(usize::try_from(*index).ok()?),
-                    Step::Wildcard => None,
-                });
+            let found = follow(record, &lookup.path);
             found
                 .or(lookup.default.as_ref())
                 .cloned()

@@ -5,8 +5,8 @@
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
 use connector_plan::{
-    Body, CursorKind, Endpoint, Expression, Incremental, Resource, Root, RowOrder, Step, Target,
-    Template,
+    Body, CursorKind, Endpoint, Expression, Field, FieldType, Incremental, Resource, Root,
+    RowOrder, Step, Target, Template, follow,
 };
 use hyper::StatusCode;
 use serde_json::Value;
@@ -50,8 +50,8 @@ impl Cursor {
         let plan = resource.incremental.clone()?;
         let mut record_formats = plan.record_formats.clone();
         if record_formats.is_empty()
-            && let Some(connector_plan::FieldType::Timestamp { formats }) =
-                field_type(&resource.fields, &plan.cursor)
+            && let Some(field) = Field::at(&resource.fields, &plan.cursor)
+            && let FieldType::Timestamp { formats } = &field.field_type
         {
             record_formats.clone_from(formats);
         }
@@ -152,14 +152,7 @@ impl Cursor {
 
     fn key(&self, record: &[u8]) -> Option<Key> {
         let record: Value = serde_json::from_slice(record).ok()?;
-        let value = self
-            .plan
-            .cursor
-            .iter()
-            .try_fold(&record, |value, step| match step {
-                Step::Key(key) => value.get(key),
-                Step::Index(_) | Step::Wildcard => None,
-            })?;
+        let value = follow(&record, &self.plan.cursor)?;
         if self.plan.kind == CursorKind::Timestamp {
             let text = text_of(value);
             let mut formats = self.record_formats.iter();
@@ -307,29 +300,14 @@ fn decimal(text: &str, digits: u8) -> Option<i128> {
     format!("{whole}{fraction:0<width$.width$}").parse().ok()
 }
 
-fn field_type<'f>(
-    fields: &'f [connector_plan::Field],
-    path: &[Step],
-) -> Option<&'f connector_plan::FieldType> {
-    let (Step::Key(key), rest) = path.split_first()? else {
-        return None;
-    };
-    let field = fields.iter().find(|field| field.name == *key)?;
-    match (&field.field_type, rest) {
-        (found, []) => Some(found),
-        (connector_plan::FieldType::Object(inner), rest) => field_type(inner, rest),
-        _ => None,
-    }
-}
-
 /// Makes the fields along a path ones that are never null.
-pub(crate) fn require(fields: &mut [connector_plan::Field], path: &[Step]) {
+pub(crate) fn require(fields: &mut [Field], path: &[Step]) {
     let Some((Step::Key(key), rest)) = path.split_first() else {
         return;
     };
     if let Some(field) = fields.iter_mut().find(|field| field.name == *key) {
         field.nullable = false;
-        if let connector_plan::FieldType::Object(inner) = &mut field.field_type {
+        if let FieldType::Object(inner) = &mut field.field_type {
             require(inner, rest);
         }
     }

@@ -7,7 +7,7 @@
 
 use connector_plan::{
     Explode, Expression, Flatten, MemberPath, Part, Path, ProcessingStep, Renaming, Resource, Root,
-    Step, Template,
+    Step, Template, follow,
 };
 use serde_json::{Map, Value};
 
@@ -251,14 +251,7 @@ fn unflatten(flatten: &Flatten, record: &mut Value) {
 fn value(template: &Template, record: &Value) -> Option<Value> {
     let look_up = |expression: &Expression| match expression {
         Expression::Lookup(lookup) if lookup.root == Root::Record => {
-            let found = lookup
-                .path
-                .iter()
-                .try_fold(record, |value, step| match step {
-                    Step::Key(key) => value.get(key),
-                    Step::Index(index) => value.get(usize::try_from(*index).ok()?),
-                    Step::Wildcard => None,
-                });
+            let found = follow(record, &lookup.path);
             Some(
                 found
                     .or(lookup.default.as_ref())

@@ -8,6 +8,7 @@ use std::{
 
 use connector_plan::{
     Body, Endpoint, Expression, Paginator, Part, Plan, Resource, Root, Step, Target, Template,
+    follow,
 };
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde_json::{Map, Value};
@@ -189,14 +190,7 @@ fn partitions(resource: &Resource, truth: &dyn Fn(&str) -> Vec<Value>) -> Vec<Va
                 .bindings
                 .iter()
                 .map(|binding| {
-                    let value = binding
-                        .field
-                        .iter()
-                        .try_fold(&record, |value, step| match step {
-                            Step::Key(key) => value.get(key),
-                            Step::Index(_) | Step::Wildcard => None,
-                        });
-                    let value = value.filter(|value| !value.is_null())?;
+                    let value = follow(&record, &binding.field).filter(|value| !value.is_null())?;
                     Some((binding.name.clone(), value.clone()))
                 })
                 .collect();

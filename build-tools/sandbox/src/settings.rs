@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use connector_plan::{
-    Auth, Expression, Part, Plan, Root, Setting, SettingKind, SettingRole, Step, Template,
+    Auth, Expression, Part, Plan, Root, Setting, SettingKind, SettingRole, Step, Template, follow,
 };
 use serde_json::{Map, Value};
 use url::Url;
@@ -214,14 +214,8 @@ impl Samples {
             && matches!(lookup.root, Root::Config | Root::Secrets)
             && let Some(Step::Key(name)) = lookup.path.first()
         {
-            let mut value = self.values.get(name);
-            for step in &lookup.path[1..] {
-                value = value.and_then(|value| match step {
-                    Step::Key(key) => value.get(key),
-                    Step::Index(index) => value.get(usize::try_from(*index).ok()?),
-                    Step::Wildcard => None,
-                });
-            }
+            let value = self.values.get(name);
+            let value = value.and_then(|value| follow(value, &lookup.path[1..]));
             return Ok(value
                 .or(lookup.default.as_ref())
                 .cloned()

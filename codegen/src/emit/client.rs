@@ -116,7 +116,8 @@ fn parent_arguments(plan: &Plan, resource: &Resource) -> Option<(TokenStream, To
         let name = &binding.name;
         let field = plan
             .resource(parent)
-            .and_then(|parent| field_type(&parent.fields, &binding.field));
+            .and_then(|parent| Field::at(&parent.fields, &binding.field))
+            .map(|field| &field.field_type);
         let value = match field {
             Some(FieldType::Integer) => quote! { i64 },
             Some(FieldType::Number) => quote! { f64 },
@@ -163,16 +164,5 @@ fn key(step: &Step) -> Option<&str> {
     match step {
         Step::Key(key) => Some(key),
         Step::Index(_) | Step::Wildcard => None,
-    }
-}
-
-fn field_type<'f>(fields: &'f [Field], path: &[Step]) -> Option<&'f FieldType> {
-    let (first, rest) = path.split_first()?;
-    let name = key(first)?;
-    let field = fields.iter().find(|field| field.name == name)?;
-    match (&field.field_type, rest) {
-        (found, []) => Some(found),
-        (FieldType::Object(fields), rest) => field_type(fields, rest),
-        _ => None,
     }
 }

@@ -9,9 +9,9 @@ use crate::diagnostic::{Diagnostic, code};
 use crate::source::Span;
 use crate::spec::{
     DedupSortSpec, DispositionMapping, FieldMapping, FieldSpec, Key, Named, OnParentErrorSpec,
-    ResourceMapping, Strategy, Text, WriteDispositionSpec,
+    ResourceMapping, Strategy, WriteDispositionSpec,
 };
-use crate::words::{list, nearest, quote};
+use crate::words::quote;
 
 /// A field that says something about merging, with where it says so.
 struct Hint<T> {
@@ -219,30 +219,13 @@ impl Lowering<'_, '_> {
                     .help("a key has scalar fields"),
                 ),
                 None if !fields.is_empty() && !is_declared(resource, &text.value) => {
-                    self.unknown_merge_key(resource, text, fields);
+                    self.unknown_key("merge key", text, fields, resource);
                 }
                 _ => {}
             }
             names.push(text.value.clone());
         }
         names
-    }
-
-    fn unknown_merge_key(&mut self, resource: &ResourceMapping, text: &Text, fields: &[Field]) {
-        let names: Vec<&str> = fields.iter().map(|field| field.name.as_str()).collect();
-        let near = nearest(&text.value, names.iter().copied());
-        let shown = &names[..names.len().min(20)];
-        let mut diagnostic = Diagnostic::error(
-            code::UNKNOWN_FIELD,
-            format!("the merge key {} is not a field", quote(&text.value)),
-        )
-        .label(text.span, "not in the schema")
-        .note(format!("the fields are {}", list(shown, "and")))
-        .help_if(near.map(|near| format!("did you mean {}?", quote(near))));
-        if let Some(span) = resource.schema.key_span() {
-            diagnostic = diagnostic.label(span, "this schema");
-        }
-        self.report(diagnostic);
     }
 
     /// The fields that delete and decide: one of each, and none within another.

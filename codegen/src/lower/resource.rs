@@ -304,8 +304,7 @@ impl Lowering<'_, '_> {
                     written.0.iter().any(|(name, _)| name.text == text.value)
                 });
                 if known && !declared {
-                    let names: Vec<&str> = fields.iter().map(|field| field.name.as_str()).collect();
-                    self.unknown_field(text, &names, resource);
+                    self.unknown_key("primary key", text, fields, resource);
                 }
                 // Whether records without a schema have it is seen when they are read.
                 if resource.schema.is_unset() && !names.contains(&text.value) {
@@ -350,12 +349,20 @@ impl Lowering<'_, '_> {
         names
     }
 
-    fn unknown_field(&mut self, text: &Text, names: &[&str], resource: &ResourceMapping) {
+    /// Reports a key, in these words, that is no field.
+    pub(super) fn unknown_key(
+        &mut self,
+        word: &str,
+        text: &Text,
+        fields: &[Field],
+        resource: &ResourceMapping,
+    ) {
+        let names: Vec<&str> = fields.iter().map(|field| field.name.as_str()).collect();
         let near = nearest(&text.value, names.iter().copied());
         let shown = &names[..names.len().min(20)];
         let mut diagnostic = Diagnostic::error(
             code::UNKNOWN_FIELD,
-            format!("the primary key {} is not a field", quote(&text.value)),
+            format!("the {word} {} is not a field", quote(&text.value)),
         )
         .label(text.span, "not in the schema")
         .note(format!("the fields are {}", list(shown, "and")))

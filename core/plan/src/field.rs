@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::Step;
+
 /// A field of a record and the column it becomes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -18,6 +20,22 @@ pub struct Field {
     pub nullable: bool,
     /// What it means, for documentation.
     pub description: String,
+}
+
+impl Field {
+    /// The field that a path leads to, through the objects on the way.
+    #[must_use]
+    pub fn at<'f>(fields: &'f [Self], path: &[Step]) -> Option<&'f Self> {
+        let (Step::Key(key), rest) = path.split_first()? else {
+            return None;
+        };
+        let field = fields.iter().find(|field| field.name == *key)?;
+        match &field.field_type {
+            _ if rest.is_empty() => Some(field),
+            FieldType::Object(inner) => Self::at(inner, rest),
+            _ => None,
+        }
+    }
 }
 
 /// The type of a field.

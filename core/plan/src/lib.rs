@@ -44,7 +44,7 @@ pub use resource::{Resource, WriteDisposition};
 pub use response::{
     Action, BodyFormat, Csv, HeaderValueIs, ResponseAction, ResponseBody, StatusRange, Wait,
 };
-pub use selector::{Path, Segment, Selector, Step};
+pub use selector::{Path, Segment, Selector, Step, follow};
 pub use setting::{Setting, SettingKind, SettingRole};
 pub use template::{Expression, Lookup, Part, Root, Template};
 

@@ -1,6 +1,7 @@
 //! Paths into JSON documents.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// One step of a path.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -16,6 +17,25 @@ pub enum Step {
 
 /// A path of keys and indexes to at most one value.
 pub type Path = Vec<Step>;
+
+/// The value that a path leads to; nothing where it leads nowhere, as a wildcard does.
+#[must_use]
+pub fn follow<'v>(value: &'v Value, path: &[Step]) -> Option<&'v Value> {
+    path.iter().try_fold(value, |value, step| match step {
+        Step::Key(key) => value.get(key),
+        Step::Index(index) => {
+            let items = value.as_array()?;
+            let index = match usize::try_from(*index) {
+                Ok(index) => index,
+                Err(_) => items
+                    .len()
+                    .checked_sub(usize::try_from(index.unsigned_abs()).ok()?)?,
+            };
+            items.get(index)
+        }
+        Step::Wildcard => None,
+    })
+}
 
 /// Where the records are in a page.
 ///

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use connector_plan::{Body, Path, SessionToken};
+use connector_plan::{Body, Path, SessionToken, follow};
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, HeaderValue, Method, header};
 use serde_json::Map;
@@ -15,7 +15,7 @@ use crate::http::{Actions, Request, Session};
 use crate::meter::Meter;
 use crate::paging::show;
 use crate::secret::Redactor;
-use crate::template::{render, walk};
+use crate::template::render;
 use crate::{Error, ErrorKind, Json, Result, Secret};
 
 /// Logs in with one request; the answer holds the token.
@@ -90,7 +90,7 @@ impl SessionTokenSource {
         let answer = self.session.fetch(&self.request, meter).await?;
         let answer: Json = serde_json::from_slice(&answer.body)
             .map_err(|_| refused("the answer to the login is not JSON"))?;
-        let token = match walk(&answer, &self.token_path) {
+        let token = match follow(&answer, &self.token_path) {
             Some(Json::String(token)) if !token.is_empty() => token.clone(),
             Some(Json::Number(token)) => token.to_string(),
             _ => {

@@ -1,4 +1,7 @@
 //! Comma-separated values (RFC 4180) to JSON: an object of texts per row.
+//!
+//! Not by the crate `csv`, which takes every input: an open quote at the end and text behind a
+//! closing one, the signs of a page that was cut off, pass there without a word.
 
 use std::collections::HashSet;
 

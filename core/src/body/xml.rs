@@ -7,8 +7,9 @@
 //! | `<a x="1">text<b>2</b></a>` | `"a": {"@x": "1", "b": "2", "#text": "text"}` |
 //! | `<a>1</a><a>2</a>` | `"a": ["1", "2"]` |
 //!
-//! Space around text counts, but not where there are elements beside it. The root element is the document's only member. Names keep their prefixes. There are no
-//! entities but those that XML itself has: a document that declares its own is refused.
+//! Space around text counts, but not where there are elements beside it. The root element is the
+//! document's only member. Names keep their prefixes. There are no entities but those that XML
+//! itself has: a document that declares its own is refused.
 
 use std::collections::HashMap;
 

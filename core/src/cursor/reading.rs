@@ -2,18 +2,19 @@
 
 use std::collections::HashSet;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
+use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::{
     DataType, Date32Type, Decimal128Type, Float64Type, Int64Type, TimestampMicrosecondType,
 };
 use connector_decode::{TimestampFormat, parse_timestamp};
-use connector_plan::{MissingCursor, RowOrder, Step};
+use connector_plan::{MissingCursor, RowOrder};
 
 use super::interval::{Interval, Range, Windows};
 use super::value::CursorValue;
 use super::{Counts, Cursors, MAX_BOUNDARY, Saved};
 use crate::cli::cell;
+use crate::partition::columns;
 use crate::{Error, ErrorKind, Json, Result};
 
 /// The reading of one partition.
@@ -353,19 +354,7 @@ impl<'a> CursorReading<'a> {
 
     /// The cursor of every record.
     fn values(&self, batch: &RecordBatch) -> Result<Vec<Option<CursorValue>>> {
-        let mut columns: Vec<&ArrayRef> = Vec::new();
-        for step in &self.cursors.plan.cursor {
-            let Step::Key(key) = step else {
-                return Err(internal("a cursor has no index"));
-            };
-            let next = match columns.last() {
-                None => batch.column_by_name(key),
-                Some(column) => column
-                    .as_struct_opt()
-                    .and_then(|object| object.column_by_name(key)),
-            };
-            columns.push(next.ok_or_else(|| internal(format!("there is no column `{key}`")))?);
-        }
+        let columns = columns(batch, &self.cursors.plan.cursor)?;
         let Some((leaf, above)) = columns.split_last() else {
             return Err(internal("the cursor has no path"));
         };

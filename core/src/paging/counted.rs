@@ -1,29 +1,62 @@
-//! Paging by a number of records to skip.
+//! Paging by a number that grows: of records to skip, or of the page.
 
-use connector_plan::{Offset, Path};
+use connector_plan::{Offset, PageNumber, Path, Target};
 
 use super::{PageFacts, Paginator, StopRules, Turn, Verdict};
 use crate::{Json, Result};
 
 #[derive(Debug)]
-pub(super) struct OffsetPaginator {
-    plan: Offset,
+pub(super) struct Counted {
+    number: u64,
+    target: Target,
+    limit: Option<u64>,
+    limit_target: Option<Target>,
+    /// Where paging stops, itself not included.
+    maximum: Option<u64>,
+    unit: Unit,
     stop: StopRules,
-    offset: u64,
 }
 
-impl OffsetPaginator {
-    pub(super) fn new(plan: Offset) -> Self {
+/// What the number counts, and so does a total of the response.
+#[derive(Clone, Copy, Debug)]
+enum Unit {
+    Records,
+    /// Pages, the first of which has this number.
+    Pages {
+        first: u64,
+    },
+}
+
+impl Counted {
+    pub(super) fn offset(plan: Offset) -> Self {
         Self {
-            offset: plan.start,
-            stop: StopRules(plan.stop.clone()),
-            plan,
+            number: plan.start,
+            target: plan.offset,
+            limit: plan.limit,
+            limit_target: plan.limit_target,
+            maximum: plan.maximum,
+            unit: Unit::Records,
+            stop: StopRules(plan.stop),
+        }
+    }
+
+    pub(super) fn page_number(plan: PageNumber) -> Self {
+        Self {
+            number: plan.start,
+            target: plan.page,
+            limit: plan.limit,
+            limit_target: plan.limit_target,
+            maximum: plan.maximum,
+            unit: Unit::Pages {
+                first: plan.base.unwrap_or(plan.start),
+            },
+            stop: StopRules(plan.stop),
         }
     }
 
     fn turn(&self) -> Turn {
-        let mut values = vec![(self.plan.offset.clone(), Json::from(self.offset))];
-        if let (Some(limit), Some(target)) = (self.plan.limit, &self.plan.limit_target) {
+        let mut values = vec![(self.target.clone(), Json::from(self.number))];
+        if let (Some(limit), Some(target)) = (self.limit, &self.limit_target) {
             values.push((target.clone(), Json::from(limit)));
         }
         Turn {
@@ -34,7 +67,7 @@ impl OffsetPaginator {
     }
 }
 
-impl Paginator for OffsetPaginator {
+impl Paginator for Counted {
     fn captures(&self) -> Vec<Path> {
         self.stop.captures()
     }
@@ -45,31 +78,28 @@ impl Paginator for OffsetPaginator {
 
     fn next(&mut self, page: &PageFacts<'_>) -> Result<Option<Turn>> {
         let verdict = self.stop.judge(page)?;
-        // By the records received, never by the limit: a server that caps its pages below the
-        // limit would leave gaps. An empty page that does not end it is skipped as a whole.
-        let step = if page.records == 0 {
-            self.plan.limit.unwrap_or(1)
-        } else {
-            page.records
+        let (step, first) = match self.unit {
+            // By the records received, never by the limit: a server that caps its pages below the
+            // limit would leave gaps. An empty page that does not end it is skipped as a whole.
+            Unit::Records if page.records == 0 => (self.limit.unwrap_or(1), 0),
+            Unit::Records => (page.records, 0),
+            Unit::Pages { first } => (1, first),
         };
-        self.offset += step;
+        self.number += step;
         let end = match verdict {
             Verdict::End => true,
             Verdict::More => false,
-            Verdict::Open { total: Some(total) } => self.offset >= total,
-            Verdict::Open { total: None } => self.stop.short(page, self.plan.limit),
+            Verdict::Open { total: Some(total) } => self.number >= total.saturating_add(first),
+            Verdict::Open { total: None } => self.stop.short(page, self.limit),
         };
-        let past = self
-            .plan
-            .maximum
-            .is_some_and(|maximum| self.offset >= maximum);
+        let past = self.maximum.is_some_and(|maximum| self.number >= maximum);
         Ok((!end && !past).then(|| self.turn()))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use connector_plan::{Step, Stop, Target};
+    use connector_plan::{Step, Stop};
     use http::HeaderMap;
 
     use super::*;
@@ -77,7 +107,7 @@ mod tests {
     /// The offsets asked for when the API answers with pages of these sizes.
     #[track_caller]
     fn check(stop: Stop, maximum: Option<u64>, pages: &[(u64, Option<Json>)], expect: &[u64]) {
-        let mut paginator = OffsetPaginator::new(Offset {
+        let mut paginator = Counted::offset(Offset {
             start: 0,
             offset: Target::Query("offset".into()),
             limit: Some(100),
