@@ -243,6 +243,7 @@ impl<'a> Reading<'a> {
             writer: WriterOptions::default(),
             metadata: Vec::new(),
             inferred: None,
+            resume: None,
         }
     }
 

@@ -6,6 +6,7 @@
 //!                              lock                       held while a run writes
 //!                              journal/<resource>.json    a load being published
 //!                              tmp/<run>/                 what is not yet part of a dataset
+//!                              resume/<resource>/         a load that a later run can go on with
 //!                              runs/<run>.json            what happened in a run
 //! ```
 //!
@@ -15,6 +16,7 @@
 //! result in one step: the dataset is the old or the new one at every instant, whatever happens to
 //! the process or the disk. Memory is bounded whatever the number of rows.
 
+mod checkpoint;
 mod conversion;
 mod disk;
 mod encoding;
@@ -38,6 +40,7 @@ mod state;
 mod store;
 mod writer;
 
+pub use checkpoint::{Checkpoint, Kept};
 pub use conversion::Conversion;
 pub use disk::{FailPoint, Step};
 pub use error::{Error, ErrorKind};
