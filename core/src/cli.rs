@@ -15,7 +15,7 @@ pub(crate) mod progress;
 mod sandbox;
 mod state;
 pub(crate) mod summary;
-mod table;
+pub(crate) mod table;
 mod trial;
 
 use std::ffi::OsString;

@@ -13,7 +13,7 @@ mod value;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use connector_plan::{Field, FieldType, Incremental, Resource, Template, WriteDisposition};
 use serde::Serialize;
 use serde_json::json;
@@ -102,6 +102,8 @@ pub(crate) struct Before<'a> {
     pub limited: bool,
     /// Whether the records become part of a dataset.
     pub published: bool,
+    /// When the reading began, if that was in an earlier run.
+    pub began: Option<DateTime<Utc>>,
 }
 
 /// The cursors of one resource in one run.
@@ -202,7 +204,7 @@ impl Cursors {
                 Err(no_cursor(&resource.name))
             };
         };
-        let now = Utc::now();
+        let now = before.began.unwrap_or_else(Utc::now);
         let codec = Codec::new(plan)?;
         let path = edit::cursor_path(plan);
         let evaluate = |template: &Option<Template>| -> Result<Option<Json>> {

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use arrow::array::ArrayRef;
+use serde::{Deserialize, Serialize};
 
 use crate::column::TextColumn;
 use crate::error::{Error, ErrorKind};
@@ -13,7 +14,8 @@ use crate::tokens::Tokens;
 const MAX_PATHS: usize = 1_000;
 
 /// What a decoder has seen, over its life.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 #[non_exhaustive]
 pub struct Report {
     /// The records decoded.
@@ -32,7 +34,7 @@ pub struct Report {
 }
 
 /// A field of which values went to `_rescued`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct RescuedField {
     /// The path from the record, with `[*]` for the index of an element: `owner.tags[*]`.

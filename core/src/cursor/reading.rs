@@ -1,5 +1,7 @@
 //! The reading of one partition: its windows, and what is kept of its records.
 
+mod position;
+
 use std::collections::HashSet;
 
 use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
@@ -160,8 +162,9 @@ impl<'a> CursorReading<'a> {
         })
     }
 
-    /// Notes that every window has been read to its end.
-    pub(crate) fn finish(self) -> Result<()> {
+    /// Notes that every window has been read to its end; gives what came of it as data, when it is
+    /// `tracked`.
+    pub(crate) fn finish(self, tracked: bool) -> Result<Option<Json>> {
         let Self { cursors, .. } = self;
         if self.interrupted && cursors.remembers && self.highest.is_some() {
             return Err(Error::new(
@@ -208,8 +211,9 @@ impl<'a> CursorReading<'a> {
             gap: !self.reaches,
             counts: self.counts,
         };
+        let told = tracked.then(|| cursors.ended(&self.key, &ended));
         cursors.end(&self.key, ended);
-        Ok(())
+        Ok(told)
     }
 
     /// Takes over the highest cursor of a batch and, where they are remembered, its records.

@@ -1,6 +1,7 @@
 //! Paging that nobody declared: what the first response shows decides.
 
 use connector_plan::{Path, Selector, Target};
+use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::cursor::{follow, is_empty, is_link, link};
@@ -23,7 +24,7 @@ pub(super) struct AutoPaginator {
 }
 
 /// How the API is paged.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 enum Way {
     /// One request was everything.
     Single,
@@ -40,7 +41,7 @@ enum Way {
 }
 
 /// A number that the response tells and the next request sends.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Counter {
     /// Where the response tells it.
     path: Vec<String>,
@@ -53,7 +54,7 @@ struct Counter {
 }
 
 /// What tells the last page.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 enum End {
     /// A number of pages.
     Pages(Vec<String>),
@@ -195,6 +196,18 @@ impl Paginator for AutoPaginator {
             self.way = Some(way);
         }
         self.follow(page, &side)
+    }
+
+    fn position(&self) -> Option<Json> {
+        serde_json::to_value((&self.way, self.received)).ok()
+    }
+
+    fn resume(&mut self, position: &Json) -> bool {
+        let Ok((way, received)) = Deserialize::deserialize(position) else {
+            return false;
+        };
+        (self.way, self.received) = (way, received);
+        true
     }
 }
 

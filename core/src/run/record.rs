@@ -8,6 +8,7 @@ use connector_decode::Report;
 use connector_plan::{Resource, WriteDisposition};
 use serde::Serialize;
 
+use super::resume::ResumedRecord;
 use crate::cli::console;
 use crate::cli::context::Context;
 use crate::cursor::CursorRecord;
@@ -59,6 +60,9 @@ pub(crate) struct ResourceRecord {
     /// Those that could not be read and were passed over, as the spec says.
     pub skipped_partitions: u64,
     pub skipped_because: Option<String>,
+    /// What an earlier run had read of it, which is not read again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resumed: Option<ResumedRecord>,
     /// What was read of a resource with an incremental cursor.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cursor: Option<CursorRecord>,
@@ -156,6 +160,7 @@ impl ResourceRecord {
             partitions: 0,
             skipped_partitions: 0,
             skipped_because: None,
+            resumed: None,
             cursor: None,
             seconds: 0.0,
             reading: ReadingRecord::default(),
