@@ -69,11 +69,14 @@ impl Files {
         self.0.keys().map(String::as_str)
     }
 
-    /// Files that an unfinished run would leave: staged parts and journals.
+    /// Files that an unfinished run would leave: staged and kept parts, and journals.
     #[must_use]
     pub fn unfinished(&self) -> Vec<&str> {
         self.names()
-            .filter(|name| name.contains("/tmp/") || name.contains("/journal/"))
+            .filter(|name| {
+                let folders = ["/tmp/", "/journal/", "/resume/"];
+                folders.iter().any(|folder| name.contains(folder))
+            })
             .collect()
     }
 }

@@ -124,8 +124,8 @@ pub(crate) struct Front {
     /// The next request; nothing when the window has been read to its end.
     #[serde(with = "turn")]
     pub turn: Option<Turn>,
-    /// What the paginator remembers; nothing when it cannot say.
-    pub paginator: Option<Json>,
+    /// What the paginator remembers, which may be null; nothing when it cannot say.
+    pub paginator: Option<(Json,)>,
     /// The cursor, where there is one.
     pub reading: Option<Json>,
     #[serde(with = "seen")]
@@ -294,7 +294,7 @@ impl Marker {
             window: self.window,
             request: self.request.clone(),
             turn: next.cloned(),
-            paginator: paginator.position(),
+            paginator: paginator.position().map(|position| (position,)),
             reading,
             seen: guard.news(),
             tally,
@@ -340,7 +340,7 @@ impl Extract<'_> {
             && front
                 .paginator
                 .as_ref()
-                .is_some_and(|position| paginator.resume(position));
+                .is_some_and(|(position,)| paginator.resume(position));
         if !resumes {
             tracking.reject();
             return Err(Error::new(

@@ -205,6 +205,7 @@ impl Reading<'_> {
             is_on: self.is_kept(),
             is_whole: true,
             is_new: false,
+            has_kept: false,
             began: Instant::now(),
             last: Instant::now(),
             resource: resource.name.clone(),
@@ -303,6 +304,8 @@ pub(super) struct Keeper {
     is_whole: bool,
     /// Whether there is anything that is not kept yet.
     is_new: bool,
+    /// Whether this run has kept anything.
+    has_kept: bool,
     began: Instant,
     last: Instant,
     resource: String,
@@ -353,19 +356,18 @@ impl Keeper {
         };
         self.is_on = load.checkpoint(position)?;
         self.is_new = false;
+        self.has_kept = self.is_on;
         Ok(self.is_on)
     }
 
     /// Keeps what has been written by a run that does not come to its end, and says so.
     pub(super) fn end(&mut self, load: &mut Load) {
         let (pages, rows) = self.position.read();
-        let is_kept = if self.is_on && self.is_whole && self.is_new && rows > 0 {
+        if self.is_on && self.is_whole && self.is_new && rows > 0 {
             // The run has failed already: that is what is told.
-            self.keep(load).unwrap_or(false)
-        } else {
-            false
-        };
-        if is_kept {
+            let _ = self.keep(load);
+        }
+        if self.has_kept && !self.is_new {
             self.console.note(&format!(
                 "{}: {} records of {} pages are kept: the next run goes on from there",
                 self.resource,

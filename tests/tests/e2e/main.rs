@@ -16,6 +16,7 @@ mod no_schema;
 mod processing;
 mod relations;
 mod responses;
+mod resume;
 mod rotation;
 mod scaffold;
 mod seeds;
