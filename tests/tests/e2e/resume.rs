@@ -1,5 +1,7 @@
 //! Runs that die and are gone on with: what is asked for again, what is not, and what is written.
 
+mod fan_out;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::process::{Command, Stdio};
@@ -598,8 +600,7 @@ fn samples_and_the_unwilling_keep_nothing() {
 fn an_interrupted_run_is_gone_on_with() {
     for signal in ["INT", "TERM"] {
         let shop = Shop::new(300, &spec(PAGINATORS[2], "write_disposition: append"));
-        // Few checkpoints: it is the interrupt that keeps what there is.
-        let mut command = shop.command(&["--checkpoint-seconds", "0"]).into_command();
+        let mut command = shop.command(&[]).into_command();
         shop.api
             .set(|state| drop(state.mishaps.insert(17, Mishap::Kill)));
         let mut child = command
@@ -622,7 +623,9 @@ fn an_interrupted_run_is_gone_on_with() {
         other.wait().unwrap();
         shop.api.asked();
         let _ = shop.run(&[]).expect(0);
-        assert_eq!(shop.api.asked(), rest(17));
+        // All but the pages that were on their way to the writer.
+        let asked = shop.api.asked();
+        assert!((13..=17).contains(&asked[0]), "{asked:?}");
         shop.expect(&[("", 300)]);
     }
 }
