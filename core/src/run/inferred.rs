@@ -6,7 +6,7 @@ use connector_plan::Resource;
 use tokio::sync::mpsc;
 
 use super::{Reading, ResourceRecord, blocking, publish};
-use crate::extract::Reader;
+use crate::extract::Member;
 use crate::infer::{self, Blocks, Inference, Spool};
 use crate::secret::Redactor;
 use crate::{Error, ErrorKind, Result, convert};
@@ -16,7 +16,7 @@ impl Reading<'_> {
     pub(super) async fn publish_inferred(
         &self,
         entry: &mut ResourceRecord,
-        listing: Option<Reader>,
+        shared: Option<Member>,
         options: LoadOptions,
     ) -> Result<()> {
         let resource = self.resource.clone();
@@ -50,7 +50,7 @@ impl Reading<'_> {
             })
         };
         let limit = self.context.arguments.limit;
-        let extracted = self.extract(limit, listing, None).run(sender).await;
+        let extracted = self.extract(limit, shared, None).run(sender).await;
         let joined = joining.await.map_err(|error| {
             Error::new(ErrorKind::Internal, "the records cannot be put aside").caused_by(error)
         })?;
