@@ -21,7 +21,7 @@ pub(crate) use self::fan_out::{ReadOptions, read_alone};
 pub(crate) use self::listing::Member;
 use self::listing::Reader;
 pub(crate) use self::supply::{Lazy, Supply};
-use crate::body::{BodyReader, Unreadable};
+use crate::body::{BodyReader, Document, Unreadable};
 use crate::client::Inner;
 use crate::cursor::{CursorReading, Cursors};
 use crate::http::{Request, Response};
@@ -150,6 +150,7 @@ impl Extract<'_> {
                 rows,
                 captures,
                 last_record,
+                document,
                 response,
             } = self.page(&request, listing, &mut decoder).await?;
             self.meter.page(records, response.body.len());
@@ -170,7 +171,7 @@ impl Extract<'_> {
                     last_record: &last_record,
                     headers: &response.headers,
                     url: &response.url,
-                    body: &response.body,
+                    body: document.bytes(&response),
                 })?
             };
             if let (true, Some(cursor)) = (response.ignored, &mut cursor) {
@@ -224,11 +225,7 @@ impl Extract<'_> {
     ) -> Result<Fetched> {
         let session = self.client.session(&self.resource.name);
         let endpoint = &self.resource.endpoint;
-        let reader = BodyReader {
-            plan: &endpoint.response,
-            selector: &endpoint.data_selector.steps,
-            limit: session.transport.max_body(),
-        };
+        let reader = BodyReader::new(endpoint, &session.transport);
         let mut retries = 0;
         loop {
             let fetch = session.fetch(request, &self.meter);
@@ -243,20 +240,24 @@ impl Extract<'_> {
                     rows: 0,
                     captures: Vec::new(),
                     last_record: Vec::new(),
+                    document: Document::Body { from: 0 },
                     response,
                 });
             }
             let decoded = match reader.read(&response) {
-                Ok(document) => decoder.decode_page(&document).map_err(|error| {
-                    // A document that ends before its end was cut off on the way.
-                    let cut = error.kind() == ErrorKind::Malformed
-                        && error.offset().is_some_and(|at| at >= document.len());
-                    (self.decode_error(error), cut)
-                }),
+                Ok(document) => match decoder.decode_page(&document) {
+                    Ok(page) => Ok((page, Document::of(document, &response))),
+                    Err(error) => {
+                        // A document that ends before its end was cut off on the way.
+                        let cut = error.kind() == ErrorKind::Malformed
+                            && error.offset().is_some_and(|at| at >= document.len());
+                        Err((self.decode_error(error), cut))
+                    }
+                },
                 Err(error) => Err(self.unreadable(&error, &response)),
             };
             let (error, cut) = match decoded {
-                Ok(page) => {
+                Ok((page, document)) => {
                     let Page {
                         records,
                         filtered,
@@ -271,6 +272,7 @@ impl Extract<'_> {
                         rows,
                         captures,
                         last_record: last_record_captures,
+                        document,
                         response,
                     });
                 }
@@ -318,6 +320,7 @@ struct Fetched {
     rows: u64,
     captures: Vec<Option<Json>>,
     last_record: Vec<Option<Json>>,
+    document: Document,
     response: Arc<Response>,
 }
 
