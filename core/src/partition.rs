@@ -14,6 +14,7 @@ use arrow::compute::take;
 use connector_plan::{FieldType, Parent, Path, Plan, Resource, Step};
 
 use crate::cli::cell;
+use crate::template::to_text;
 use crate::{Error, ErrorKind, Json, Result};
 
 /// Resources that are read together, parents first.
@@ -162,7 +163,8 @@ impl<'p> Family<'p> {
         let listed = relations.partitions.iter().flat_map(serde_json::Map::keys);
         let mut names: Vec<&str> = bound.map(|binding| binding.name.as_str()).collect();
         names.extend(listed.map(String::as_str));
-        names.dedup();
+        let mut known = HashSet::new();
+        names.retain(|name| known.insert(*name));
         if let Some(name) = values.keys().find(|name| !names.contains(&name.as_str())) {
             let read = if names.is_empty() {
                 "read by itself, not for values of".to_owned()
@@ -297,7 +299,7 @@ impl<'p> Family<'p> {
         all.list.retain(|partition| {
             self.asked_of(child).all(|(name, value)| {
                 let found = partition.values.get(name);
-                found.is_some_and(|found| cell::to_text(found) == cell::to_text(value))
+                found.is_some_and(|found| to_text(found) == to_text(value))
             })
         });
         Ok(all)

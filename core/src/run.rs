@@ -213,11 +213,15 @@ impl<'a> Reading<'a> {
         // Two batches wait at most; the encoder works on its own core.
         let (sender, receiver) = mpsc::channel(2);
         let writer = Writer::start(load, receiver)?;
-        let extract = self.extract(arguments.limit, shared, cursors.clone());
-        let extracted = extract.run(sender).await;
+        // It ends here: nobody who reads the same pages waits for what is written.
+        let extracted = self
+            .extract(arguments.limit, shared, cursors.clone())
+            .run(sender)
+            .await;
         // A writer that failed ends the reading too: its error is the cause.
         let load = writer.finish().await.map_err(with_resource)?;
         let extracted = extracted?;
+        check_whole(&extracted, self.store, resource).map_err(with_resource)?;
         // A sample says nothing about where to go on.
         let sample = arguments.limit.is_some() && extracted.stopped;
         let state = match &cursors {
@@ -363,6 +367,34 @@ fn check_limit(limit: Option<u64>, store: &Store, resource: &Resource) -> Result
     Err(Error::new(ErrorKind::Configuration, harm)
         .with("resource", &resource.name)
         .hint("write the sample elsewhere with `--out`, or look at it with `preview`"))
+}
+
+/// What a reading passed over must not look like what the API no longer has.
+///
+/// # Errors
+/// When rows would be retired because of it.
+fn check_whole(extracted: &Extracted, store: &Store, resource: &Resource) -> Result<()> {
+    let history = resource.merge.history();
+    let retires = history.is_some_and(|history| history.retire_absent);
+    let existing = store
+        .state()
+        .resource(&resource.name)
+        .map_or(0, |state| state.rows);
+    let (skipped, ignored) = (extracted.skipped, extracted.ignored);
+    if !retires || existing == 0 || (skipped == 0 && ignored == 0) {
+        return Ok(());
+    }
+    let error = Error::new(
+        ErrorKind::Source,
+        format!(
+            "{skipped} partitions were skipped and {ignored} answers ignored: `retire_absent` would retire the rows of their records"
+        ),
+    )
+    .hint("read all of it: no `on_parent_error: skip` and no action `ignore`, or remove `retire_absent`");
+    Err(match &extracted.skip_reason {
+        Some(reason) => error.with("skipped", reason),
+        None => error,
+    })
 }
 
 /// Encodes batches on a thread of its own.

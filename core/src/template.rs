@@ -3,7 +3,7 @@
 use connector_plan::{Expression, Lookup, Part, Root, Step, Template, follow};
 
 use crate::expression::{View, evaluate as evaluate_jinja};
-use crate::{Error, ErrorKind, Json, Result, Settings};
+use crate::{Error, ErrorKind, Json, Result, Secret, Settings};
 
 /// What templates can see.
 #[derive(Clone, Copy, Debug, Default)]
@@ -25,6 +25,30 @@ impl Rendered {
     /// The value as text; null has none.
     pub(crate) fn text(&self) -> Option<String> {
         to_text(&self.value)
+    }
+
+    /// The texts in the value that no message may have; none without a secret.
+    pub(crate) fn secrets(&self) -> Vec<Secret> {
+        let mut secrets = Vec::new();
+        if self.secret {
+            collect_texts(&self.value, &mut secrets);
+        }
+        secrets
+    }
+}
+
+fn collect_texts(value: &Json, texts: &mut Vec<Secret>) {
+    match value {
+        Json::Array(items) => items.iter().for_each(|item| collect_texts(item, texts)),
+        Json::Object(members) => {
+            members
+                .values()
+                .for_each(|value| collect_texts(value, texts));
+        }
+        Json::Null | Json::Bool(_) => {}
+        Json::String(_) | Json::Number(_) => {
+            texts.extend(to_text(value).map(Secret::from));
+        }
     }
 }
 
@@ -78,8 +102,13 @@ pub(crate) fn render_text(template: &Template, scope: Scope<'_>) -> Result<(Stri
     Ok((text, rendered.secret))
 }
 
-/// The path of an endpoint: the spec's own text as it is, the values in it percent-encoded.
-pub(crate) fn render_path(template: &Template, scope: Scope<'_>) -> Result<String> {
+/// The path of an endpoint: the spec's own text as it is, the values in it percent-encoded; what
+/// is secret in it is given away to be learned.
+pub(crate) fn render_path(
+    template: &Template,
+    scope: Scope<'_>,
+    learn: impl Fn(&Secret),
+) -> Result<String> {
     let parts = match template {
         Template::Parts(parts) => parts,
         Template::Expression(expression) => &vec![Part::Expression(expression.clone())],
@@ -90,9 +119,9 @@ pub(crate) fn render_path(template: &Template, scope: Scope<'_>) -> Result<Strin
         match part {
             Part::Text(text) => path.push_str(text),
             Part::Expression(expression) => {
-                let text = evaluate(expression, scope)?
-                    .text()
-                    .ok_or_else(|| null(expression))?;
+                let rendered = evaluate(expression, scope)?;
+                rendered.secrets().iter().for_each(&learn);
+                let text = rendered.text().ok_or_else(|| null(expression))?;
                 if matches!(text.as_str(), "" | "." | "..") {
                     return Err(Error::new(
                         ErrorKind::Source,
@@ -110,7 +139,7 @@ pub(crate) fn render_path(template: &Template, scope: Scope<'_>) -> Result<Strin
 }
 
 /// Everything but the unreserved characters of RFC 3986, section 2.3.
-const PATH_VALUE: &percent_encoding::AsciiSet = &percent_encoding::NON_ALPHANUMERIC
+pub(crate) const PATH_VALUE: &percent_encoding::AsciiSet = &percent_encoding::NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
     .remove(b'_')
@@ -209,7 +238,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::Secret;
 
     fn lookup(root: Root, keys: &[&str], default: Option<Json>) -> Expression {
         let path = keys
@@ -256,7 +284,7 @@ mod tests {
                 Part::Text("/files/".into()),
                 Part::Expression(lookup(Root::Partition, &[key], None)),
             ]);
-            render_path(&template, scope).map_err(|error| error.to_string())
+            render_path(&template, scope, |_| {}).map_err(|error| error.to_string())
         };
         assert_eq!(path("id"), Ok("/files/a%2Fb%3Fc%23d%20e".into()));
         assert_eq!(

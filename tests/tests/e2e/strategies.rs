@@ -240,6 +240,69 @@ fn scd2_ends_what_is_absent_only_when_it_is_asked_to_and_never_for_a_sample() {
 }
 
 #[test]
+fn scd2_ends_nothing_because_of_what_was_passed_over() {
+    for (policy, status) in [
+        ("  on_parent_error: skip\n", 500),
+        (
+            "  response_actions: [{status_code: 404, action: ignore}]\n",
+            404,
+        ),
+    ] {
+        for schema in ["  schema: {fields: {id: integer}}\n", ""] {
+            let (parent, endpoint) = match policy.contains("parent") {
+                true => (policy, ""),
+                false => ("", policy.trim()),
+            };
+            let spec = format!(
+                "client: {{base_url: \"https://api.example.com\", retry: {{max_retries: 0}}}}\n\
+                 resources:\n- name: orgs\n  selected: false\n  endpoint: /orgs\n\
+                 \x20 schema: {{fields: {{id: integer}}}}\n\
+                 - name: items\n  parent: {{resource: orgs, field: id, as: org}}\n{parent}\
+                 \x20 write_disposition: {{disposition: merge, strategy: scd2, retire_absent: true}}\n\
+                 \x20 endpoint: {{path: '/orgs/{{org}}/items', paginator: single_page, {endpoint}}}\n{schema}"
+            );
+            let lowered = lower(&Source::new("spec.yaml", spec), &LowerOptions::new("tree"));
+            let (ir, _) = lowered.map_err(|found| found.render(false)).unwrap();
+            let mut api = Api::new("primary_key: id", FIELDS);
+            api.connector.plan = ir.plan.to_json().unwrap().leak();
+            let given = Arc::clone(&api.records);
+            let options = Options {
+                responder: Some(Arc::new(move |request, _| {
+                    let number = request.path.split('/').nth(2).unwrap_or("0");
+                    let answer = &given.lock().unwrap()[number];
+                    Some(match answer {
+                        Value::Null => Answer::json(status, "{}"),
+                        records => Answer::json(200, records.to_string()),
+                    })
+                })),
+                ..Options::default()
+            };
+            api.server = Sandbox::start(&ir.plan, options).unwrap();
+            let orgs = json!([{"id": 1}, {"id": 2}]);
+            let whole = json!({"0": orgs, "1": [{"id": 10}], "2": [{"id": 20}]});
+            let part = json!({"0": orgs, "1": [{"id": 10}], "2": null});
+            // There is nothing yet that could be retired.
+            api.run(&part, &[], 0);
+            api.run(&whole, &[], 0);
+            let active = || {
+                let rows = rows(&api.workspace, "items").objects(&["id", "_valid_to"]);
+                let active = rows.iter().filter(|row| row["_valid_to"].is_null());
+                active.count()
+            };
+            assert_eq!(active(), 2, "{policy}");
+            let record = api.run(&part, &[], 4);
+            let error = record["error"].to_string();
+            for text in ["`retire_absent` would retire", "items"] {
+                assert!(error.contains(text), "{error}");
+            }
+            assert_eq!(active(), 2, "{policy}");
+            api.run(&json!({"0": orgs, "1": [{"id": 10}], "2": []}), &[], 0);
+            assert_eq!(active(), 1, "{policy}");
+        }
+    }
+}
+
+#[test]
 fn a_strategy_may_change_but_not_to_or_from_a_history() {
     let with =
         |keys: &str| format!("primary_key: id\n  write_disposition: {{disposition: merge{keys}}}");
