@@ -96,7 +96,12 @@ impl Extract<'_> {
         };
         // In this order: what has been read is handed over before anybody looks.
         let (extracted, ()) = future::join(read, hand_over).await;
-        extracted.map_err(|error| error.with("resource", &self.resource.name))
+        let name = &self.resource.name;
+        let extracted = extracted.map_err(|error| error.with("resource", name))?;
+        if extracted.skipped > 0 || extracted.ignored > 0 {
+            self.family.pass_over(name);
+        }
+        Ok(extracted)
     }
 
     /// Reads the pages of one partition, or of one window of it.

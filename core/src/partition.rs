@@ -25,6 +25,8 @@ pub(crate) struct Family<'p> {
     /// The resource that a reader asked for, and the values by name; others are passed over.
     asked: (String, serde_json::Map<String, Json>),
     failed: Mutex<HashMap<String, (ErrorKind, String)>>,
+    /// The resources of which something was skipped or ignored.
+    passed_over: Mutex<HashSet<String>>,
 }
 
 /// What one reading of a resource is for.
@@ -146,6 +148,7 @@ impl<'p> Family<'p> {
             taps,
             asked: Default::default(),
             failed: Mutex::default(),
+            passed_over: Mutex::default(),
         }
     }
 
@@ -221,6 +224,27 @@ impl<'p> Family<'p> {
     pub(crate) fn fail(&self, resource: &str, error: &Error) {
         let reason = (error.kind(), error.message().to_owned());
         lock(&self.failed).insert(resource.to_owned(), reason);
+    }
+
+    /// Notes that something of a resource was skipped or ignored.
+    pub(crate) fn pass_over(&self, resource: &str) {
+        lock(&self.passed_over).insert(resource.to_owned());
+    }
+
+    /// Why not all of a resource has been read, when that is so, in words.
+    pub(crate) fn passed_over(&self, resource: &Resource) -> Option<String> {
+        if lock(&self.passed_over).contains(&resource.name) {
+            let name = &resource.name;
+            return Some(format!("answers of `{name}` were skipped or ignored"));
+        }
+        resource.relations.parents.iter().find_map(|parent| {
+            let name = &parent.resource;
+            if parent.new_only {
+                return Some(format!("only new records of `{name}` were read"));
+            }
+            let resource = self.order.iter().find(|other| other.name == *name)?;
+            self.passed_over(resource)
+        })
     }
 
     /// What a resource is read for, when its parents have been read.

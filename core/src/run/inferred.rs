@@ -5,7 +5,7 @@ use connector_decode::{RecordSchema, Report, Shape};
 use connector_plan::Resource;
 use tokio::sync::mpsc;
 
-use super::{Reading, ResourceRecord, blocking, check_whole, publish};
+use super::{Reading, ResourceRecord, blocking, publish};
 use crate::extract::Member;
 use crate::infer::{self, Blocks, Inference, Spool};
 use crate::secret::Redactor;
@@ -57,7 +57,7 @@ impl Reading<'_> {
         // Records that could not be put aside end the reading too: theirs is the cause.
         let (mut shape, spool) = joined.map_err(with_resource)?;
         let mut extracted = extracted?;
-        check_whole(&extracted, &store, &resource).map_err(with_resource)?;
+        self.check_whole().map_err(with_resource)?;
         let (report, rescued) = blocking(move || {
             let inferred = columns(&resource, &mut shape, known.as_ref())?;
             load(&resource, &store, options, inferred, spool, &redactor)
