@@ -34,7 +34,9 @@ impl Lowering<'_, '_> {
         let paginator = match paginator.get() {
             Some(spec) => self.paginator(spec, &mut request),
             // An item that is addressed by its own name is no list.
-            None if request.is_one_item() => Paginator::SinglePage,
+            None if endpoint.data_selector.get().is_none() && request.is_one_item() => {
+                Paginator::SinglePage
+            }
             None => Paginator::Auto,
         };
         let data_selector = match endpoint.data_selector.get() {
