@@ -107,20 +107,18 @@ impl Lowering<'_, '_> {
             None => (Template::text(format!("/{name}")), Vec::new()),
         };
         let body = self.body(endpoint, method);
-        let mut request = Request {
+        Request {
             method,
             path,
             path_span: endpoint.path.get().map(|text| text.span),
             params: self.params(endpoint, query),
             body,
             blame,
-        };
-        self.fill_path(&mut request);
-        request
+        }
     }
 
     /// Puts the parameters that placeholders of the path name where they are named, as dlt does.
-    fn fill_path(&mut self, request: &mut Request) {
+    pub(super) fn fill_path(&mut self, request: &mut Request) {
         let Some(path_span) = request.path_span else {
             return;
         };
