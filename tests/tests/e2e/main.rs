@@ -20,6 +20,7 @@ mod rotation;
 mod scaffold;
 mod seeds;
 mod selecting;
+mod state;
 mod strategies;
 mod table;
 mod tokens;
