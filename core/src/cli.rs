@@ -24,7 +24,7 @@ use connector_plan::sandbox::StartSandbox;
 
 use self::arguments::{Action, Arguments};
 use self::console::Console;
-use self::context::{Context, block_on};
+use self::context::{Context, block_on, block_on_whole};
 use crate::suggest::nearest;
 use crate::{ClientOptions, Connector, Error, ErrorKind, Result};
 
@@ -93,7 +93,7 @@ pub fn main_with_options(
 
 fn dispatch(context: &mut Context<'_>, command: clap::Command) -> Result<ExitCode> {
     match context.arguments.action.clone() {
-        Action::Run => block_on(crate::run::command(context)),
+        Action::Run => block_on_whole(crate::run::command(context)),
         Action::Check => block_on(check::run(context)),
         Action::Preview {
             resource,
