@@ -252,6 +252,11 @@ pub enum Status {
     Unknown,
 }
 
+/// Seconds to the microsecond: more digits tell nothing.
+fn seconds(time: Duration) -> f64 {
+    time.as_micros() as f64 / 1e6
+}
+
 /// What this version knows of a value, if anything.
 fn known<'de, D: Deserializer<'de>, T: DeserializeOwned>(input: D) -> Result<Option<T>, D::Error> {
     let value = Json::deserialize(input)?;
@@ -330,17 +335,17 @@ impl ResourceRecord {
 
     pub(crate) fn finish(&mut self, meter: &Meter, elapsed: Duration) {
         let reading = meter.read();
-        self.seconds = elapsed.as_secs_f64();
+        self.seconds = seconds(elapsed);
         self.stages = StageSeconds {
-            fetch: meter.fetching().as_secs_f64(),
-            decode: meter.spent(Stage::Decode).as_secs_f64(),
-            encode: meter.spent(Stage::Encode).as_secs_f64(),
-            publish: meter.spent(Stage::Publish).as_secs_f64(),
+            fetch: seconds(meter.fetching()),
+            decode: seconds(meter.spent(Stage::Decode)),
+            encode: seconds(meter.spent(Stage::Encode)),
+            publish: seconds(meter.spent(Stage::Publish)),
         };
         let waits = meter.waits().into_iter().map(|waits| WaitRecord {
             reason: waits.reason,
             waits: waits.waits,
-            seconds: waits.time.as_secs_f64(),
+            seconds: seconds(waits.time),
         });
         self.reading = ReadingRecord {
             pages: reading.pages,
@@ -423,5 +428,79 @@ impl ErrorRecord {
             causes: console::causes(error),
             hints: error.hints().to_vec(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_read_as_it_was_written() {
+        let record = RunRecord {
+            version: RECORD_VERSION,
+            run: "01a1fdb8-9456-7089-a928-2f4f87e71000".to_owned(),
+            source: Some(SourceId::origin("https://api.example.com")),
+            status: RunStatus::Partial,
+            exit_code: Some(7),
+            started_at: DateTime::from_timestamp_micros(1_800_000_000_000_000),
+            finished_at: DateTime::from_timestamp_micros(1_800_000_001_250_001),
+            resources: vec![ResourceRecord {
+                name: "files".to_owned(),
+                status: Status::Published,
+                rows_read: 3,
+                load: Some(LoadReport {
+                    inserted: 3,
+                    ..LoadReport::default()
+                }),
+                ..ResourceRecord::default()
+            }],
+            ..RunRecord::default()
+        };
+        let json = record.to_json().unwrap();
+        assert_eq!(json["started_at"], "2027-01-15T08:00:00.000000Z");
+        assert_eq!(json["finished_at"], "2027-01-15T08:00:01.250001Z");
+        assert_eq!(record.seconds(), Some(1.250_001));
+        let read: RunRecord = serde_json::from_value(json).unwrap();
+        assert_eq!(read, record);
+    }
+
+    #[test]
+    fn a_record_of_another_version_is_read_as_far_as_it_is_known() {
+        let text = r#"{
+            "version": 9, "status": "paused", "source": {"table": "x"}, "started_at": "soon",
+            "future": {"a": [1]},
+            "resources": [
+                {
+                    "name": "files", "status": "halved", "future": 1, "pages": 2,
+                    "cursor": {"field": "at", "future": 1},
+                    "load": {
+                        "inserted": 4, "future": 1,
+                        "files_added": [
+                            {"name": "a", "rows": 4, "bytes": 9, "sha256": "0"},
+                            {"link": "b"}
+                        ],
+                        "schema_changes": [{"column": "x", "change": "folded"}]
+                    }
+                },
+                {}
+            ]
+        }"#;
+        let record: RunRecord = serde_json::from_str(text).unwrap();
+        assert_eq!(
+            (
+                record.version,
+                record.status,
+                &record.source,
+                record.started_at
+            ),
+            (9, RunStatus::Unknown, &None, None)
+        );
+        let files = &record.resources[0];
+        let load = files.load.as_ref().unwrap();
+        assert_eq!((files.status, files.reading.pages), (Status::Unknown, 2));
+        assert_eq!((load.inserted, load.files_added.len()), (4, 1));
+        assert_eq!(load.schema_changes, []);
+        assert_eq!(record.resources[1], ResourceRecord::default());
     }
 }
