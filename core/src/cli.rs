@@ -13,6 +13,7 @@ mod logging;
 mod preview;
 pub(crate) mod progress;
 mod sandbox;
+mod state;
 pub(crate) mod summary;
 mod table;
 mod trial;
@@ -112,7 +113,7 @@ fn dispatch(context: &mut Context<'_>, command: clap::Command) -> Result<ExitCod
         },
         Action::Resources { json } => inspect::resources(context, json),
         Action::Schema { resource, json } => inspect::schema(context, resource.as_deref(), json),
-        Action::State => inspect::state(context),
+        Action::State { action, json } => state::run(context, &action, json),
         Action::Completions(shell) => inspect::completions(context, shell, command),
     }
 }

@@ -5,6 +5,7 @@
 //! that were handed over, and counts only when the partition has been read to its end. The new
 //! state is committed together with the data.
 
+mod edit;
 mod interval;
 mod reading;
 mod value;
@@ -17,6 +18,7 @@ use connector_plan::{Field, FieldType, Incremental, Resource, Template, WriteDis
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+pub(crate) use self::edit::{CursorChange, CursorEditor, WHOLE, damaged, read as read_cursors};
 pub(crate) use self::interval::Interval;
 use self::interval::Range;
 pub(crate) use self::reading::CursorReading;
@@ -222,9 +224,7 @@ impl Cursors {
         };
         let now = Utc::now();
         let codec = Codec::new(plan)?;
-        let path = crate::paging::show(&plan.cursor)
-            .trim_start_matches("$.")
-            .to_owned();
+        let path = edit::cursor_path(plan);
         let evaluate = |template: &Option<Template>| -> Result<Option<Json>> {
             let scope = Scope {
                 settings: Some(&client.settings),
@@ -272,22 +272,7 @@ impl Cursors {
         } else {
             resource.primary_key.clone()
         };
-        let mut names: Vec<&str> = resource
-            .relations
-            .parents
-            .iter()
-            .flat_map(|parent| parent.bindings.iter().map(|binding| binding.name.as_str()))
-            .chain(
-                resource
-                    .relations
-                    .partitions
-                    .first()
-                    .into_iter()
-                    .flat_map(|partition| partition.keys().map(String::as_str)),
-            )
-            .collect();
-        names.sort_unstable();
-        let identity = identity(resource, plan, &names);
+        let identity = identity(resource, plan, &binding_names(resource));
         let mut cursors = Self {
             range: Range {
                 start: None,
@@ -568,6 +553,26 @@ impl Cursors {
             highest: self.codec.state(values().max()?),
         })
     }
+}
+
+/// The names of the values that tell a resource's partitions apart, sorted.
+fn binding_names(resource: &Resource) -> Vec<&str> {
+    let mut names: Vec<&str> = resource
+        .relations
+        .parents
+        .iter()
+        .flat_map(|parent| parent.bindings.iter().map(|binding| binding.name.as_str()))
+        .chain(
+            resource
+                .relations
+                .partitions
+                .first()
+                .into_iter()
+                .flat_map(|partition| partition.keys().map(String::as_str)),
+        )
+        .collect();
+    names.sort_unstable();
+    names
 }
 
 /// What must not change between two runs, in words.

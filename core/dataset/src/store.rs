@@ -168,26 +168,28 @@ impl Store {
         Ok(folder)
     }
 
-    /// Forgets where the resource, or every resource, goes on, so that the next run reads from the
-    /// beginning; the rows stay. Returns the names of the resources that had such a place.
+    /// Forgets where these resources go on, or all of them when none is named, so that the next run
+    /// reads from the beginning; the rows stay. Returns the names of those that had such a place.
     ///
     /// # Errors
-    /// `Configuration` when nothing is known of the resource; `Destination` when the state cannot be
-    /// written.
-    pub fn reset(&self, resource: Option<&str>) -> Result<Vec<String>, Error> {
+    /// `Configuration` when nothing is known of a resource; `Destination` when the state cannot be
+    /// written. Then nothing has changed.
+    pub fn reset(&self, resources: &[&str]) -> Result<Vec<String>, Error> {
         let mut inner = self.shared.inner();
         let mut state = inner.state.clone();
-        if let Some(name) = resource {
+        for name in resources {
             known(&mut state, name)?;
         }
         let mut names = Vec::new();
         for (name, entry) in &mut state.resources {
-            let is_meant = resource.is_none_or(|resource| resource == name);
+            let is_meant = resources.is_empty() || resources.contains(&name.as_str());
             if is_meant && entry.cursor.take().is_some() {
                 names.push(name.clone());
             }
         }
-        self.shared.write_state(&state)?;
+        if !names.is_empty() {
+            self.shared.write_state(&state)?;
+        }
         inner.state = state;
         Ok(names)
     }

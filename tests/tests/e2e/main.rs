@@ -21,6 +21,7 @@ mod runs;
 mod scaffold;
 mod seeds;
 mod selecting;
+mod state;
 mod strategies;
 mod table;
 mod tokens;
