@@ -12,6 +12,7 @@ mod inspect;
 mod logging;
 mod preview;
 pub(crate) mod progress;
+mod runs;
 mod sandbox;
 mod state;
 pub(crate) mod summary;
@@ -114,6 +115,7 @@ fn dispatch(context: &mut Context<'_>, command: clap::Command) -> Result<ExitCod
         Action::Resources { json } => inspect::resources(context, json),
         Action::Schema { resource, json } => inspect::schema(context, resource.as_deref(), json),
         Action::State { action, json } => state::run(context, &action, json),
+        Action::Runs(action) => runs::run(context, &action),
         Action::Completions(shell) => inspect::completions(context, shell, command),
     }
 }

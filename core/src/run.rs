@@ -1,6 +1,7 @@
 //! A run: every selected resource read, decoded, written aside and published.
 
 mod dead;
+mod history;
 mod inferred;
 mod instant;
 mod interrupt;
@@ -20,6 +21,7 @@ use connector_plan::{Resource, WriteDisposition};
 use futures_util::future::join_all;
 use tokio::sync::mpsc;
 
+pub(crate) use self::history::History;
 use self::interrupt::Interrupt;
 pub use self::record::{
     ErrorRecord, RECORD_VERSION, ReadingRecord, RescuedRecord, ResourceRecord, RunRecord,
@@ -35,7 +37,7 @@ use crate::partition::Family;
 use crate::{Error, ErrorKind, Meter, Result, convert};
 
 /// The records that are kept; a run deletes the oldest beyond them.
-const RECORDS_KEPT: usize = 1_000;
+pub(crate) const RECORDS_KEPT: usize = 1_000;
 
 /// The command that runs without a subcommand.
 pub(crate) async fn command(context: &Context<'_>) -> Result<ExitCode> {

@@ -36,6 +36,19 @@ pub enum ColumnChange {
     Widened,
 }
 
+impl ColumnChange {
+    /// In words.
+    #[must_use]
+    pub fn describe(self) -> &'static str {
+        match self {
+            Self::Added => "new; earlier rows have null there",
+            Self::Absent => "no longer loaded; newer rows have null there",
+            Self::Nullable => "may be null now",
+            Self::Widened => "has a wider type now; earlier rows were converted",
+        }
+    }
+}
+
 /// The schema in the form in which this library writes it: no metadata, lists with the element name
 /// that the Parquet format asks for.
 ///

@@ -190,7 +190,7 @@ pub(crate) fn notes(record: &RunRecord, selected: &[Resource], api: &Api, consol
 }
 
 /// The range of an incremental reading.
-fn range_of(cursor: &CursorRecord) -> String {
+pub(crate) fn range_of(cursor: &CursorRecord) -> String {
     let text = |value: &Option<Json>, none: &str| match value {
         Some(Json::String(text)) => text.clone(),
         Some(other) => other.to_string(),

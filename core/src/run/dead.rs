@@ -34,12 +34,17 @@ pub(super) fn settle(store: &Store) -> Result<()> {
 }
 
 /// A record as a reader has to take it: one that says that its run is under way speaks of one that
-/// died, unless the folder `is_held` and no later run has begun.
-pub(super) fn understand(record: &mut RunRecord, is_newest: bool, is_held: bool) {
-    if record.status == RunStatus::Running && !(is_newest && is_held) {
+/// died, unless no later run has begun and the folder `is_held`.
+pub(super) fn understand(
+    record: &mut RunRecord,
+    is_newest: bool,
+    is_held: impl FnOnce() -> Result<bool>,
+) -> Result<()> {
+    if record.status == RunStatus::Running && !(is_newest && is_held()?) {
         record.status = RunStatus::Died;
         record.error = Some(error());
     }
+    Ok(())
 }
 
 fn error() -> ErrorRecord {

@@ -1,14 +1,15 @@
 //! Instants of a record: UTC, RFC 3339, always six digits of a second, so that texts sort by time.
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::RunRecord;
 
 pub(super) fn serialize<S: Serializer>(
     instant: &Option<DateTime<Utc>>,
     output: S,
 ) -> Result<S::Ok, S::Error> {
-    let text = instant.map(|instant| instant.to_rfc3339_opts(SecondsFormat::Micros, true));
-    text.serialize(output)
+    instant.map(RunRecord::instant).serialize(output)
 }
 
 /// Whatever is no instant is none.

@@ -1,9 +1,10 @@
 //! The run record: what a run did, for reports and later runs.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use connector_dataset::{LoadReport, RunId, SourceId};
 use connector_decode::Report;
 use connector_plan::{Resource, WriteDisposition};
@@ -307,6 +308,11 @@ impl RunRecord {
         })
     }
 
+    /// An instant as the record has it.
+    pub(crate) fn instant(instant: DateTime<Utc>) -> String {
+        instant.to_rfc3339_opts(SecondsFormat::Micros, true)
+    }
+
     /// From its beginning to its end, in seconds; nothing while it is under way, or when it died.
     #[must_use]
     pub fn seconds(&self) -> Option<f64> {
@@ -314,9 +320,41 @@ impl RunRecord {
         Some(time.as_seconds_f64().max(0.0))
     }
 
-    /// The sum of a number over all resources.
-    pub(crate) fn total(&self, of: impl Fn(&ResourceRecord) -> u64) -> u64 {
+    /// The sum of a number over all resources; zero for those that have nothing.
+    #[must_use]
+    pub fn total(&self, of: impl Fn(&ResourceRecord) -> u64) -> u64 {
         self.resources.iter().map(of).sum()
+    }
+}
+
+impl RunStatus {
+    /// The word for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Succeeded => "succeeded",
+            Self::Partial => "partial",
+            Self::Failed => "failed",
+            Self::Interrupted => "interrupted",
+            Self::Died => "died",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+impl Status {
+    /// The words for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Published => "published",
+            Self::Failed => "failed",
+            Self::Interrupted => "interrupted",
+            Self::NotRead => "not read",
+            Self::Read => "read",
+            Self::Unknown => "unknown",
+        }
     }
 }
 
@@ -405,6 +443,12 @@ impl ResourceRecord {
         self.rescued = fields.collect();
     }
 
+    /// A number of what became of its dataset; zero when nothing did.
+    #[must_use]
+    pub fn loaded(&self, of: impl Fn(&LoadReport) -> u64) -> u64 {
+        self.load.as_ref().map_or(0, of)
+    }
+
     /// How many values no declared column could hold.
     #[must_use]
     pub fn rescued_values(&self) -> u64 {
@@ -413,6 +457,18 @@ impl ResourceRecord {
             .map(|rescued| rescued.values)
             .sum::<u64>()
             + self.rescued_other
+    }
+}
+
+impl fmt::Display for ErrorRecord {
+    /// One line: what went wrong and where, without causes and hints.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        for (index, (key, value)) in self.context.iter().enumerate() {
+            let open = if index == 0 { " (" } else { ", " };
+            write!(f, "{open}{key}: {value}")?;
+        }
+        f.write_str(if self.context.is_empty() { "" } else { ")" })
     }
 }
 

@@ -1,4 +1,4 @@
-//! The record of a run: what it tells, however the run ends.
+//! The record of a run: what it tells, however the run ends; and `runs`, which shows it.
 
 use std::fs;
 use std::path::PathBuf;
@@ -264,13 +264,13 @@ fn signal(child: &Child, signal: &str) {
 fn an_interrupted_run_leaves_a_record_of_what_it_published_and_what_not() {
     let workspace = Workspace::new();
     let (_server, child) = hanging(&workspace);
-    let [started] = &records(&workspace, "analytics")[..] else {
-        unreachable!("one run has begun")
-    };
+    let started = last_record(&workspace, "analytics");
     assert_eq!(
         (&started["status"], &started["exit_code"]),
         (&json!("running"), &Value::Null)
     );
+    let under_way = runs(&workspace, "analytics", &["--json"]).json();
+    assert_eq!(under_way[0]["status"], "running");
     signal(&child, "INT");
     let outcome = Outcome::new(&child.wait_with_output().unwrap()).expect(130);
     assert_eq!(
@@ -304,6 +304,14 @@ fn a_killed_run_is_said_to_have_died_by_the_next_one() {
     Outcome::new(&child.wait_with_output().unwrap()).expect(-1);
     let died = last_record(&workspace, "analytics");
     assert_eq!(died["status"], "running", "nobody is left to say more");
+    // Whoever looks at it before the next run is told the truth, too.
+    let shown = runs(&workspace, "analytics", &["last"]);
+    assert!(
+        shown.stdout.contains("status    died\n"),
+        "{}",
+        shown.stdout
+    );
+    assert!(shown.stdout.contains("the process ended without a word"));
     workspace
         .connector("analytics")
         .against(&server)
@@ -322,4 +330,101 @@ fn a_killed_run_is_said_to_have_died_by_the_next_one() {
     assert_eq!(warnings.len(), 7, "{warnings:?}");
     assert!(warnings.contains(&json!("`files` had been published, 30 rows")));
     assert_eq!(records[1]["status"], "succeeded");
+}
+
+fn runs(workspace: &Workspace, connector: &str, args: &[&str]) -> Outcome {
+    let run = workspace.connector(connector).args(["runs"]);
+    run.args(args).run().expect(0)
+}
+
+#[test]
+fn runs_are_listed_newest_first_and_shown_by_the_beginning_of_their_names() {
+    let workspace = Workspace::new();
+    let server = server(Options {
+        records: 120,
+        ..Options::default()
+    });
+    workspace.storage().against(&server).run().expect(0);
+    server.add_records(RESOURCE, 3);
+    workspace.storage().against(&server).run().expect(0);
+    let failing = workspace.storage().against(&server);
+    failing
+        .env("STORAGE_CLIENT_SECRET", "wrong")
+        .run()
+        .expect(3);
+
+    let listed = runs(&workspace, "storage", &["--json"]).json();
+    let numbers: Vec<_> = listed
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|run| {
+            let number = |name: &str| run[name].as_i64().unwrap();
+            let status = run["status"].as_str().unwrap().to_owned();
+            let rows = [number("rows_read"), number("inserted")];
+            (status, number("exit_code"), number("published"), rows)
+        })
+        .collect();
+    assert_eq!(
+        numbers,
+        [
+            ("failed".to_owned(), 3, 0, [0, 0]),
+            ("succeeded".to_owned(), 0, 1, [123, 3]),
+            ("succeeded".to_owned(), 0, 1, [120, 120]),
+        ]
+    );
+    let table = runs(&workspace, "storage", &["--limit", "2"]);
+    assert_eq!(table.stdout.lines().count(), 4, "{}", table.stdout);
+    assert!(table.stderr.contains("1 older runs"), "{}", table.stderr);
+
+    let name = listed[1]["run"].as_str().unwrap();
+    let shown = runs(&workspace, "storage", &[&name[..13]]);
+    for text in [
+        name,
+        "succeeded, exit code 0",
+        "cloud_storage_files  published",
+        "sha256 ",
+    ] {
+        assert!(
+            shown.stdout.contains(text),
+            "no {text:?} in:\n{}",
+            shown.stdout
+        );
+    }
+    let last = runs(&workspace, "storage", &["last", "--json"]).json();
+    assert_eq!(last, last_record(&workspace, "storage"));
+    for (name, message) in [
+        ("ffff", "there is no record of a run `ffff`"),
+        ("0", "the names of several runs begin with `0`"),
+    ] {
+        let asked = workspace.storage().args(["runs", name]);
+        asked
+            .run()
+            .expect(2)
+            .says(&[message, "`runs` lists the runs"]);
+    }
+}
+
+#[test]
+fn a_folder_without_runs_and_a_record_that_is_none_are_said_to_be_that() {
+    let workspace = Workspace::new();
+    let none = runs(&workspace, "storage", &[]);
+    assert_eq!(none.stdout, "");
+    assert!(none.stderr.contains("No runs: `data`"), "{}", none.stderr);
+    assert_eq!(runs(&workspace, "storage", &["--json"]).json(), json!([]));
+    assert!(!workspace.path("data").exists(), "looking makes nothing");
+
+    let folder = workspace.path("data/storage/_connector/runs");
+    fs::create_dir_all(&folder).unwrap();
+    let name = "01a1fdb8-9456-7089-a928-2f4f87e71000";
+    fs::write(folder.join(format!("{name}.json")), "{").unwrap();
+    fs::write(folder.join("notes.txt"), "mine").unwrap();
+    let damaged = runs(&workspace, "storage", &[]);
+    assert!(
+        damaged
+            .stderr
+            .contains(&format!("the record of the run {name} cannot be read")),
+        "{}",
+        damaged.stderr
+    );
 }
