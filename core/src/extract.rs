@@ -8,6 +8,7 @@ mod windows;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Instant;
 
 use ::http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use arrow::array::RecordBatch;
@@ -25,6 +26,7 @@ use crate::body::{BodyReader, Unreadable};
 use crate::client::Inner;
 use crate::cursor::{CursorReading, Cursors};
 use crate::http::{Request, Response};
+use crate::meter::Stage;
 use crate::paging::{LoopGuard, PageFacts, paginator};
 use crate::partition::{Family, Partition};
 use crate::{Error, Json, Meter, Result, convert, filter, processing};
@@ -173,6 +175,10 @@ impl Extract<'_> {
                     body: &response.body,
                 })?
             };
+            for warning in paginator.warnings() {
+                tracing::warn!(resource = self.resource.name, "{warning}");
+                self.meter.warn(warning);
+            }
             if let (true, Some(cursor)) = (response.ignored, &mut cursor) {
                 cursor.interrupt();
             }
@@ -246,6 +252,7 @@ impl Extract<'_> {
                     response,
                 });
             }
+            let started = Instant::now();
             let decoded = match reader.read(&response) {
                 Ok(document) => decoder.decode_page(&document).map_err(|error| {
                     // A document that ends before its end was cut off on the way.
@@ -255,6 +262,7 @@ impl Extract<'_> {
                 }),
                 Err(error) => Err(self.unreadable(&error, &response)),
             };
+            self.meter.spend(Stage::Decode, started.elapsed());
             let (error, cut) = match decoded {
                 Ok(page) => {
                     let Page {
