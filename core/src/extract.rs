@@ -8,6 +8,7 @@ mod windows;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Instant;
 
 use ::http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use arrow::array::RecordBatch;
@@ -25,6 +26,7 @@ use crate::body::{BodyReader, Document, Unreadable};
 use crate::client::Inner;
 use crate::cursor::{CursorReading, Cursors};
 use crate::http::{Request, Response};
+use crate::meter::Stage;
 use crate::paging::{LoopGuard, PageFacts, paginator};
 use crate::partition::{Family, Partition};
 use crate::{Error, Json, Meter, Result, convert, filter, processing};
@@ -179,6 +181,10 @@ impl Extract<'_> {
                     body: document.bytes(&response),
                 })?
             };
+            for warning in paginator.warnings() {
+                tracing::warn!(resource = self.resource.name, "{warning}");
+                self.meter.warn(warning);
+            }
             if let (true, Some(cursor)) = (response.ignored, &mut cursor) {
                 cursor.interrupt();
             }
@@ -249,6 +255,7 @@ impl Extract<'_> {
                     response,
                 });
             }
+            let started = Instant::now();
             let decoded = match reader.read(&response) {
                 Ok(document) => match decoder.decode_page(&document) {
                     Ok(page) => Ok((page, Document::of(document, &response))),
@@ -261,6 +268,7 @@ impl Extract<'_> {
                 },
                 Err(error) => Err(self.unreadable(&error, &response)),
             };
+            self.meter.spend(Stage::Decode, started.elapsed());
             let (error, cut) = match decoded {
                 Ok((page, document)) => {
                     let Page {

@@ -1,6 +1,10 @@
 //! A run: every selected resource read, decoded, written aside and published.
 
+mod dead;
+mod history;
 mod inferred;
+mod instant;
+mod interrupt;
 mod record;
 
 use std::path::{Path, PathBuf};
@@ -17,14 +21,23 @@ use connector_plan::{Resource, WriteDisposition};
 use futures_util::future::join_all;
 use tokio::sync::mpsc;
 
-pub(crate) use self::record::{ResourceRecord, RunRecord, Status};
-use crate::cli::context::{Api, Context};
+pub(crate) use self::history::History;
+use self::interrupt::Interrupt;
+pub use self::record::{
+    ErrorRecord, RECORD_VERSION, ReadingRecord, RescuedRecord, ResourceRecord, RunRecord,
+    RunStatus, StageSeconds, Status, WaitRecord,
+};
+use crate::cli::context::{Api, Context, interrupt as interrupt_error};
 use crate::cli::progress::Progress;
 use crate::cli::summary;
 use crate::cursor::{Asked, Before, Cursors, no_cursor};
 use crate::extract::{Extract, Extracted, Lazy, Member, Supply};
+use crate::meter::Stage;
 use crate::partition::Family;
 use crate::{Error, ErrorKind, Meter, Result, convert};
+
+/// The records that are kept; a run deletes the oldest beyond them.
+pub(crate) const RECORDS_KEPT: usize = 1_000;
 
 /// The command that runs without a subcommand.
 pub(crate) async fn command(context: &Context<'_>) -> Result<ExitCode> {
@@ -32,6 +45,7 @@ pub(crate) async fn command(context: &Context<'_>) -> Result<ExitCode> {
     if context.arguments.dry_run {
         return dry_run(context, &selected);
     }
+    let interrupt = Interrupt::listen();
     let api = context.api()?;
     let source = match &api.sandbox {
         Some(_) => SourceId::Sandbox,
@@ -42,13 +56,66 @@ pub(crate) async fn command(context: &Context<'_>) -> Result<ExitCode> {
     // Everything is read again: a state that cannot be trusted is set aside, not trusted.
     options.repair = context.arguments.full_refresh && context.arguments.resources.is_empty();
     let out = api.out.clone();
-    let store = blocking(move || Store::open(&out, options))
+    let store = interrupt
+        .or(blocking(move || Store::open(&out, options)))
         .await?
         .map_err(convert::dataset_error)?;
+    let asked = asked(context, &selected)?;
+    dead::settle(&store)?;
     let mut record = RunRecord::start(context, &source, store.run());
+    // Should the process be killed, this tells that it was there.
+    store
+        .write_run_record(&record)
+        .map_err(convert::dataset_error)?;
+    let mut first_error = resources(
+        context,
+        &api,
+        &store,
+        &selected,
+        &asked,
+        &interrupt,
+        &mut record,
+    )
+    .await;
+    context.console.attach(None);
+    for entry in &mut record.resources {
+        let warnings = summary::warnings(entry, &selected);
+        entry.warnings.extend(warnings);
+    }
+    let mut code = record.finish(first_error);
+    // The file that was asked for comes first: when it cannot be written, the kept record says so.
+    if let Some(path) = &context.arguments.report
+        && let Err(error) = write_report(path, &record.to_json()?)
+    {
+        context.console.error(&error);
+        record.error = Some(ErrorRecord::new(&error));
+        first_error.get_or_insert(error.kind());
+        code = record.finish(first_error);
+    }
+    store
+        .write_run_record(&record)
+        .map_err(convert::dataset_error)?;
+    if let Err(error) = store.prune_run_records(RECORDS_KEPT) {
+        tracing::warn!("{error}; old run records are left");
+    }
+    context.console.result(&summary::table(&record))?;
+    summary::notes(&record, &selected, &api, &context.console);
+    Ok(ExitCode::from(code))
+}
+
+/// Reads and publishes the resources, and notes each in the record; gives the first error.
+async fn resources(
+    context: &Context<'_>,
+    api: &Api,
+    store: &Store,
+    selected: &[Resource],
+    asked: &Asked,
+    interrupt: &Interrupt,
+    record: &mut RunRecord,
+) -> Option<ErrorKind> {
     let progress = Progress::new(context.arguments.progress, &context.console);
     let mut first_error: Option<ErrorKind> = None;
-    let asked = asked(context, &selected)?;
+    let mut interrupted = None;
     let names = selected.iter().map(|resource| resource.name.as_str());
     let family = Family::new(&context.plan, names);
     // With a limit, what only children need is read as far as they need it.
@@ -65,25 +132,36 @@ pub(crate) async fn command(context: &Context<'_>) -> Result<ExitCode> {
                 .map(|(member, resource)| {
                     let reading = Reading {
                         context,
-                        api: &api,
-                        store: &store,
+                        api,
+                        store,
                         family: &family,
                         lazy: supply.of(resource),
                         resource,
-                        asked: &asked,
+                        asked,
                         wanted: selected.iter().any(|known| known.name == resource.name),
                         meter: Arc::new(Meter::default()),
+                        interrupt,
                     };
                     let shared = (group.len() > 1).then_some(member);
                     reading.run(&progress, shared)
                 });
         for (entry, outcome) in join_all(readings).await {
             if let Err(error) = outcome {
-                context.console.error(&error);
                 family.fail(&entry.name, &error);
-                first_error.get_or_insert(error.kind());
+                if entry.status == Status::Interrupted {
+                    // Told once, for all of them.
+                    interrupted = Some(error.kind());
+                } else {
+                    context.console.error(&error);
+                    first_error.get_or_insert(error.kind());
+                }
             }
             record.resources.push(entry);
+        }
+        if let Some(kind) = interrupted {
+            context.console.error(&interrupt_error(kind));
+            first_error = interrupted;
+            break;
         }
         // Nobody gets in with these credentials: asking again for every resource helps nobody.
         if first_error == Some(ErrorKind::Authentication) {
@@ -92,7 +170,7 @@ pub(crate) async fn command(context: &Context<'_>) -> Result<ExitCode> {
     }
     for supplied in supply.finish() {
         let mut entry = ResourceRecord::new(supplied.resource);
-        entry.supplied(&supplied.meter.read(), supplied.outcome);
+        entry.supplied(&supplied.meter, supplied.outcome);
         record.resources.push(entry);
     }
     let read: Vec<String> = record
@@ -104,27 +182,7 @@ pub(crate) async fn command(context: &Context<'_>) -> Result<ExitCode> {
     for resource in left.filter(|resource| !read.contains(&resource.name)) {
         record.resources.push(ResourceRecord::new(resource));
     }
-    context.console.attach(None);
-    record.finish();
-    let json = record.to_json()?;
-    store
-        .write_run_record(&json)
-        .map_err(convert::dataset_error)?;
-    if let Some(path) = &context.arguments.report {
-        write_report(path, &json)?;
-    }
-    context.console.result(&summary::table(&record))?;
-    summary::notes(&record, &selected, &api, &context.console);
-    let published = record
-        .resources
-        .iter()
-        .any(|entry| entry.status == Status::Published);
-    let code = match first_error {
-        None => 0,
-        Some(_) if published => ErrorKind::Partial.exit_code(),
-        Some(kind) => kind.exit_code(),
-    };
-    Ok(ExitCode::from(code))
+    first_error
 }
 
 /// The reading of one resource in a run.
@@ -139,6 +197,7 @@ struct Reading<'a> {
     /// Whether its dataset is published, or only its children need it.
     wanted: bool,
     meter: Arc<Meter>,
+    interrupt: &'a Interrupt,
 }
 
 /// Resources that are made from the same listings stand together: their pages are fetched once.
@@ -183,7 +242,6 @@ impl<'a> Reading<'a> {
         } else {
             self.for_children(&mut entry, shared).await
         };
-        entry.finish(&self.meter.read(), started.elapsed());
         match &outcome {
             Ok(()) => shown.finish(if self.wanted { "published" } else { "read" }),
             Err(error) => {
@@ -191,6 +249,7 @@ impl<'a> Reading<'a> {
                 entry.fail(error);
             }
         }
+        entry.finish(&self.meter, started.elapsed());
         (entry, outcome)
     }
 
@@ -212,12 +271,12 @@ impl<'a> Reading<'a> {
         let cursors = self.cursors(&load).map_err(with_resource)?.map(Arc::new);
         // Two batches wait at most; the encoder works on its own core.
         let (sender, receiver) = mpsc::channel(2);
-        let writer = Writer::start(load, receiver)?;
-        // It ends here: nobody who reads the same pages waits for what is written.
-        let extracted = self
-            .extract(arguments.limit, shared, cursors.clone())
-            .run(sender)
-            .await;
+        let writer = Writer::start(load, receiver, &self.meter)?;
+        let extracted = {
+            // It ends here: nobody who reads the same pages waits for what is written.
+            let extract = self.extract(arguments.limit, shared, cursors.clone());
+            self.interrupt.or(extract.run(sender)).await
+        };
         // A writer that failed ends the reading too: its error is the cause.
         let load = writer.finish().await.map_err(with_resource)?;
         let extracted = extracted?;
@@ -230,8 +289,9 @@ impl<'a> Reading<'a> {
             Some(cursors) => cursors.state(),
             None => None,
         };
-        entry.cursor = cursors.map(|cursors| cursors.record(!sample));
-        let report = blocking(move || load.commit(state))
+        entry.cursor = cursors.map(|cursors| cursors.record(!sample, state.as_ref()));
+        let meter = Arc::clone(&self.meter);
+        let report = blocking(move || timed(&meter, Stage::Publish, || load.commit(state)))
             .await?
             .map_err(convert::dataset_error)
             .map_err(with_resource)?;
@@ -305,7 +365,7 @@ impl<'a> Reading<'a> {
         let client = &self.api.client.0;
         let cursors = Cursors::by_itself(self.resource, client, &Asked::default())?;
         let extract = self.extract(None, shared, cursors);
-        let extracted = extract.run_for_children().await?;
+        let extracted = self.interrupt.or(extract.run_for_children()).await?;
         entry.status = Status::Read;
         entry.read(extracted);
         Ok(())
@@ -403,12 +463,14 @@ impl Writer {
     fn start(
         mut load: Load,
         mut batches: mpsc::Receiver<arrow::array::RecordBatch>,
+        meter: &Arc<Meter>,
     ) -> Result<Self> {
+        let meter = Arc::clone(meter);
         thread::Builder::new()
             .name("writer".to_owned())
             .spawn(move || {
                 while let Some(batch) = batches.blocking_recv() {
-                    load.write(&batch)?;
+                    timed(&meter, Stage::Encode, || load.write(&batch))?;
                 }
                 Ok(load)
             })
@@ -442,6 +504,14 @@ impl Drop for Writer {
             drop(thread.join());
         }
     }
+}
+
+/// Does work of a stage, and adds the time it takes.
+fn timed<T>(meter: &Meter, stage: Stage, work: impl FnOnce() -> T) -> T {
+    let started = Instant::now();
+    let result = work();
+    meter.spend(stage, started.elapsed());
+    result
 }
 
 /// Runs file work beside the runtime's own threads.

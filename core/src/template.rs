@@ -18,7 +18,8 @@ pub(crate) struct Scope<'a> {
 #[derive(Clone, PartialEq)]
 pub(crate) struct Rendered {
     pub value: Json,
-    pub secret: bool,
+    /// The texts in it that no message may have.
+    pub secrets: Vec<Secret>,
 }
 
 impl Rendered {
@@ -27,13 +28,13 @@ impl Rendered {
         to_text(&self.value)
     }
 
-    /// The texts in the value that no message may have; none without a secret.
-    pub(crate) fn secrets(&self) -> Vec<Secret> {
+    /// A value that came from one expression.
+    fn of(value: Json, secret: bool) -> Self {
         let mut secrets = Vec::new();
-        if self.secret {
-            collect_texts(&self.value, &mut secrets);
+        if secret {
+            collect_texts(&value, &mut secrets);
         }
-        secrets
+        Self { value, secrets }
     }
 }
 
@@ -64,27 +65,51 @@ pub(crate) fn to_text(value: &Json) -> Option<String> {
 /// The value of a template.
 pub(crate) fn render(template: &Template, scope: Scope<'_>) -> Result<Rendered> {
     match template {
-        Template::Literal(value) => Ok(Rendered {
-            value: value.clone(),
-            secret: false,
-        }),
+        Template::Literal(value) => Ok(Rendered::of(value.clone(), false)),
         Template::Expression(expression) => evaluate(expression, scope),
         Template::Parts(parts) => {
             let mut text = String::new();
-            let mut secret = false;
+            let mut secrets = Vec::new();
             for part in parts {
                 match part {
                     Part::Text(part) => text.push_str(part),
                     Part::Expression(expression) => {
-                        let rendered = evaluate(expression, scope)?;
-                        secret |= rendered.secret;
+                        let mut rendered = evaluate(expression, scope)?;
+                        secrets.append(&mut rendered.secrets);
                         text.push_str(&rendered.text().ok_or_else(|| null(expression))?);
                     }
                 }
             }
+            if !secrets.is_empty() {
+                secrets.push(Secret::from(text.as_str()));
+            }
             Ok(Rendered {
                 value: Json::String(text),
-                secret,
+                secrets,
+            })
+        }
+        Template::Object(members) => {
+            let mut secrets = Vec::new();
+            let members = members.iter().map(|member| {
+                let mut rendered = render(&member.value, scope)?;
+                secrets.append(&mut rendered.secrets);
+                Ok((member.name.clone(), rendered.value))
+            });
+            Ok(Rendered {
+                value: Json::Object(members.collect::<Result<_>>()?),
+                secrets,
+            })
+        }
+        Template::List(elements) => {
+            let mut secrets = Vec::new();
+            let elements = elements.iter().map(|element| {
+                let mut rendered = render(element, scope)?;
+                secrets.append(&mut rendered.secrets);
+                Ok(rendered.value)
+            });
+            Ok(Rendered {
+                value: Json::Array(elements.collect::<Result<_>>()?),
+                secrets,
             })
         }
     }
@@ -99,7 +124,7 @@ pub(crate) fn render_text(template: &Template, scope: Scope<'_>) -> Result<(Stri
             Some(expression) => null(expression),
             None => Error::new(ErrorKind::Configuration, "a text of the spec is null"),
         })?;
-    Ok((text, rendered.secret))
+    Ok((text, !rendered.secrets.is_empty()))
 }
 
 /// The path of an endpoint: the spec's own text as it is, the values in it percent-encoded; what
@@ -112,7 +137,9 @@ pub(crate) fn render_path(
     let parts = match template {
         Template::Parts(parts) => parts,
         Template::Expression(expression) => &vec![Part::Expression(expression.clone())],
-        Template::Literal(_) => return Ok(render_text(template, scope)?.0),
+        Template::Literal(_) | Template::Object(_) | Template::List(_) => {
+            return Ok(render_text(template, scope)?.0);
+        }
     };
     let mut path = String::new();
     for part in parts {
@@ -120,7 +147,7 @@ pub(crate) fn render_path(
             Part::Text(text) => path.push_str(text),
             Part::Expression(expression) => {
                 let rendered = evaluate(expression, scope)?;
-                rendered.secrets().iter().for_each(&learn);
+                rendered.secrets.iter().for_each(&learn);
                 let text = rendered.text().ok_or_else(|| null(expression))?;
                 if matches!(text.as_str(), "" | "." | "..") {
                     return Err(Error::new(
@@ -148,8 +175,8 @@ pub(crate) const PATH_VALUE: &percent_encoding::AsciiSet = &percent_encoding::NO
 fn evaluate(expression: &Expression, scope: Scope<'_>) -> Result<Rendered> {
     match expression {
         Expression::Lookup(lookup) => look_up(lookup, scope),
-        Expression::Jinja(jinja) => Ok(Rendered {
-            value: evaluate_jinja(
+        Expression::Jinja(jinja) => {
+            let value = evaluate_jinja(
                 jinja,
                 &View {
                     settings: scope.settings,
@@ -157,9 +184,9 @@ fn evaluate(expression: &Expression, scope: Scope<'_>) -> Result<Rendered> {
                     interval: scope.interval,
                     ..View::default()
                 },
-            )?,
-            secret: jinja.is_secret(),
-        }),
+            )?;
+            Ok(Rendered::of(value, jinja.is_secret()))
+        }
         other => Err(Error::new(
             ErrorKind::Internal,
             format!("this runtime cannot evaluate the expression {other:?}"),
@@ -195,10 +222,7 @@ fn look_up(lookup: &Lookup, scope: Scope<'_>) -> Result<Rendered> {
     let value = found
         .or_else(|| lookup.default.clone())
         .unwrap_or(Json::Null);
-    Ok(Rendered {
-        value,
-        secret: lookup.root == Root::Secrets,
-    })
+    Ok(Rendered::of(value, lookup.root == Root::Secrets))
 }
 
 fn name(expression: &Expression) -> String {

@@ -42,10 +42,8 @@ impl SessionTokenSource {
                 for member in members {
                     let rendered = render(&member.value, context.scope)?;
                     let redactor = &context.redactor;
-                    rendered
-                        .secrets()
-                        .iter()
-                        .for_each(|text| redactor.learn(text));
+                    let secrets = rendered.secrets.iter();
+                    secrets.for_each(|text| redactor.learn(text));
                     object.insert(member.name.clone(), rendered.value);
                 }
                 Some(("application/json", Json::Object(object).to_string()))

@@ -94,7 +94,7 @@ impl<'a> RequestBuilder<'a> {
             for template in &param.values {
                 let rendered = render(template, scope)?;
                 if let Some(text) = rendered.text() {
-                    rendered.secrets().iter().for_each(learn);
+                    rendered.secrets.iter().for_each(learn);
                     params.push((param.name.clone(), text));
                 }
             }
@@ -117,7 +117,7 @@ impl<'a> RequestBuilder<'a> {
                 let mut object = serde_json::Map::new();
                 for member in members {
                     let rendered = render(&member.value, scope)?;
-                    rendered.secrets().iter().for_each(learn);
+                    rendered.secrets.iter().for_each(learn);
                     object.insert(member.name.clone(), rendered.value);
                 }
                 Some(RenderedBody::Json(Json::Object(object)))
@@ -126,7 +126,7 @@ impl<'a> RequestBuilder<'a> {
                 let mut form = Vec::new();
                 for field in fields {
                     let rendered = render(&field.value, scope)?;
-                    rendered.secrets().iter().for_each(learn);
+                    rendered.secrets.iter().for_each(learn);
                     if let Some(text) = rendered.text() {
                         form.push((field.name.clone(), text));
                     }

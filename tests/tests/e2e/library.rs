@@ -148,7 +148,7 @@ fn what_is_computed_from_a_secret_is_in_no_message() {
                 resources:\n\
                 - name: rows\n  endpoint:\n    path: \"/of/{{ secrets.key ~ ' path/1' }}\"\n    method: POST\n\
                 \x20   params: {q: \"{{ secrets.key[:4] ~ ' query' }}\"}\n\
-                \x20   json: {seal: \"{{ secrets.key | base64encode }}\", all: \"{{ [secrets.key | hash] }}\"}\n\
+                \x20   json: {seal: \"{{ secrets.key | base64encode }}\", all: [{hash: \"{{ secrets.key | hash }}\", kind: shown}]}\n\
                 \x20 schema: {fields: {id: integer}}\n\
                 - name: forms\n  endpoint:\n    path: /forms\n    method: POST\n\
                 \x20   data: {seal: \"{{ secrets.key | base64encode }}\"}\n\
@@ -200,6 +200,10 @@ fn what_is_computed_from_a_secret_is_in_no_message() {
         let request = client.request::<Any>(resource).stream();
         let error = block_on(request.try_collect::<Vec<_>>()).err().unwrap();
         let told = format!("{error} {error:?}");
+        assert!(
+            told.contains("kind\\\":\\\"shown") || resource == "forms",
+            "{told}"
+        );
         assert!(told.contains("400 Bad Request"), "{told}");
         for text in hidden {
             assert!(!told.contains(text), "`{text}` in {told}");

@@ -259,7 +259,11 @@ fn several_parents_and_static_values_are_combined_and_go_everywhere() {
       method: POST
       params: {level: '{level}'}
       headers: {X-Metric: 'is {metric}'}
-      json: {team: '{team}', exact: '{exact}', text: 'team {team}'}
+      json:
+        team: '{team}'
+        exact: '{exact}'
+        text: 'team {team}'
+        where: {any: [{team: '{team}', level: 1}, 'm {metric}'], all: []}
       paginator: {type: offset, limit: 10, offset_body_path: offset, limit_body_path: limit}
     schema: {fields: {id: string}}
   - name: forms
@@ -287,6 +291,12 @@ fn several_parents_and_static_values_are_combined_and_go_everywhere() {
     let first = first.unwrap();
     let body: Value = serde_json::from_slice(&first.body).unwrap();
     let team = &server.truth("teams")[0]["id"];
+    let any = json!([{"team": team, "level": 1}, format!("m {}", server.truth("metrics")[0]["id"].as_str().unwrap())]);
+    assert_eq!(
+        body["where"],
+        json!({"any": any, "all": []}),
+        "JSON types are kept at every depth"
+    );
     let metric = &server.truth("metrics")[0];
     assert_eq!(first.param("level"), Some("1"));
     let text = format!("is {}", metric["id"].as_str().unwrap());
