@@ -234,7 +234,7 @@ impl Bound {
 }
 
 fn integer_code(value: i128) -> u128 {
-    value as u128 ^ 1 << 127
+    (value as u128) ^ (1 << 127)
 }
 
 fn bytes_code(bytes: &[u8]) -> u128 {

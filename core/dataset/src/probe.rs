@@ -115,16 +115,12 @@ impl Probes {
 fn values(array: &ArrayRef) -> Vec<Option<Value>> {
     let narrow = |array: &ArrayRef| {
         let array = cast(array, &DataType::Int32).ok();
-        let values = array
-            .iter()
-            .flat_map(|array| array.as_primitive::<Int32Type>());
+        let values = array.iter().flat_map(AsArray::as_primitive::<Int32Type>);
         values.map(|value| value.map(Value::Int32)).collect()
     };
     let wide = |array: &ArrayRef| {
         let array = cast(array, &DataType::Int64).ok();
-        let values = array
-            .iter()
-            .flat_map(|array| array.as_primitive::<Int64Type>());
+        let values = array.iter().flat_map(AsArray::as_primitive::<Int64Type>);
         values.map(|value| value.map(Value::Int64)).collect()
     };
     let bytes = |value: &[u8]| Value::Bytes(ByteArray::from(value.to_vec()));
