@@ -17,6 +17,7 @@ mod processing;
 mod relations;
 mod responses;
 mod rotation;
+mod runs;
 mod scaffold;
 mod seeds;
 mod selecting;
