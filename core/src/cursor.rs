@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, Utc};
 use connector_plan::{Field, FieldType, Incremental, Resource, Template, WriteDisposition};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 pub(crate) use self::edit::{CursorChange, CursorEditor, WHOLE, damaged, read as read_cursors};
@@ -142,6 +142,8 @@ struct Saved {
 #[derive(Debug, Default)]
 struct After {
     saved: BTreeMap<String, Saved>,
+    /// The names that earlier runs gave to partitions whose values are secret now.
+    renamed: BTreeMap<String, String>,
     counts: Counts,
     /// The smallest start and the largest cursor.
     from: Option<CursorValue>,
@@ -162,8 +164,11 @@ struct Counts {
 }
 
 /// The cursor of a resource in the record of a run.
-#[derive(Clone, Debug, Serialize)]
-pub(crate) struct CursorRecord {
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct CursorRecord {
+    /// The path of the cursor in a record.
     pub field: String,
     /// The smallest start of all partitions; null from the beginning.
     pub from: Option<Json>,
@@ -181,6 +186,23 @@ pub(crate) struct CursorRecord {
     pub rows_without_cursor_dropped: u64,
     /// Records kept though they have no cursor.
     pub rows_without_cursor_kept: u64,
+    /// Where the run was to go on; null when it began at the beginning.
+    pub before: Option<CursorSpan>,
+    /// Where the next run goes on; null when it begins at the beginning.
+    pub after: Option<CursorSpan>,
+}
+
+/// The cursors of all partitions of a resource.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct CursorSpan {
+    /// How many partitions have one; 1 for a resource that is read by itself.
+    pub partitions: u64,
+    /// The smallest of them.
+    pub lowest: Json,
+    /// The largest of them.
+    pub highest: Json,
 }
 
 impl Cursors {
@@ -358,8 +380,7 @@ impl Cursors {
 
     /// Begins to read a partition.
     pub(crate) fn begin(&self, partition: &Partition) -> CursorReading<'_> {
-        let key = self.key_of(&partition.values);
-        let before = self.before.get(&key);
+        let (key, before) = self.known(&partition.values);
         let value = before.map(|saved| &saved.value);
         let start = match (&self.since, value) {
             (Some(since), _) => Some(since.clone()),
@@ -422,7 +443,14 @@ impl Cursors {
     /// The state after the run: the new cursors of the partitions read, the old ones of all others.
     pub(crate) fn state(&self) -> Option<Json> {
         let mut all = self.before.clone();
-        all.extend(lock(&self.after).saved.clone());
+        {
+            let after = lock(&self.after);
+            let names = after.saved.keys();
+            for plain in names.filter_map(|name| after.renamed.get(name)) {
+                all.remove(plain);
+            }
+            all.extend(after.saved.clone());
+        }
         if all.is_empty() {
             return None;
         }
@@ -483,25 +511,40 @@ impl Cursors {
         Ok(saved)
     }
 
-    /// What the state calls a partition: its values as JSON, in the order of their names.
-    fn key_of(&self, values: &Json) -> String {
+    /// What the state calls a partition, and where it goes on: its values as JSON, in the order of
+    /// their names, or a hash of that where something in it is secret.
+    ///
+    /// What is secret is not the same in every run: a state is found under either name.
+    fn known(&self, values: &Json) -> (String, Option<&Saved>) {
         let mut members: Vec<(&String, &Json)> = values.as_object().into_iter().flatten().collect();
         members.sort_unstable_by_key(|(name, _)| *name);
         let members: Vec<String> = members
             .into_iter()
             .map(|(name, value)| format!("{}:{value}", Json::from(name.as_str())))
             .collect();
-        let key = format!("{{{}}}", members.join(","));
-        // A state is shown and copied: what is secret has no place in it.
-        if self.redactor.redact(&key) == key {
-            key
-        } else {
-            format!("#{:032x}", twox_hash::XxHash3_128::oneshot(key.as_bytes()))
+        let plain = format!("{{{}}}", members.join(","));
+        let hash = twox_hash::XxHash3_128::oneshot(plain.as_bytes());
+        let hashed = format!("#{hash:032x}");
+        if let Some(before) = self.before.get(&hashed) {
+            return (hashed, Some(before));
         }
+        let before = self.before.get(&plain);
+        // A state is shown and copied: what is secret has no place in it.
+        if self.redactor.redact(&plain) == plain {
+            return (plain, before);
+        }
+        if before.is_some() {
+            let mut after = lock(&self.after);
+            after.renamed.insert(hashed.clone(), plain);
+        }
+        (hashed, before)
     }
 
     /// What the run did with the cursor.
-    pub(crate) fn record(&self, advanced: bool) -> CursorRecord {
+    ///
+    /// `state` is what is kept for the next run.
+    pub(crate) fn record(&self, advanced: bool, state: Option<&Json>) -> CursorRecord {
+        let kept = state.and_then(|state| self.restore(state).ok());
         let after = lock(&self.after);
         let show =
             |value: &Option<CursorValue>| value.as_ref().map(|value| self.codec.state(value));
@@ -519,7 +562,18 @@ impl Cursors {
             rows_repeated: after.counts.repeated,
             rows_without_cursor_dropped: after.counts.excluded,
             rows_without_cursor_kept: after.counts.included,
+            before: self.span(&self.before),
+            after: kept.and_then(|kept| self.span(&kept)),
         }
+    }
+
+    fn span(&self, saved: &BTreeMap<String, Saved>) -> Option<CursorSpan> {
+        let values = || saved.values().map(|saved| &saved.value);
+        Some(CursorSpan {
+            partitions: saved.len() as u64,
+            lowest: self.codec.state(values().min()?),
+            highest: self.codec.state(values().max()?),
+        })
     }
 }
 

@@ -20,14 +20,16 @@ use tokio::sync::mpsc;
 
 use self::build::RequestBuilder;
 pub(crate) use self::fan_out::{ReadOptions, read_alone};
-pub(crate) use self::listing::{Listing, Reader};
+pub(crate) use self::listing::Member;
+use self::listing::Reader;
 use self::progress::{At, Marker, Outlet};
 pub(crate) use self::progress::{Delivery, Position, Tracking};
 pub(crate) use self::supply::{Lazy, Supply};
-use crate::body::{BodyReader, Unreadable};
+use crate::body::{BodyReader, Document, Unreadable};
 use crate::client::Inner;
 use crate::cursor::{CursorReading, Cursors};
 use crate::http::{Request, Response};
+use crate::meter::Stage;
 use crate::paging::{PageFacts, paginator};
 use crate::partition::{Family, Partition};
 use crate::{Error, Json, Meter, Result, convert, filter, processing};
@@ -45,7 +47,7 @@ pub(crate) struct Extract<'a> {
     /// What is read together with it: where its partitions come from, and who needs its values.
     pub family: &'a Family<'a>,
     /// The pages, when other resources are made from the same ones.
-    pub listing: Option<Reader>,
+    pub shared: Option<Member>,
     /// Stop after this many records.
     pub limit: Option<u64>,
     /// Where its partitions begin and what is kept of them, when it has a cursor.
@@ -119,7 +121,12 @@ impl Extract<'_> {
         };
         // In this order: what has been read is handed over before anybody looks.
         let (extracted, ()) = future::join(read, hand_over).await;
-        extracted.map_err(|error| error.with("resource", &self.resource.name))
+        let name = &self.resource.name;
+        let extracted = extracted.map_err(|error| error.with("resource", name))?;
+        if extracted.skipped > 0 || extracted.ignored > 0 {
+            self.family.pass_over(name);
+        }
+        Ok(extracted)
     }
 
     /// Reads the pages of one partition, or of one window of it.
@@ -178,8 +185,9 @@ impl Extract<'_> {
                 rows,
                 captures,
                 last_record,
+                document,
                 response,
-            } = match self.page(&request, &mut decoder).await {
+            } = match self.page(&request, at.listing, &mut decoder).await {
                 Ok(fetched) => fetched,
                 Err(error) if goes_on => return Err(self.judge(error)),
                 Err(error) => {
@@ -239,9 +247,13 @@ impl Extract<'_> {
                     last_record: &last_record,
                     headers: &response.headers,
                     url: &response.url,
-                    body: &response.body,
+                    body: document.bytes(&response),
                 })?
             };
+            for warning in paginator.warnings() {
+                tracing::warn!(resource = self.resource.name, "{warning}");
+                self.meter.warn(warning);
+            }
             if let (true, Some(cursor)) = (response.ignored, &mut cursor) {
                 cursor.interrupt();
             }
@@ -300,18 +312,19 @@ impl Extract<'_> {
     }
 
     /// Fetches one page and decodes it; a page that was cut off is fetched again.
-    async fn page(&self, request: &Request, decoder: &mut Decoder) -> Result<Fetched> {
+    async fn page(
+        &self,
+        request: &Request,
+        listing: Option<&Reader>,
+        decoder: &mut Decoder,
+    ) -> Result<Fetched> {
         let session = self.client.session(&self.resource.name);
         let endpoint = &self.resource.endpoint;
-        let reader = BodyReader {
-            plan: &endpoint.response,
-            selector: &endpoint.data_selector.steps,
-            limit: session.transport.max_body(),
-        };
+        let reader = BodyReader::new(endpoint, &session.transport);
         let mut retries = 0;
         loop {
             let fetch = session.fetch(request, &self.meter);
-            let response = match &self.listing {
+            let response = match listing {
                 Some(listing) if retries == 0 => listing.next(request, fetch).await?,
                 _ => Arc::new(fetch.await?),
             };
@@ -322,20 +335,26 @@ impl Extract<'_> {
                     rows: 0,
                     captures: Vec::new(),
                     last_record: Vec::new(),
+                    document: Document::Body { from: 0 },
                     response,
                 });
             }
+            let started = Instant::now();
             let decoded = match reader.read(&response) {
-                Ok(document) => decoder.decode_page(&document).map_err(|error| {
-                    // A document that ends before its end was cut off on the way.
-                    let cut = error.kind() == ErrorKind::Malformed
-                        && error.offset().is_some_and(|at| at >= document.len());
-                    (self.decode_error(error), cut)
-                }),
+                Ok(document) => match decoder.decode_page(&document) {
+                    Ok(page) => Ok((page, Document::of(document, &response))),
+                    Err(error) => {
+                        // A document that ends before its end was cut off on the way.
+                        let cut = error.kind() == ErrorKind::Malformed
+                            && error.offset().is_some_and(|at| at >= document.len());
+                        Err((self.decode_error(error), cut))
+                    }
+                },
                 Err(error) => Err(self.unreadable(&error, &response)),
             };
+            self.meter.spend(Stage::Decode, started.elapsed());
             let (error, cut) = match decoded {
-                Ok(page) => {
+                Ok((page, document)) => {
                     let Page {
                         records,
                         filtered,
@@ -350,6 +369,7 @@ impl Extract<'_> {
                         rows,
                         captures,
                         last_record: last_record_captures,
+                        document,
                         response,
                     });
                 }
@@ -397,6 +417,7 @@ struct Fetched {
     rows: u64,
     captures: Vec<Option<Json>>,
     last_record: Vec<Option<Json>>,
+    document: Document,
     response: Arc<Response>,
 }
 

@@ -12,6 +12,7 @@
 
 mod auth;
 mod body;
+mod calendar;
 pub mod cli;
 mod client;
 mod connector;
@@ -35,6 +36,20 @@ mod settings;
 mod suggest;
 mod template;
 mod urls;
+
+pub mod runs {
+    //! Records of runs: what each did, as it is kept in `_connector/runs/<run>.json`.
+
+    pub use connector_dataset::{
+        ColumnChange, DataFile, LoadReport, RunId, SchemaChange, SourceId,
+    };
+
+    pub use crate::cursor::{CursorRecord, CursorSpan};
+    pub use crate::run::{
+        ErrorRecord, RECORD_VERSION, ReadingRecord, RescuedRecord, ResourceRecord, ResumedRecord,
+        RunRecord, RunStatus, StageSeconds, Status, WaitRecord,
+    };
+}
 
 /// The Arrow version whose types this crate's functions return.
 pub use arrow;

@@ -53,6 +53,11 @@ pub trait Paginator: Debug + Send {
     fn resume(&mut self, _position: &Json) -> bool {
         false
     }
+
+    /// What a person should know of the pages so far, told once; nothing by default.
+    fn warnings(&mut self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// What one request carries for paging.
@@ -84,7 +89,8 @@ pub struct PageFacts<'a> {
     pub headers: &'a HeaderMap,
     /// The URL that answered, after redirects and without credentials.
     pub url: &'a Url,
-    /// The whole body, decompressed.
+    /// The whole page as JSON in UTF-8, or as JSON Lines where the format is that, whatever the API
+    /// sent; empty when the answer has no content.
     pub body: &'a [u8],
 }
 

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Fields, Schema, SchemaRef};
 use connector_plan::{Merge, MergeStrategy, WriteDisposition};
-use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use crate::checkpoint::{self, Checkpoint, CheckpointWriter};
@@ -80,7 +81,11 @@ pub struct Prior {
 }
 
 /// What a load did.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+///
+/// It is kept in the record of a run, where another version of this library may read it: what that
+/// one does not know is passed over, what is missing is nothing.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct LoadReport {
     /// The resource's name.
     pub resource: String,
@@ -101,9 +106,14 @@ pub struct LoadReport {
     /// Earlier rows whose version ended in this load; they are still there.
     pub retired: u64,
     /// The files that became part of the dataset.
+    #[serde(deserialize_with = "known")]
     pub files_added: Vec<DataFile>,
     /// The files that left it.
+    #[serde(deserialize_with = "known")]
     pub files_removed: Vec<DataFile>,
+    /// Row groups of earlier files whose keys were decoded to be compared; statistics and bloom
+    /// filters ruled the others out.
+    pub row_groups_searched: u64,
     /// Row groups of earlier files that were left alone, with their files.
     pub row_groups_left: u64,
     /// Row groups of earlier files that were copied as bytes: others in their file have changed.
@@ -122,7 +132,16 @@ pub struct LoadReport {
     /// Whether sample data of the sandbox was replaced by data of a server.
     pub replaced_sample_data: bool,
     /// How the columns differ from those of the dataset before.
+    #[serde(deserialize_with = "known")]
     pub schema_changes: Vec<SchemaChange>,
+}
+
+/// Those elements of a list that this version knows.
+fn known<'de, D: Deserializer<'de>, T: DeserializeOwned>(input: D) -> Result<Vec<T>, D::Error> {
+    let elements = Vec::<Value>::deserialize(input)?.into_iter();
+    Ok(elements
+        .filter_map(|element| serde_json::from_value(element).ok())
+        .collect())
 }
 
 /// One load of one resource; what is written to it becomes part of the dataset by
@@ -243,6 +262,7 @@ impl Load {
                 primary_key,
                 merge,
                 history,
+                !base.is_empty(),
                 disk,
                 &spill,
             )?);
@@ -437,6 +457,7 @@ impl Load {
             duplicates_in_load: change.duplicates,
             deleted: total(&self.removes, |file| file.rows) + change.deleted,
             retired: change.retired,
+            row_groups_searched: change.searched,
             row_groups_left: change.row_groups_left,
             row_groups_copied: change.tally.copied,
             row_groups_rewritten: change.tally.rewritten,
@@ -517,6 +538,7 @@ impl Load {
             duplicates: outcome.duplicates,
             deleted: outcome.deleted,
             retired: outcome.retired_rows,
+            searched: outcome.searched,
             ..Change::default()
         };
         let none = RowSet::default();
@@ -661,6 +683,7 @@ struct Change {
     duplicates: u64,
     deleted: u64,
     retired: u64,
+    searched: u64,
     row_groups_left: u64,
     tally: Tally,
 }

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use serde::Serialize;
 use serde_json::Value;
 
 use crate::checkpoint::{self, Checkpoint, Kept};
@@ -16,7 +15,7 @@ use crate::layout::{Layout, check_name};
 use crate::load::{Load, LoadOptions, Prior};
 use crate::lock::Lock;
 use crate::publish::{Origin, publish};
-use crate::state::{ReadError, ResourceState, State, json};
+use crate::state::{ReadError, ResourceState, State};
 use crate::{Error, RunId, SourceId};
 
 /// Who writes.
@@ -243,18 +242,9 @@ impl Store {
         Ok(())
     }
 
-    /// Writes what happened in this run to `_connector/runs/<run>.json`.
-    ///
-    /// # Errors
-    /// `Destination` when it cannot be written.
-    pub fn write_run_record(&self, record: &impl Serialize) -> Result<(), Error> {
-        let shared = &self.shared;
-        let run = shared.options.run;
-        shared.disk.replace_file(
-            &shared.layout.run_record(run),
-            &shared.layout.run(run).join("run.json"),
-            &json(record)?,
-        )
+    /// Where it writes, and how.
+    pub(crate) fn place(&self) -> (&Disk, &Layout) {
+        (&self.shared.disk, &self.shared.layout)
     }
 }
 

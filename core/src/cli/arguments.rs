@@ -10,6 +10,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use connector_plan::sandbox::{Fault, SandboxOptions};
 use connector_plan::{Plan, Setting};
 
+use super::runs::{self, RunsAction};
 use super::state::{self, StateAction};
 use crate::Connector;
 
@@ -65,6 +66,7 @@ pub(crate) enum Action {
         action: StateAction,
         json: bool,
     },
+    Runs(RunsAction),
     Sandbox(SandboxOptions),
     Completions(clap_complete::Shell),
 }
@@ -275,6 +277,7 @@ pub(crate) fn command(connector: &Connector, plan: &Plan) -> Command {
                 ),
         )
         .subcommand(state::command())
+        .subcommand(runs::command())
         .subcommand(sandbox_command())
         .subcommand(
             Command::new("completions")
@@ -525,6 +528,7 @@ fn action(name: &str, sub: &ArgMatches) -> Action {
             action: state::action(sub),
             json: sub.get_flag("json"),
         },
+        "runs" => Action::Runs(runs::action(sub)),
         "sandbox" => {
             let defaults = SandboxOptions::default();
             let number = |name: &str, default| sub.get_one::<u64>(name).copied().unwrap_or(default);

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use url::Url;
 
+use super::listing::Reader;
 use super::{Extract, Extracted};
 use crate::paging::{LoopGuard, Paginator, Seen, Turn};
 use crate::partition::Partition;
@@ -253,6 +254,8 @@ pub(super) struct At<'a> {
     pub(super) before: &'a Extracted,
     /// How far an earlier run has come with it.
     pub(super) front: Option<&'a Front>,
+    /// The pages, when other resources are made from the same ones.
+    pub(super) listing: Option<&'a Reader>,
 }
 
 /// Says how far the pages of one window have come.

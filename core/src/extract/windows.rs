@@ -18,6 +18,11 @@ impl Extract<'_> {
         largest: &AtomicU64,
         deliveries: mpsc::Sender<Delivery>,
     ) -> Result<Extracted> {
+        let listing = match &self.shared {
+            Some(member) => Some(member.begin(partition).await),
+            None => None,
+        };
+        let listing = listing.as_ref();
         let mut front = self.front(partition);
         let mut total = front.map_or_else(Extracted::default, |front| front.tally.restore());
         let Some(cursors) = &self.cursors else {
@@ -26,6 +31,7 @@ impl Extract<'_> {
                     window: 0,
                     before: &total,
                     front,
+                    listing,
                 };
                 let pages = self.pages(partition, None, limit, largest, deliveries, at);
                 let pages = pages.await?;
@@ -58,6 +64,7 @@ impl Extract<'_> {
                     window,
                     before: &total,
                     front: resumed,
+                    listing,
                 };
                 let reading = Some(&mut reading);
                 let pages = self.pages(partition, reading, left, largest, deliveries.clone(), at);

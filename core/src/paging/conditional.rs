@@ -86,4 +86,8 @@ impl Paginator for Conditional {
     fn resume(&mut self, position: &Json) -> bool {
         self.inner.resume(position)
     }
+
+    fn warnings(&mut self) -> Vec<String> {
+        self.inner.warnings()
+    }
 }

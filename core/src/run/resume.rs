@@ -9,14 +9,14 @@ use chrono::{DateTime, Utc};
 use connector_dataset::{Checkpoint, Kept, Load};
 use connector_decode::RecordSchema;
 use connector_plan::{Resource, SettingRole};
-use serde::{Deserialize as _, Serialize};
+use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 use super::{Reading, Writer, blocking};
 use crate::cli::console::Console;
 use crate::cli::table::count;
 use crate::cursor::Cursors;
-use crate::extract::{Delivery, Extracted, Position, Reader, Tracking};
+use crate::extract::{Delivery, Extracted, Member, Position, Tracking};
 use crate::secret::Redactor;
 use crate::{Error, ErrorKind, Result, convert};
 
@@ -25,13 +25,17 @@ use crate::{Error, ErrorKind, Result, convert};
 const SPACING: u32 = 20;
 
 /// What a run did not have to read again.
-#[derive(Clone, Debug, Serialize)]
-pub(crate) struct ResumedRecord {
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct ResumedRecord {
     /// The run that has kept it.
     pub run: String,
     /// When.
     pub saved_at: DateTime<Utc>,
+    /// Its pages.
     pub pages: u64,
+    /// Its records.
     pub rows: u64,
 }
 
@@ -165,7 +169,7 @@ impl Reading<'_> {
     /// Reads the resource and writes its records aside.
     pub(super) async fn stage(
         &self,
-        listing: Option<Reader>,
+        shared: Option<Member>,
         resumption: Option<Resumption>,
     ) -> Result<Staged, Unread> {
         let resource = self.resource;
@@ -195,10 +199,8 @@ impl Reading<'_> {
                 is_rejected: true,
             })?;
         }
-        let mut extract = self.extract(arguments.limit, listing, cursors.clone());
         let interval = arguments.checkpoint_interval;
         let resume = resumes.then(|| position.clone());
-        extract.tracking = self.is_kept().then(|| Tracking::new(interval, resume));
         let keeper = Keeper {
             position,
             interval,
@@ -214,11 +216,17 @@ impl Reading<'_> {
         };
         // Two batches wait at most; the encoder works on its own core.
         let (sender, receiver) = mpsc::channel(2);
-        let writer = Writer::start(load, receiver, keeper)?;
-        let extracted = extract.run_tracked(sender).await;
+        let writer = Writer::start(load, receiver, keeper, &self.meter)?;
+        let (extracted, is_rejected) = {
+            // It ends here: nobody who reads the same pages waits for what is written.
+            let mut extract = self.extract(arguments.limit, shared, cursors.clone());
+            extract.tracking = self.is_kept().then(|| Tracking::new(interval, resume));
+            let extracted = self.interrupt.or(extract.run_tracked(sender)).await;
+            let tracking = extract.tracking.as_ref();
+            (extracted, tracking.is_some_and(Tracking::is_rejected))
+        };
         // A writer that failed ends the reading too: its error is the cause.
         let (mut load, mut keeper) = writer.finish().await.map_err(with_resource)?;
-        let is_rejected = extract.tracking.as_ref().is_some_and(Tracking::is_rejected);
         match extracted {
             Ok(extracted) => {
                 // Publishing may take long, too.

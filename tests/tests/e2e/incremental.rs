@@ -225,6 +225,12 @@ fn three_runs_read_what_is_new_and_the_boundary_again() {
             "field": "at", "from": "2024-01-01T00:00:00Z", "to": "2024-01-02T10:00:00.000001Z",
             "advanced": true, "gaps": 0, "rows_outside": 0, "rows_repeated": 0,
             "rows_without_cursor_dropped": 0, "rows_without_cursor_kept": 0,
+            "before": null,
+            "after": {
+                "partitions": 1,
+                "lowest": "2024-01-02T10:00:00.000001Z",
+                "highest": "2024-01-02T10:00:00.000001Z",
+            },
         })
     );
     // As late as the last record, and later.
@@ -247,6 +253,8 @@ fn three_runs_read_what_is_new_and_the_boundary_again() {
     setting.world.0.lock().unwrap().records.clear();
     let none = setting.asks(&[], &["/events?from=2024-01-03T00:00:00Z"]);
     assert_eq!(none["cursor"]["to"], Value::Null);
+    assert_eq!(none["cursor"]["before"], third["cursor"]["after"]);
+    assert_eq!(none["cursor"]["after"], none["cursor"]["before"]);
     setting.asks(&[], &["/events?from=2024-01-03T00:00:00Z"]);
     setting.expect_ids("events", &[2, 3, 4, 5]);
 }
@@ -338,6 +346,45 @@ fn a_chosen_range_never_moves_the_cursor_back_nor_over_a_gap() {
     setting.world.asked();
     setting.run(&["--since", "soon"], 2);
     assert_eq!(setting.world.asked(), [""; 0]);
+}
+
+#[test]
+fn a_partition_is_found_again_when_its_name_becomes_secret() {
+    let world = World::new("from", "to", "at");
+    world.add("/north-west", &[event(1, "2024-01-01T00:00:00Z")]);
+    let setting = Setting::new(
+        world,
+        "
+  - name: events
+    partitions: [{region: north-west}]
+    endpoint: {path: '/{region}'}
+    incremental: {cursor_path: at, start_param: from}
+    schema: {fields: {id: integer, at: timestamp}}
+config: {key: {type: string, secret: true}}
+",
+    );
+    let name = |key: &str| {
+        let file = setting.workspace.path("settings.yaml");
+        std::fs::write(&file, format!("key: {key}\n")).unwrap();
+        file.to_str().unwrap().to_owned()
+    };
+    let partitions = || {
+        let state = setting.state("events");
+        let names = state["partitions"].as_object().unwrap().keys();
+        names.cloned().collect::<Vec<_>>()
+    };
+    setting.asks(&["--config", &name("canary-key")], &["/north-west"]);
+    assert_eq!(partitions(), [r#"{"region":"north-west"}"#]);
+    let again = "/north-west?from=2024-01-01T00:00:00Z";
+    // What is secret now leaves the state; what was secret once stays out of it.
+    setting.asks(&["--config", &name("north-west")], &[again]);
+    let hidden = partitions();
+    assert!(
+        hidden[0].starts_with('#') && hidden.len() == 1,
+        "{hidden:?}"
+    );
+    setting.asks(&["--config", &name("canary-key")], &[again]);
+    assert_eq!(partitions(), hidden);
 }
 
 #[test]
