@@ -487,12 +487,12 @@ mod tests {
         assert_eq!(reading.top.len(), MAX_BOUNDARY + 1);
         // A higher cursor may still follow.
         reading.keep(batch(2, 1))?;
-        reading.finish()?;
+        reading.finish(false)?;
         assert_eq!(cursors.state().unwrap()["partitions"]["{}"]["value"], 2);
         let mut reading = cursors.begin(&whole);
         assert!(reading.advance()?);
         reading.keep(batch(3, MAX_BOUNDARY + 1))?;
-        let error = reading.finish().unwrap_err().to_string();
+        let error = reading.finish(false).unwrap_err().to_string();
         assert!(error.contains("have the same cursor `3`"), "{error}");
         Ok(())
     }

@@ -222,10 +222,13 @@ impl Shop {
 
     /// A run that fails when it asks for this page.
     fn fails_at(&self, page: usize, status: u16) -> Outcome {
-        self.api
-            .set(|state| drop(state.mishaps.insert(page, Mishap::Status(status))));
+        self.api.set(|state| {
+            state.mishaps.insert(page, Mishap::Status(status));
+        });
         let outcome = self.run(&[]).expect(4);
-        self.api.set(|state| drop(state.mishaps.remove(&page)));
+        self.api.set(|state| {
+            state.mishaps.remove(&page);
+        });
         outcome
     }
 
@@ -471,8 +474,9 @@ fn a_full_refresh_begins_again_and_is_gone_on_with() {
     assert_eq!(shop.api.asked(), [24]);
     shop.expect(&[("new", 250)]);
     // With the flag it does not.
-    shop.api
-        .set(|state| drop(state.mishaps.insert(3, Mishap::Status(500))));
+    shop.api.set(|state| {
+        state.mishaps.insert(3, Mishap::Status(500));
+    });
     let _ = shop.run(&["--full-refresh"]).expect(4);
     shop.api.set(|state| state.mishaps.clear());
     shop.api.asked();
@@ -488,7 +492,9 @@ fn a_server_that_has_forgotten_is_asked_from_the_beginning() {
         let _ = shop.fails_at(20, 502);
         shop.api.asked();
         // Only what is asked for first is unknown: the new cursors are good.
-        shop.api.set(|state| drop(state.mishaps.insert(20, mishap)));
+        shop.api.set(|state| {
+            state.mishaps.insert(20, mishap);
+        });
         let kept = shop.checkpoint().unwrap();
         let outcome = shop.command(&[]).run();
         // The same page fails again on the way.
@@ -510,8 +516,9 @@ fn a_promised_page_that_is_empty_is_no_end() {
     let shop = Shop::new(300, &spec(PAGINATORS[3], "write_disposition: replace"));
     let _ = shop.fails_at(20, 502);
     shop.api.asked();
-    shop.api
-        .set(|state| drop(state.mishaps.insert(20, Mishap::Nothing)));
+    shop.api.set(|state| {
+        state.mishaps.insert(20, Mishap::Nothing);
+    });
     let _ = shop
         .run(&[])
         .says(&["no page where the earlier run was told of one"]);
@@ -519,8 +526,9 @@ fn a_promised_page_that_is_empty_is_no_end() {
     // All cursors at once.
     let shop = Shop::new(300, &spec(PAGINATORS[3], "write_disposition: replace"));
     let _ = shop.fails_at(20, 502);
-    shop.api
-        .set(|state| drop(state.mishaps.insert(usize::MAX, Mishap::Forgets(404))));
+    shop.api.set(|state| {
+        state.mishaps.insert(usize::MAX, Mishap::Forgets(404));
+    });
     let _ = shop.run(&[]).expect(4);
     shop.api.set(|state| state.mishaps.clear());
     shop.api.asked();
@@ -537,8 +545,9 @@ fn an_api_that_is_down_keeps_what_is_kept() {
         let _ = shop.fails_at(20, status);
         assert_eq!(shop.checkpoint(), kept);
     }
-    shop.api
-        .set(|state| drop(state.mishaps.insert(20, Mishap::Status(401))));
+    shop.api.set(|state| {
+        state.mishaps.insert(20, Mishap::Status(401));
+    });
     let _ = shop.run(&[]).expect(3);
     assert_eq!(shop.checkpoint(), kept);
     shop.api.set(|state| state.mishaps.clear());
@@ -579,8 +588,9 @@ fn what_may_be_secret_is_not_written_down() {
 fn samples_and_the_unwilling_keep_nothing() {
     for arguments in [&["--limit", "290"][..], &["--resume-within", "0"]] {
         let shop = Shop::new(300, &spec(PAGINATORS[0], "write_disposition: append"));
-        shop.api
-            .set(|state| drop(state.mishaps.insert(20, Mishap::Status(500))));
+        shop.api.set(|state| {
+            state.mishaps.insert(20, Mishap::Status(500));
+        });
         let _ = shop.run(arguments).expect(4);
         assert_eq!(shop.checkpoint(), None);
         assert_eq!(shop.workspace.files().parquet().names().count(), 0);
@@ -601,8 +611,9 @@ fn an_interrupted_run_is_gone_on_with() {
     for signal in ["INT", "TERM"] {
         let shop = Shop::new(300, &spec(PAGINATORS[2], "write_disposition: append"));
         let mut command = shop.command(&[]).into_command();
-        shop.api
-            .set(|state| drop(state.mishaps.insert(17, Mishap::Kill)));
+        shop.api.set(|state| {
+            state.mishaps.insert(17, Mishap::Kill);
+        });
         let mut child = command
             .stdout(Stdio::null())
             .stderr(Stdio::null())
