@@ -69,14 +69,19 @@ impl Files {
         self.0.keys().map(String::as_str)
     }
 
-    /// Files that an unfinished run would leave: staged and kept parts, and journals.
+    /// Files that an unfinished run would leave: staged parts and journals.
     #[must_use]
     pub fn unfinished(&self) -> Vec<&str> {
         self.names()
-            .filter(|name| {
-                let folders = ["/tmp/", "/journal/", "/resume/"];
-                folders.iter().any(|folder| name.contains(folder))
-            })
+            .filter(|name| name.contains("/tmp/") || name.contains("/journal/"))
+            .collect()
+    }
+
+    /// What is kept of runs that did not come to their end.
+    #[must_use]
+    pub fn kept(&self) -> Vec<&str> {
+        self.names()
+            .filter(|name| name.contains("/resume/"))
             .collect()
     }
 }

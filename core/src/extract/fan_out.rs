@@ -8,6 +8,7 @@ use connector_decode::Report;
 use futures_util::future;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TryRecvError;
 
 use super::progress::{Delivery, Event, Tally, key_of};
 use super::{Extract, Extracted, Supply};
@@ -145,8 +146,19 @@ impl Extract<'_> {
                         total.add(extracted);
                     }
                     Err(error) => {
-                        // What the first one has handed over counts.
-                        while let Ok(delivery) = turn.try_recv() {
+                        // What has been handed over in its turn counts.
+                        while let Some((partition, turn)) = turns.front_mut() {
+                            let delivery = match turn.try_recv() {
+                                Ok(delivery) => delivery,
+                                Err(TryRecvError::Empty) => break,
+                                Err(TryRecvError::Disconnected) => {
+                                    let Some(event) = self.end_of(partition, &mut ended) else {
+                                        break;
+                                    };
+                                    turns.pop_front();
+                                    Delivery { batch: None, event: Some(event) }
+                                }
+                            };
                             if batches.send(delivery).await.is_err() {
                                 break;
                             }

@@ -251,6 +251,7 @@ impl Shop {
         truth.sort();
         assert_eq!(rows, truth);
         assert_eq!(self.workspace.files().unfinished(), [""; 0]);
+        assert_eq!(self.workspace.files().kept(), [""; 0]);
     }
 
     /// What the last run says of its resource.
@@ -400,6 +401,7 @@ fn what_does_not_match_is_read_from_the_beginning() {
         assert_eq!(shop.api.asked()[0], 0);
         assert_eq!(shop.rows().count(), 300);
         assert_eq!(shop.workspace.files().unfinished(), [""; 0]);
+        assert_eq!(shop.workspace.files().kept(), [""; 0]);
         assert_eq!(shop.report()["resumed"], Value::Null);
     }
     let edit = |from: &'static str, to: &'static str| {

@@ -135,6 +135,7 @@ impl Tree {
         assert_eq!(ids, truth);
         assert_eq!(rows.column("_folders_at")[0], 1_767_225_600_000_000_i64);
         assert_eq!(self.workspace.files().unfinished(), [""; 0]);
+        assert_eq!(self.workspace.files().kept(), [""; 0]);
     }
 
     fn report(&self, resource: usize) -> Value {
