@@ -121,6 +121,21 @@ impl<'a> Inference<'a> {
     }
 }
 
+/// What the records of earlier runs looked like.
+///
+/// # Errors
+/// When the state says it in a way that this version does not know: without it, columns would lose
+/// what they were widened to.
+pub(crate) fn known(shape: &serde_json::Value) -> Result<Shape> {
+    Shape::from_json(shape).ok_or_else(|| {
+        Error::new(
+            ErrorKind::Configuration,
+            "what the state knows of the columns cannot be read",
+        )
+        .hint("restore the state from a backup, or read the resource again with `--full-refresh`")
+    })
+}
+
 /// The fields of the records of a resource, when all of them together look like this.
 ///
 /// # Errors
