@@ -7,7 +7,7 @@ use super::context::Api;
 use super::table::{self, Align, bytes, count};
 use crate::Json;
 use crate::cursor::CursorRecord;
-use crate::run::{RunRecord, Status};
+use crate::run::{ResourceRecord, RunRecord, Status};
 
 /// One line per resource.
 pub(crate) fn table(record: &RunRecord) -> String {
@@ -118,6 +118,9 @@ pub(crate) fn notes(record: &RunRecord, selected: &[Resource], api: &Api, consol
                 resource.rescued.len() - 5
             ));
         }
+        for note in discard_notes(resource) {
+            console.note(&format!("note: {}: {note}", resource.name));
+        }
         if resource.rows_filtered > 0 {
             console.note(&format!(
                 "note: {}: {} records were dropped by the filters of the spec",
@@ -191,6 +194,32 @@ pub(crate) fn notes(record: &RunRecord, selected: &[Resource], api: &Api, consol
         "\nRead it:\n  duckdb -c \"SELECT * FROM '{glob}' LIMIT 5\"\n  \
          python -c \"import polars; print(polars.read_parquet('{glob}'))\""
     ));
+}
+
+/// What the contract dropped, and where it was first.
+fn discard_notes(resource: &ResourceRecord) -> Vec<String> {
+    let mut notes = Vec::new();
+    let (values, rows) = resource.discarded();
+    for (all, fields, what) in [
+        (values, &resource.discarded_values, "values"),
+        (rows, &resource.discarded_rows, "records"),
+    ] {
+        for field in fields.iter().take(5) {
+            notes.push(format!(
+                "{} {what} were dropped because of `{}`, as `schema_contract` says, first at {}",
+                count(field.values),
+                field.path,
+                field.first_at
+            ));
+        }
+        if fields.len() > 5 {
+            notes.push(format!(
+                "{} {what} were dropped in all; the run record lists the fields",
+                count(all)
+            ));
+        }
+    }
+    notes
 }
 
 /// What a person should know of an incremental reading: its range, and what was left out.
