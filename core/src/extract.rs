@@ -49,6 +49,8 @@ pub(crate) struct Extract<'a> {
     pub meter: Arc<Meter>,
     /// What of its parents is read only as far as it needs.
     pub lazy: Lazy<'a>,
+    /// Whether records that may give new columns are kept as they are, too.
+    pub keeps_whole: bool,
 }
 
 /// What a reading came to.
@@ -126,6 +128,7 @@ impl Extract<'_> {
         };
         let schema = match self.resource.inferred {
             true => RecordSchema::raw(),
+            false if self.keeps_whole => RecordSchema::evolving(&self.resource.fields),
             false => RecordSchema::new(&self.resource.fields),
         };
         let mut decoder =

@@ -1,5 +1,6 @@
 //! A run: every selected resource read, decoded, written aside and published.
 
+mod evolving;
 mod inferred;
 mod record;
 
@@ -13,7 +14,7 @@ use connector_dataset::{
     Load, LoadOptions, LoadReport, SourceId, Store, StoreOptions, WriterOptions,
 };
 use connector_decode::RecordSchema;
-use connector_plan::{Resource, WriteDisposition};
+use connector_plan::{ContractMode, Field, Resource, WriteDisposition};
 use futures_util::future::join_all;
 use tokio::sync::mpsc;
 
@@ -24,7 +25,7 @@ use crate::cli::summary;
 use crate::cursor::{Asked, Before, Cursors, no_cursor};
 use crate::extract::{Extract, Extracted, Lazy, Listing, Reader, Supply};
 use crate::partition::Family;
-use crate::{Error, ErrorKind, Meter, Result, convert};
+use crate::{Error, ErrorKind, Json, Meter, Result, convert};
 
 /// The command that runs without a subcommand.
 pub(crate) async fn command(context: &Context<'_>) -> Result<ExitCode> {
@@ -49,6 +50,11 @@ pub(crate) async fn command(context: &Context<'_>) -> Result<ExitCode> {
     let progress = Progress::new(context.arguments.progress, &context.console);
     let mut first_error: Option<ErrorKind> = None;
     let asked = asked(context, &selected)?;
+    let full_refresh = context.arguments.full_refresh;
+    let evolved: Vec<Resource> = selected
+        .iter()
+        .map(|resource| evolving::with_evolved(resource, &store, full_refresh))
+        .collect();
     let names = selected.iter().map(|resource| resource.name.as_str());
     let family = Family::new(&context.plan, names);
     // With a limit, what only children need is read as far as they need it.
@@ -63,13 +69,15 @@ pub(crate) async fn command(context: &Context<'_>) -> Result<ExitCode> {
                 .into_iter()
                 .zip(&group)
                 .map(|(listing, resource)| {
+                    let same = |known: &&Resource| known.name == resource.name;
                     let reading = Reading {
                         context,
                         api: &api,
                         store: &store,
                         family: &family,
                         lazy: supply.of(resource),
-                        resource,
+                        declared: &resource.fields,
+                        resource: evolved.iter().find(same).unwrap_or(resource),
                         asked: &asked,
                         wanted: selected.iter().any(|known| known.name == resource.name),
                         meter: Arc::new(Meter::default()),
@@ -134,7 +142,9 @@ struct Reading<'a> {
     store: &'a Store,
     family: &'a Family<'a>,
     lazy: Lazy<'a>,
+    /// With the fields that its dataset has beyond those that are declared.
     resource: &'a Resource,
+    declared: &'a [Field],
     asked: &'a Asked,
     /// Whether its dataset is published, or only its children need it.
     wanted: bool,
@@ -199,6 +209,9 @@ impl<'a> Reading<'a> {
         if resource.inferred {
             return self.publish_inferred(entry, listing, options).await;
         }
+        if resource.contract.has(ContractMode::Evolve) {
+            return self.publish_evolving(entry, listing, options).await;
+        }
         let load = self
             .store
             .begin(options)
@@ -215,12 +228,7 @@ impl<'a> Reading<'a> {
         let extracted = extracted?;
         // A sample says nothing about where to go on.
         let sample = arguments.limit.is_some() && extracted.stopped;
-        let state = match &cursors {
-            _ if resource.write_disposition == WriteDisposition::Replace => None,
-            Some(_) if sample => load.cursor().cloned(),
-            Some(cursors) => cursors.state(),
-            None => None,
-        };
+        let state = self.next_cursor(&load, cursors.as_deref(), sample);
         entry.cursor = cursors.map(|cursors| cursors.record(!sample));
         let report = blocking(move || load.commit(state))
             .await?
@@ -228,6 +236,16 @@ impl<'a> Reading<'a> {
             .map_err(with_resource)?;
         publish(entry, extracted, report);
         Ok(())
+    }
+
+    /// Where the next run goes on; a sample changes nothing of it.
+    fn next_cursor(&self, load: &Load, cursors: Option<&Cursors>, sample: bool) -> Option<Json> {
+        match cursors {
+            _ if self.resource.write_disposition == WriteDisposition::Replace => None,
+            Some(_) if sample => load.cursor().cloned(),
+            Some(cursors) => cursors.state(),
+            None => None,
+        }
     }
 
     fn load_options(&self) -> LoadOptions {
@@ -243,6 +261,7 @@ impl<'a> Reading<'a> {
             writer: WriterOptions::default(),
             metadata: Vec::new(),
             inferred: None,
+            evolved: evolving::evolved(self.declared, &resource.fields),
         }
     }
 
@@ -300,6 +319,7 @@ impl<'a> Reading<'a> {
             cursors,
             meter: Arc::clone(&self.meter),
             lazy: self.lazy.clone(),
+            keeps_whole: false,
         }
     }
 }

@@ -151,6 +151,38 @@ impl Rows {
         values
     }
 
+    /// The rows as sorted JSON objects of these columns, null where a file has no such column, as
+    /// engines read files of several ages together.
+    #[must_use]
+    pub fn united(&self, columns: &[&str]) -> Vec<Value> {
+        let mut rows = Vec::new();
+        for batch in &self.0 {
+            for index in 0..batch.num_rows() {
+                let members = columns.iter().map(|name| {
+                    let column = batch.column_by_name(name);
+                    let value = column.map_or(Value::Null, |column| value(column, index));
+                    ((*name).to_owned(), value)
+                });
+                rows.push(Value::Object(members.collect()));
+            }
+        }
+        sorted(rows)
+    }
+
+    /// The names and types of all columns, in the order in which the files first have them.
+    #[must_use]
+    pub fn columns(&self) -> Vec<(String, DataType)> {
+        let mut columns: Vec<(String, DataType)> = Vec::new();
+        for batch in &self.0 {
+            for field in batch.schema().fields() {
+                if !columns.iter().any(|(name, _)| name == field.name()) {
+                    columns.push((field.name().clone(), field.data_type().clone()));
+                }
+            }
+        }
+        columns
+    }
+
     /// The rows as sorted JSON objects of these columns, to be compared with the server's truth.
     #[must_use]
     pub fn objects(&self, columns: &[&str]) -> Vec<Value> {

@@ -22,6 +22,9 @@ pub struct Report {
     pub records: u64,
     /// The fields of which values went to `_rescued`, at most 1,000 of them.
     pub rescued: Vec<RescuedField>,
+    /// The fields of records that are kept whole, because new columns may come of them, where they
+    /// were first; what becomes of them is not counted.
+    pub pending: Vec<RescuedField>,
     /// The values that went to `_rescued` from yet other fields.
     pub rescued_other: u64,
     /// The fields of which values were dropped, as the contract says, at most 1,000 of them.
@@ -252,7 +255,7 @@ impl Rescue {
             (entry, key)
         });
         let (events, samples, paths) = (&mut self.events, &mut self.samples, &mut self.paths);
-        let mut count = |entry: &Entry, key: &str| {
+        let mut sample = |entry: &Entry, key: &str, events: &[PathId]| {
             if paths.needs_sample(entry.path) {
                 samples.push(Sample {
                     path: entry.path,
@@ -261,7 +264,12 @@ impl Rescue {
                     record: number,
                 });
             }
-            events.push(entry.path);
+        };
+        let mut count = |entry: &Entry, key: &str| {
+            sample(entry, key, events);
+            if !(evolves && matches!(entry.fate, Fate::Rescue | Fate::Evolve)) {
+                events.push(entry.path);
+            }
         };
         if dropped {
             let mut reasons = keyed.filter(|(entry, _)| entry.fate == Fate::DiscardRow);
@@ -275,13 +283,10 @@ impl Rescue {
             for (entry, key) in keyed {
                 match entry.fate {
                     Fate::TakenBack | Fate::DiscardRow => continue,
-                    Fate::DiscardValue => {
-                        count(entry, key);
-                        continue;
-                    }
-                    // It is counted when it is known what becomes of it.
-                    Fate::Rescue | Fate::Evolve if evolves => {}
-                    Fate::Rescue | Fate::Evolve => count(entry, key),
+                    Fate::DiscardValue | Fate::Rescue | Fate::Evolve => count(entry, key),
+                }
+                if entry.fate == Fate::DiscardValue {
+                    continue;
                 }
                 text.extend_from_slice(if any { b",\"" } else { b"{\"" });
                 any = true;
@@ -365,6 +370,10 @@ impl Rescue {
         report.rescued_other = rescued;
         report.discarded_values_other = values;
         report.discarded_rows_other = rows;
+        let pending =
+            |(field, _): &&(RescuedField, Fate)| field.count == 0 && !field.sample.is_empty();
+        let pending = self.paths.counts.iter().filter(pending);
+        report.pending = pending.map(|(field, _)| field.clone()).collect();
         for (field, fate) in self
             .paths
             .counts

@@ -65,6 +65,7 @@ pub(crate) async fn read_alone(
             cursors: Cursors::by_itself(resource, client, asked)?,
             meter: Arc::clone(meter),
             lazy: supply.of(resource),
+            keeps_whole: false,
         })
     };
     let own = extract(resource, limit, &asked)?;
@@ -256,6 +257,7 @@ fn merge(all: &mut Report, one: Report) {
     all.duplicate_keys += one.duplicate_keys;
     all.selector_misses += one.selector_misses;
     all.first_selector_miss = all.first_selector_miss.take().or(one.first_selector_miss);
+    merge_fields(&mut all.pending, one.pending);
     all.rescued_other += one.rescued_other;
     all.discarded_values_other += one.discarded_values_other;
     all.discarded_rows_other += one.discarded_rows_other;

@@ -87,7 +87,7 @@ fn load(
     store: &Store,
     mut options: LoadOptions,
     inferred: Inferred,
-    spool: Spool,
+    mut spool: Spool,
     redactor: &Redactor,
 ) -> Result<(LoadReport, Report)> {
     let shape = Shape::from_json(&inferred.shape).unwrap_or_default();
