@@ -5,7 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::datatypes::{DataType, Date32Type, Float64Type, Int64Type, TimestampMicrosecondType};
+use arrow::datatypes::{
+    DataType, Date32Type, Decimal128Type, Float64Type, Int64Type, TimestampMicrosecondType,
+};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -207,6 +209,10 @@ fn value(array: &dyn Array, index: usize) -> Value {
         DataType::Int64 => array.as_primitive::<Int64Type>().value(index).into(),
         DataType::Float64 => array.as_primitive::<Float64Type>().value(index).into(),
         DataType::Date32 => array.as_primitive::<Date32Type>().value(index).into(),
+        DataType::Decimal128(..) => array
+            .as_primitive::<Decimal128Type>()
+            .value_as_string(index)
+            .into(),
         DataType::Boolean => array.as_boolean().value(index).into(),
         DataType::Timestamp(..) => array
             .as_primitive::<TimestampMicrosecondType>()

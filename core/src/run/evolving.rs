@@ -164,7 +164,11 @@ impl Growth {
             let batch = again.complete(&from_bytes(block).map_err(internal)?)?;
             load.write(&batch).map_err(convert::dataset_error)
         })?;
-        Ok((load, again.decoder.report()))
+        // What was dropped has been counted when it was read.
+        let mut report = again.decoder.report();
+        report.discarded_values.clear();
+        report.discarded_values_other = 0;
+        Ok((load, report))
     }
 
     /// The fields with what the records have beyond them.
