@@ -43,6 +43,10 @@ mapping! {
 
 /// What happens to what the fields do not say; a mode alone is short for a mapping.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there are few, and they live shortly"
+)]
 pub(crate) enum ContractSpec {
     Mode(ContractModeSpec),
     Mapping(ContractMapping),

@@ -96,9 +96,8 @@ impl Reading<'_> {
             .map_err(with_resource)?;
         // The first pass knows where in its page something was.
         for field in &mut report.rescued {
-            let pending = extracted.report.pending.iter();
-            let first = pending.filter(|first| first.path == field.path).next();
-            if let Some(first) = first {
+            let mut pending = extracted.report.pending.iter();
+            if let Some(first) = pending.find(|first| first.path == field.path) {
                 field.sample.clone_from(&first.sample);
                 field.record = first.record;
             }
