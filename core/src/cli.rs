@@ -12,7 +12,9 @@ mod inspect;
 mod logging;
 mod preview;
 pub(crate) mod progress;
+mod runs;
 mod sandbox;
+mod state;
 pub(crate) mod summary;
 mod table;
 mod trial;
@@ -24,7 +26,7 @@ use connector_plan::sandbox::StartSandbox;
 
 use self::arguments::{Action, Arguments};
 use self::console::Console;
-use self::context::{Context, block_on};
+use self::context::{Context, block_on, block_on_whole};
 use crate::suggest::nearest;
 use crate::{ClientOptions, Connector, Error, ErrorKind, Result};
 
@@ -93,7 +95,7 @@ pub fn main_with_options(
 
 fn dispatch(context: &mut Context<'_>, command: clap::Command) -> Result<ExitCode> {
     match context.arguments.action.clone() {
-        Action::Run => block_on(crate::run::command(context)),
+        Action::Run => block_on_whole(crate::run::command(context)),
         Action::Check => block_on(check::run(context)),
         Action::Preview {
             resource,
@@ -112,7 +114,8 @@ fn dispatch(context: &mut Context<'_>, command: clap::Command) -> Result<ExitCod
         },
         Action::Resources { json } => inspect::resources(context, json),
         Action::Schema { resource, json } => inspect::schema(context, resource.as_deref(), json),
-        Action::State => inspect::state(context),
+        Action::State { action, json } => state::run(context, &action, json),
+        Action::Runs(action) => runs::run(context, &action),
         Action::Completions(shell) => inspect::completions(context, shell, command),
     }
 }

@@ -5,6 +5,7 @@
 //! that were handed over, and counts only when the partition has been read to its end. The new
 //! state is committed together with the data.
 
+mod edit;
 mod interval;
 mod reading;
 mod value;
@@ -14,9 +15,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::Utc;
 use connector_plan::{Field, FieldType, Incremental, Resource, Template, WriteDisposition};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+pub(crate) use self::edit::{CursorChange, CursorEditor, WHOLE, damaged, read as read_cursors};
 pub(crate) use self::interval::Interval;
 use self::interval::Range;
 pub(crate) use self::reading::CursorReading;
@@ -158,8 +160,11 @@ struct Counts {
 }
 
 /// The cursor of a resource in the record of a run.
-#[derive(Clone, Debug, Serialize)]
-pub(crate) struct CursorRecord {
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct CursorRecord {
+    /// The path of the cursor in a record.
     pub field: String,
     /// The smallest start of all partitions; null from the beginning.
     pub from: Option<Json>,
@@ -177,6 +182,23 @@ pub(crate) struct CursorRecord {
     pub rows_without_cursor_dropped: u64,
     /// Records kept though they have no cursor.
     pub rows_without_cursor_kept: u64,
+    /// Where the run was to go on; null when it began at the beginning.
+    pub before: Option<CursorSpan>,
+    /// Where the next run goes on; null when it begins at the beginning.
+    pub after: Option<CursorSpan>,
+}
+
+/// The cursors of all partitions of a resource.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct CursorSpan {
+    /// How many partitions have one; 1 for a resource that is read by itself.
+    pub partitions: u64,
+    /// The smallest of them.
+    pub lowest: Json,
+    /// The largest of them.
+    pub highest: Json,
 }
 
 impl Cursors {
@@ -202,9 +224,7 @@ impl Cursors {
         };
         let now = Utc::now();
         let codec = Codec::new(plan)?;
-        let path = crate::paging::show(&plan.cursor)
-            .trim_start_matches("$.")
-            .to_owned();
+        let path = edit::cursor_path(plan);
         let evaluate = |template: &Option<Template>| -> Result<Option<Json>> {
             let scope = Scope {
                 settings: Some(&client.settings),
@@ -252,22 +272,7 @@ impl Cursors {
         } else {
             resource.primary_key.clone()
         };
-        let mut names: Vec<&str> = resource
-            .relations
-            .parents
-            .iter()
-            .flat_map(|parent| parent.bindings.iter().map(|binding| binding.name.as_str()))
-            .chain(
-                resource
-                    .relations
-                    .partitions
-                    .first()
-                    .into_iter()
-                    .flat_map(|partition| partition.keys().map(String::as_str)),
-            )
-            .collect();
-        names.sort_unstable();
-        let identity = identity(resource, plan, &names);
+        let identity = identity(resource, plan, &binding_names(resource));
         let mut cursors = Self {
             range: Range {
                 start: None,
@@ -514,7 +519,10 @@ impl Cursors {
     }
 
     /// What the run did with the cursor.
-    pub(crate) fn record(&self, advanced: bool) -> CursorRecord {
+    ///
+    /// `state` is what is kept for the next run.
+    pub(crate) fn record(&self, advanced: bool, state: Option<&Json>) -> CursorRecord {
+        let kept = state.and_then(|state| self.restore(state).ok());
         let after = lock(&self.after);
         let show =
             |value: &Option<CursorValue>| value.as_ref().map(|value| self.codec.state(value));
@@ -532,8 +540,39 @@ impl Cursors {
             rows_repeated: after.counts.repeated,
             rows_without_cursor_dropped: after.counts.excluded,
             rows_without_cursor_kept: after.counts.included,
+            before: self.span(&self.before),
+            after: kept.and_then(|kept| self.span(&kept)),
         }
     }
+
+    fn span(&self, saved: &BTreeMap<String, Saved>) -> Option<CursorSpan> {
+        let values = || saved.values().map(|saved| &saved.value);
+        Some(CursorSpan {
+            partitions: saved.len() as u64,
+            lowest: self.codec.state(values().min()?),
+            highest: self.codec.state(values().max()?),
+        })
+    }
+}
+
+/// The names of the values that tell a resource's partitions apart, sorted.
+fn binding_names(resource: &Resource) -> Vec<&str> {
+    let mut names: Vec<&str> = resource
+        .relations
+        .parents
+        .iter()
+        .flat_map(|parent| parent.bindings.iter().map(|binding| binding.name.as_str()))
+        .chain(
+            resource
+                .relations
+                .partitions
+                .first()
+                .into_iter()
+                .flat_map(|partition| partition.keys().map(String::as_str)),
+        )
+        .collect();
+    names.sort_unstable();
+    names
 }
 
 /// What must not change between two runs, in words.

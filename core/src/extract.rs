@@ -8,6 +8,7 @@ mod windows;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Instant;
 
 use ::http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use arrow::array::RecordBatch;
@@ -18,12 +19,14 @@ use tokio::sync::mpsc;
 
 use self::build::RequestBuilder;
 pub(crate) use self::fan_out::{ReadOptions, read_alone};
-pub(crate) use self::listing::{Listing, Reader};
+pub(crate) use self::listing::Member;
+use self::listing::Reader;
 pub(crate) use self::supply::{Lazy, Supply};
 use crate::body::{BodyReader, Unreadable};
 use crate::client::Inner;
 use crate::cursor::{CursorReading, Cursors};
 use crate::http::{Request, Response};
+use crate::meter::Stage;
 use crate::paging::{LoopGuard, PageFacts, paginator};
 use crate::partition::{Family, Partition};
 use crate::{Error, Json, Meter, Result, convert, filter, processing};
@@ -41,7 +44,7 @@ pub(crate) struct Extract<'a> {
     /// What is read together with it: where its partitions come from, and who needs its values.
     pub family: &'a Family<'a>,
     /// The pages, when other resources are made from the same ones.
-    pub listing: Option<Reader>,
+    pub shared: Option<Member>,
     /// Stop after this many records.
     pub limit: Option<u64>,
     /// Where its partitions begin and what is kept of them, when it has a cursor.
@@ -104,6 +107,7 @@ impl Extract<'_> {
     async fn pages(
         &self,
         partition: &Partition,
+        listing: Option<&Reader>,
         mut cursor: Option<&mut CursorReading<'_>>,
         limit: Option<u64>,
         largest: &AtomicU64,
@@ -153,7 +157,7 @@ impl Extract<'_> {
                 captures,
                 last_record,
                 response,
-            } = self.page(&request, &mut decoder).await?;
+            } = self.page(&request, listing, &mut decoder).await?;
             self.meter.page(records, response.body.len());
             let session = self.client.session(&self.resource.name);
             session.transport.note_records(&response, records);
@@ -175,6 +179,10 @@ impl Extract<'_> {
                     body: &response.body,
                 })?
             };
+            for warning in paginator.warnings() {
+                tracing::warn!(resource = self.resource.name, "{warning}");
+                self.meter.warn(warning);
+            }
             if let (true, Some(cursor)) = (response.ignored, &mut cursor) {
                 cursor.interrupt();
             }
@@ -218,7 +226,12 @@ impl Extract<'_> {
     }
 
     /// Fetches one page and decodes it; a page that was cut off is fetched again.
-    async fn page(&self, request: &Request, decoder: &mut Decoder) -> Result<Fetched> {
+    async fn page(
+        &self,
+        request: &Request,
+        listing: Option<&Reader>,
+        decoder: &mut Decoder,
+    ) -> Result<Fetched> {
         let session = self.client.session(&self.resource.name);
         let endpoint = &self.resource.endpoint;
         let reader = BodyReader {
@@ -229,7 +242,7 @@ impl Extract<'_> {
         let mut retries = 0;
         loop {
             let fetch = session.fetch(request, &self.meter);
-            let response = match &self.listing {
+            let response = match listing {
                 Some(listing) if retries == 0 => listing.next(request, fetch).await?,
                 _ => Arc::new(fetch.await?),
             };
@@ -243,6 +256,7 @@ impl Extract<'_> {
                     response,
                 });
             }
+            let started = Instant::now();
             let decoded = match reader.read(&response) {
                 Ok(document) => decoder.decode_page(&document).map_err(|error| {
                     // A document that ends before its end was cut off on the way.
@@ -252,6 +266,7 @@ impl Extract<'_> {
                 }),
                 Err(error) => Err(self.unreadable(&error, &response)),
             };
+            self.meter.spend(Stage::Decode, started.elapsed());
             let (error, cut) = match decoded {
                 Ok(page) => {
                     let Page {

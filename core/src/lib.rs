@@ -36,6 +36,20 @@ mod suggest;
 mod template;
 mod urls;
 
+pub mod runs {
+    //! Records of runs: what each did, as it is kept in `_connector/runs/<run>.json`.
+
+    pub use connector_dataset::{
+        ColumnChange, DataFile, LoadReport, RunId, SchemaChange, SourceId,
+    };
+
+    pub use crate::cursor::{CursorRecord, CursorSpan};
+    pub use crate::run::{
+        ErrorRecord, RECORD_VERSION, ReadingRecord, RescuedRecord, ResourceRecord, RunRecord,
+        RunStatus, StageSeconds, Status, WaitRecord,
+    };
+}
+
 /// The Arrow version whose types this crate's functions return.
 pub use arrow;
 pub use auth::{Auth, AuthRequest, Grant, LockedToken, TokenFile, TokenOrigin, TokenStore};

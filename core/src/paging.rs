@@ -41,6 +41,11 @@ pub trait Paginator: Debug + Send {
     /// # Errors
     /// When the response lacks what paging depends on.
     fn next(&mut self, page: &PageFacts<'_>) -> Result<Option<Turn>>;
+
+    /// What a person should know of the pages so far, told once; nothing by default.
+    fn warnings(&mut self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// What one request carries for paging.

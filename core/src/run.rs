@@ -1,7 +1,11 @@
 //! A run: every selected resource read, decoded, written aside and published.
 
+mod dead;
 mod evolving;
+mod history;
 mod inferred;
+mod instant;
+mod interrupt;
 mod record;
 
 use std::path::{Path, PathBuf};
@@ -18,14 +22,23 @@ use connector_plan::{ContractMode, Field, Resource, WriteDisposition};
 use futures_util::future::join_all;
 use tokio::sync::mpsc;
 
-pub(crate) use self::record::{ResourceRecord, RunRecord, Status};
-use crate::cli::context::{Api, Context};
+pub(crate) use self::history::History;
+use self::interrupt::Interrupt;
+pub use self::record::{
+    ErrorRecord, RECORD_VERSION, ReadingRecord, RescuedRecord, ResourceRecord, RunRecord,
+    RunStatus, StageSeconds, Status, WaitRecord,
+};
+use crate::cli::context::{Api, Context, interrupt as interrupt_error};
 use crate::cli::progress::Progress;
 use crate::cli::summary;
 use crate::cursor::{Asked, Before, Cursors, no_cursor};
-use crate::extract::{Extract, Extracted, Lazy, Listing, Reader, Supply};
+use crate::extract::{Extract, Extracted, Lazy, Member, Supply};
+use crate::meter::Stage;
 use crate::partition::Family;
 use crate::{Error, ErrorKind, Json, Meter, Result, convert};
+
+/// The records that are kept; a run deletes the oldest beyond them.
+pub(crate) const RECORDS_KEPT: usize = 1_000;
 
 /// The command that runs without a subcommand.
 pub(crate) async fn command(context: &Context<'_>) -> Result<ExitCode> {
@@ -33,6 +46,7 @@ pub(crate) async fn command(context: &Context<'_>) -> Result<ExitCode> {
     if context.arguments.dry_run {
         return dry_run(context, &selected);
     }
+    let interrupt = Interrupt::listen();
     let api = context.api()?;
     let source = match &api.sandbox {
         Some(_) => SourceId::Sandbox,
@@ -43,17 +57,70 @@ pub(crate) async fn command(context: &Context<'_>) -> Result<ExitCode> {
     // Everything is read again: a state that cannot be trusted is set aside, not trusted.
     options.repair = context.arguments.full_refresh && context.arguments.resources.is_empty();
     let out = api.out.clone();
-    let store = blocking(move || Store::open(&out, options))
+    let store = interrupt
+        .or(blocking(move || Store::open(&out, options)))
         .await?
         .map_err(convert::dataset_error)?;
+    let asked = asked(context, &selected)?;
+    dead::settle(&store)?;
     let mut record = RunRecord::start(context, &source, store.run());
+    // Should the process be killed, this tells that it was there.
+    store
+        .write_run_record(&record)
+        .map_err(convert::dataset_error)?;
+    let mut first_error = resources(
+        context,
+        &api,
+        &store,
+        &selected,
+        &asked,
+        &interrupt,
+        &mut record,
+    )
+    .await;
+    context.console.attach(None);
+    for entry in &mut record.resources {
+        let warnings = summary::warnings(entry, &selected);
+        entry.warnings.extend(warnings);
+    }
+    let mut code = record.finish(first_error);
+    // The file that was asked for comes first: when it cannot be written, the kept record says so.
+    if let Some(path) = &context.arguments.report
+        && let Err(error) = write_report(path, &record.to_json()?)
+    {
+        context.console.error(&error);
+        record.error = Some(ErrorRecord::new(&error));
+        first_error.get_or_insert(error.kind());
+        code = record.finish(first_error);
+    }
+    store
+        .write_run_record(&record)
+        .map_err(convert::dataset_error)?;
+    if let Err(error) = store.prune_run_records(RECORDS_KEPT) {
+        tracing::warn!("{error}; old run records are left");
+    }
+    context.console.result(&summary::table(&record))?;
+    summary::notes(&record, &selected, &api, &context.console);
+    Ok(ExitCode::from(code))
+}
+
+/// Reads and publishes the resources, and notes each in the record; gives the first error.
+async fn resources(
+    context: &Context<'_>,
+    api: &Api,
+    store: &Store,
+    selected: &[Resource],
+    asked: &Asked,
+    interrupt: &Interrupt,
+    record: &mut RunRecord,
+) -> Option<ErrorKind> {
     let progress = Progress::new(context.arguments.progress, &context.console);
     let mut first_error: Option<ErrorKind> = None;
-    let asked = asked(context, &selected)?;
+    let mut interrupted = None;
     let full_refresh = context.arguments.full_refresh;
     let evolved: Vec<Resource> = selected
         .iter()
-        .map(|resource| evolving::with_evolved(resource, &store, full_refresh))
+        .map(|resource| evolving::with_evolved(resource, store, full_refresh))
         .collect();
     let names = selected.iter().map(|resource| resource.name.as_str());
     let family = Family::new(&context.plan, names);
@@ -65,33 +132,44 @@ pub(crate) async fn command(context: &Context<'_>) -> Result<ExitCode> {
     let supply = Supply::new(&api.client.0, &family, is_lazy, Arc::default);
     for group in groups(&family, is_lazy) {
         let readings =
-            Listing::readers(group.len())
+            Member::group(group.len())
                 .into_iter()
                 .zip(&group)
-                .map(|(listing, resource)| {
+                .map(|(member, resource)| {
                     let same = |known: &&Resource| known.name == resource.name;
                     let reading = Reading {
                         context,
-                        api: &api,
-                        store: &store,
+                        api,
+                        store,
                         family: &family,
                         lazy: supply.of(resource),
                         declared: &resource.fields,
                         resource: evolved.iter().find(same).unwrap_or(resource),
-                        asked: &asked,
+                        asked,
                         wanted: selected.iter().any(|known| known.name == resource.name),
                         meter: Arc::new(Meter::default()),
+                        interrupt,
                     };
-                    let shared = (group.len() > 1).then_some(listing);
+                    let shared = (group.len() > 1).then_some(member);
                     reading.run(&progress, shared)
                 });
         for (entry, outcome) in join_all(readings).await {
             if let Err(error) = outcome {
-                context.console.error(&error);
                 family.fail(&entry.name, &error);
-                first_error.get_or_insert(error.kind());
+                if entry.status == Status::Interrupted {
+                    // Told once, for all of them.
+                    interrupted = Some(error.kind());
+                } else {
+                    context.console.error(&error);
+                    first_error.get_or_insert(error.kind());
+                }
             }
             record.resources.push(entry);
+        }
+        if let Some(kind) = interrupted {
+            context.console.error(&interrupt_error(kind));
+            first_error = interrupted;
+            break;
         }
         // Nobody gets in with these credentials: asking again for every resource helps nobody.
         if first_error == Some(ErrorKind::Authentication) {
@@ -100,7 +178,7 @@ pub(crate) async fn command(context: &Context<'_>) -> Result<ExitCode> {
     }
     for supplied in supply.finish() {
         let mut entry = ResourceRecord::new(supplied.resource);
-        entry.supplied(&supplied.meter.read(), supplied.outcome);
+        entry.supplied(&supplied.meter, supplied.outcome);
         record.resources.push(entry);
     }
     let read: Vec<String> = record
@@ -112,27 +190,7 @@ pub(crate) async fn command(context: &Context<'_>) -> Result<ExitCode> {
     for resource in left.filter(|resource| !read.contains(&resource.name)) {
         record.resources.push(ResourceRecord::new(resource));
     }
-    context.console.attach(None);
-    record.finish();
-    let json = record.to_json()?;
-    store
-        .write_run_record(&json)
-        .map_err(convert::dataset_error)?;
-    if let Some(path) = &context.arguments.report {
-        write_report(path, &json)?;
-    }
-    context.console.result(&summary::table(&record))?;
-    summary::notes(&record, &selected, &api, &context.console);
-    let published = record
-        .resources
-        .iter()
-        .any(|entry| entry.status == Status::Published);
-    let code = match first_error {
-        None => 0,
-        Some(_) if published => ErrorKind::Partial.exit_code(),
-        Some(kind) => kind.exit_code(),
-    };
-    Ok(ExitCode::from(code))
+    first_error
 }
 
 /// The reading of one resource in a run.
@@ -149,22 +207,28 @@ struct Reading<'a> {
     /// Whether its dataset is published, or only its children need it.
     wanted: bool,
     meter: Arc<Meter>,
+    interrupt: &'a Interrupt,
 }
 
-/// Resources that are made from the same listing stand together: its pages are fetched once.
+/// Resources that are made from the same listings stand together: their pages are fetched once.
 fn groups<'p>(family: &Family<'p>, is_lazy: impl Fn(&Resource) -> bool) -> Vec<Vec<&'p Resource>> {
+    // What is read only as far as it is needed is needed at different times.
+    let by_itself = |resource: &Resource| {
+        let mut parents = resource.relations.parents.iter();
+        parents.any(|parent| {
+            let mut order = family.order().iter();
+            order.any(|other| other.name == parent.resource && is_lazy(other))
+        })
+    };
     let mut groups: Vec<Vec<&Resource>> = Vec::new();
     for resource in family.order().iter().copied() {
         if is_lazy(resource) {
             continue;
         }
         let same = groups.iter_mut().find(|group| {
-            group.iter().all(|other| {
-                other.relations.is_empty()
-                    && resource.relations.is_empty()
-                    && other.endpoint == resource.endpoint
-                    && other.incremental == resource.incremental
-            })
+            group
+                .iter()
+                .all(|other| resource.shares_requests(other) && !by_itself(resource))
         });
         match same {
             Some(group) => group.push(resource),
@@ -178,17 +242,16 @@ impl<'a> Reading<'a> {
     async fn run(
         self,
         progress: &Progress,
-        listing: Option<Reader>,
+        shared: Option<Member>,
     ) -> (ResourceRecord, Result<()>) {
         let shown = progress.start(&self.resource.name, &self.meter);
         let started = Instant::now();
         let mut entry = ResourceRecord::new(self.resource);
         let outcome = if self.wanted {
-            self.publish(&mut entry, listing).await
+            self.publish(&mut entry, shared).await
         } else {
-            self.for_children(&mut entry, listing).await
+            self.for_children(&mut entry, shared).await
         };
-        entry.finish(&self.meter.read(), started.elapsed());
         match &outcome {
             Ok(()) => shown.finish(if self.wanted { "published" } else { "read" }),
             Err(error) => {
@@ -196,21 +259,22 @@ impl<'a> Reading<'a> {
                 entry.fail(error);
             }
         }
+        entry.finish(&self.meter, started.elapsed());
         (entry, outcome)
     }
 
     /// Reads the resource and publishes its dataset.
-    async fn publish(&self, entry: &mut ResourceRecord, listing: Option<Reader>) -> Result<()> {
+    async fn publish(&self, entry: &mut ResourceRecord, shared: Option<Member>) -> Result<()> {
         let resource = self.resource;
         let with_resource = |error: Error| error.with("resource", &resource.name);
         let arguments = &self.context.arguments;
         check_limit(arguments.limit, self.store, resource)?;
         let options = self.load_options();
         if resource.inferred {
-            return self.publish_inferred(entry, listing, options).await;
+            return self.publish_inferred(entry, shared, options).await;
         }
         if resource.contract.has(ContractMode::Evolve) {
-            return self.publish_evolving(entry, listing, options).await;
+            return self.publish_evolving(entry, shared, options).await;
         }
         let load = self
             .store
@@ -220,17 +284,18 @@ impl<'a> Reading<'a> {
         let cursors = self.cursors(&load).map_err(with_resource)?.map(Arc::new);
         // Two batches wait at most; the encoder works on its own core.
         let (sender, receiver) = mpsc::channel(2);
-        let writer = Writer::start(load, receiver)?;
-        let extract = self.extract(arguments.limit, listing, cursors.clone());
-        let extracted = extract.run(sender).await;
+        let writer = Writer::start(load, receiver, &self.meter)?;
+        let extract = self.extract(arguments.limit, shared, cursors.clone());
+        let extracted = self.interrupt.or(extract.run(sender)).await;
         // A writer that failed ends the reading too: its error is the cause.
         let load = writer.finish().await.map_err(with_resource)?;
         let extracted = extracted?;
         // A sample says nothing about where to go on.
         let sample = arguments.limit.is_some() && extracted.stopped;
         let state = self.next_cursor(&load, cursors.as_deref(), sample);
-        entry.cursor = cursors.map(|cursors| cursors.record(!sample));
-        let report = blocking(move || load.commit(state))
+        entry.cursor = cursors.map(|cursors| cursors.record(!sample, state.as_ref()));
+        let meter = Arc::clone(&self.meter);
+        let report = blocking(move || timed(&meter, Stage::Publish, || load.commit(state)))
             .await?
             .map_err(convert::dataset_error)
             .map_err(with_resource)?;
@@ -290,15 +355,11 @@ impl<'a> Reading<'a> {
     }
 
     /// Reads the resource for the values that its children need; nothing is written.
-    async fn for_children(
-        &self,
-        entry: &mut ResourceRecord,
-        listing: Option<Reader>,
-    ) -> Result<()> {
+    async fn for_children(&self, entry: &mut ResourceRecord, shared: Option<Member>) -> Result<()> {
         let client = &self.api.client.0;
         let cursors = Cursors::by_itself(self.resource, client, &Asked::default())?;
-        let extract = self.extract(None, listing, cursors);
-        let extracted = extract.run_for_children().await?;
+        let extract = self.extract(None, shared, cursors);
+        let extracted = self.interrupt.or(extract.run_for_children()).await?;
         entry.status = Status::Read;
         entry.read(extracted);
         Ok(())
@@ -307,14 +368,14 @@ impl<'a> Reading<'a> {
     fn extract(
         &self,
         limit: Option<u64>,
-        listing: Option<Reader>,
+        shared: Option<Member>,
         cursors: Option<Arc<Cursors>>,
     ) -> Extract<'a> {
         Extract {
             client: &self.api.client.0,
             resource: self.resource,
             family: self.family,
-            listing,
+            shared,
             limit,
             cursors,
             meter: Arc::clone(&self.meter),
@@ -394,12 +455,14 @@ impl Writer {
     fn start(
         mut load: Load,
         mut batches: mpsc::Receiver<arrow::array::RecordBatch>,
+        meter: &Arc<Meter>,
     ) -> Result<Self> {
+        let meter = Arc::clone(meter);
         thread::Builder::new()
             .name("writer".to_owned())
             .spawn(move || {
                 while let Some(batch) = batches.blocking_recv() {
-                    load.write(&batch)?;
+                    timed(&meter, Stage::Encode, || load.write(&batch))?;
                 }
                 Ok(load)
             })
@@ -433,6 +496,14 @@ impl Drop for Writer {
             drop(thread.join());
         }
     }
+}
+
+/// Does work of a stage, and adds the time it takes.
+fn timed<T>(meter: &Meter, stage: Stage, work: impl FnOnce() -> T) -> T {
+    let started = Instant::now();
+    let result = work();
+    meter.spend(stage, started.elapsed());
+    result
 }
 
 /// Runs file work beside the runtime's own threads.

@@ -11,8 +11,9 @@ use connector_plan::History;
 use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
 
 use crate::key::{Bound, extremes};
-use crate::merge::{self, RowSet};
+use crate::part;
 use crate::row_hash::row_hashes;
+use crate::row_set::RowSet;
 use crate::{Error, RunId};
 
 /// The columns of a history of versions, in one load.
@@ -125,7 +126,7 @@ fn no_history(column: &str) -> Error {
 
 /// The latest instant at which a version of a file began or ended.
 fn latest(columns: &History, path: &std::path::Path) -> Result<Option<i64>, Error> {
-    let metadata = merge::read_metadata(path)?;
+    let metadata = part::read_metadata(path)?;
     for (name, expected) in [
         (&columns.valid_from, instant()),
         (&columns.valid_to, instant()),

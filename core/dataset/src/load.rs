@@ -7,15 +7,19 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Fields, Schema, SchemaRef};
 use connector_plan::{Field, Merge, MergeStrategy, WriteDisposition};
-use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use crate::history::Versions;
 use crate::journal::Journal;
 use crate::key::{KeyHasher, Role};
 use crate::layout::check_name;
-use crate::merge::{self, LoadKeys, Outcome, RowSet};
+use crate::merge::{LoadKeys, Outcome};
+use crate::part::read_metadata;
 use crate::publish::Origin;
+use crate::rewrite::{Changes, Rewriter, Tally};
+use crate::row_set::RowSet;
 use crate::schema::{self, Conversions, SchemaChange};
 use crate::standing::Standing;
 use crate::state::{DataFile, ResourceState};
@@ -78,7 +82,11 @@ pub struct Prior {
 }
 
 /// What a load did.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+///
+/// It is kept in the record of a run, where another version of this library may read it: what that
+/// one does not know is passed over, what is missing is nothing.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct LoadReport {
     /// The resource's name.
     pub resource: String,
@@ -99,9 +107,22 @@ pub struct LoadReport {
     /// Earlier rows whose version ended in this load; they are still there.
     pub retired: u64,
     /// The files that became part of the dataset.
+    #[serde(deserialize_with = "known")]
     pub files_added: Vec<DataFile>,
     /// The files that left it.
+    #[serde(deserialize_with = "known")]
     pub files_removed: Vec<DataFile>,
+    /// Row groups of earlier files that were left alone, with their files.
+    pub row_groups_left: u64,
+    /// Row groups of earlier files that were copied as bytes: others in their file have changed.
+    pub row_groups_copied: u64,
+    /// Row groups of earlier files that had a change or were joined: decoded and, as far as rows
+    /// stay, encoded again.
+    pub row_groups_rewritten: u64,
+    /// The length in bytes of [`row_groups_copied`](Self::row_groups_copied).
+    pub bytes_copied: u64,
+    /// The length in bytes of [`row_groups_rewritten`](Self::row_groups_rewritten).
+    pub bytes_rewritten: u64,
     /// The length in bytes of all files added.
     pub bytes_added: u64,
     /// The length in bytes of the dataset afterwards.
@@ -109,7 +130,16 @@ pub struct LoadReport {
     /// Whether sample data of the sandbox was replaced by data of a server.
     pub replaced_sample_data: bool,
     /// How the columns differ from those of the dataset before.
+    #[serde(deserialize_with = "known")]
     pub schema_changes: Vec<SchemaChange>,
+}
+
+/// Those elements of a list that this version knows.
+fn known<'de, D: Deserializer<'de>, T: DeserializeOwned>(input: D) -> Result<Vec<T>, D::Error> {
+    let elements = Vec::<Value>::deserialize(input)?.into_iter();
+    Ok(elements
+        .filter_map(|element| serde_json::from_value(element).ok())
+        .collect())
 }
 
 /// One load of one resource; what is written to it becomes part of the dataset by
@@ -118,8 +148,9 @@ pub struct LoadReport {
 pub struct Load {
     shared: Arc<Shared>,
     options: LoadOptions,
-    /// The files that the load adds to; empty when it replaces the dataset.
-    base: Vec<DataFile>,
+    /// The files that the load adds to, with the number of their row groups; empty when it replaces
+    /// the dataset.
+    base: Vec<(DataFile, usize)>,
     /// The files that leave whatever the load holds.
     removes: Vec<DataFile>,
     format: Arc<Format>,
@@ -161,10 +192,8 @@ impl Load {
             resource: &options.resource,
         };
         let standing = Standing::new(&shared, &options, prior.as_ref())?;
-        let base_fields = match &standing.base {
-            Some(base) => base_fields(&shared, &options.resource, base)?,
-            None => None,
-        };
+        let base = standing.base.unwrap_or_default();
+        let (base_fields, row_groups) = read_base(&shared, &options.resource, &base)?;
         let mut load_fields = schema::normalise(&options.schema)?;
         // Whatever the disposition, these columns get bloom filters.
         let own = Schema::new(load_fields.clone());
@@ -173,8 +202,7 @@ impl Load {
         let mut versions = None;
         if is_merge && let Some(history) = options.merge.history() {
             let live = shared.layout.live(&options.resource);
-            let base = standing.base.iter().flatten();
-            let existing: Vec<PathBuf> = base.map(|file| live.join(&file.name)).collect();
+            let existing: Vec<PathBuf> = base.iter().map(|file| live.join(&file.name)).collect();
             let history = Versions::new(history, run, &existing)
                 .map_err(|error| error.in_resource(&options.resource))?;
             load_fields = schema::normalise(history.extend_schema(&own)?.as_ref())?;
@@ -194,12 +222,12 @@ impl Load {
                 .map_err(|error| error.in_resource(&options.resource))?,
             None => load_fields,
         };
-        let format = Arc::new(Format {
-            schema: Arc::new(Schema::new(schema::with_ids(&fields))),
-            options: options.writer.clone(),
-            key: options.primary_key.clone(),
-            metadata: file_metadata(&shared, &options),
-        });
+        let format = Arc::new(Format::new(
+            Arc::new(Schema::new(schema::with_ids(&fields))),
+            options.writer.clone(),
+            options.primary_key.clone(),
+            file_metadata(&shared, &options),
+        )?);
         let staged = shared.layout.staged(run, &options.resource);
         let spill = shared.layout.spill(run, &options.resource);
         // Left by an earlier load of this run that could not clean up.
@@ -231,7 +259,7 @@ impl Load {
         Ok(Self {
             shared,
             options,
-            base: standing.base.unwrap_or_default(),
+            base: base.into_iter().zip(row_groups).collect(),
             removes: standing.removes,
             format,
             writer: Some(writer),
@@ -291,7 +319,7 @@ impl Load {
         let batch = extended.as_ref().unwrap_or(batch);
         let adapted = schema::adapt(batch, &self.format.schema)
             .map_err(|error| error.in_resource(&self.options.resource))?;
-        let position = writer.write(adapted)?;
+        let position = writer.write(&adapted)?;
         if let Some(keys) = &mut self.keys {
             keys.extend(batch, self.rows_read, position)
                 .map_err(|error| error.in_resource(&self.options.resource))?;
@@ -348,6 +376,11 @@ impl Load {
             duplicates_in_load: change.duplicates,
             deleted: total(&self.removes, |file| file.rows) + change.deleted,
             retired: change.retired,
+            row_groups_left: change.row_groups_left,
+            row_groups_copied: change.tally.copied,
+            row_groups_rewritten: change.tally.rewritten,
+            bytes_copied: change.tally.bytes_copied,
+            bytes_rewritten: change.tally.bytes_rewritten,
             bytes_added: total(&change.added, |file| file.bytes),
             bytes: total(&change.after, |file| file.bytes),
             files_added: change.added,
@@ -397,7 +430,8 @@ impl Load {
         conversions: &BTreeMap<String, Conversion>,
     ) -> Result<Change, Error> {
         let live = self.shared.layout.live(&self.options.resource);
-        let paths: Vec<PathBuf> = self.base.iter().map(|file| live.join(&file.name)).collect();
+        let base = std::mem::take(&mut self.base);
+        let paths: Vec<PathBuf> = base.iter().map(|(file, _)| live.join(&file.name)).collect();
         let outcome = match self.keys.take() {
             Some(keys) => {
                 let run = self.shared.options.run;
@@ -418,37 +452,33 @@ impl Load {
             retired: outcome.retired_rows,
             ..Change::default()
         };
-        let mut writer = PartWriter::new(
-            self.shared.disk.clone(),
-            self.staged(),
-            self.shared.options.run,
-            next_number,
-            Arc::clone(&self.format),
-        );
         let none = RowSet::default();
-        let small_bytes = self.options.writer.file_bytes / SMALL_FRACTION;
-        let is_small = |file: &DataFile| file.bytes < small_bytes;
-        let joins_small =
-            self.base.iter().filter(|file| is_small(file)).count() >= MOST_SMALL_FILES;
+        let mut spare_bytes = self.options.writer.compaction_bytes;
+        let is_joined = self.small_files(&base, &mut spare_bytes);
+        let writer = self.part_writer(next_number).with_slack();
+        let mut rewriter = Rewriter::new(writer, self.versions.as_ref(), spare_bytes);
         // Earlier rows first, so that the newest rows are the last ones of the dataset.
         let mut kept = Vec::new();
-        for (index, (file, path)) in self.base.drain(..).zip(&paths).enumerate() {
+        for (index, (file, row_groups)) in base.into_iter().enumerate() {
             let gone = outcome.existing.get(index).unwrap_or(&none);
             let retired = outcome.retired.get(index).unwrap_or(&none);
-            let is_touched = gone.len() + retired.len() > 0;
-            let stays = conversions.is_empty() && !(joins_small && is_small(&file));
-            if !is_touched && stays {
+            let is_touched = gone.len() + retired.len() > 0 || !conversions.is_empty();
+            if !is_touched && !is_joined.get(index).is_some_and(|is_joined| *is_joined) {
+                change.row_groups_left += row_groups as u64;
                 kept.push(file);
                 continue;
             }
-            if gone.len() < file.rows {
-                let retired = self.versions.as_ref().map(|versions| (versions, retired));
-                let schema = &self.format.schema;
-                merge::copy_rows(path, gone, retired, schema, conversions, &mut writer)?;
+            if let Some(path) = paths.get(index) {
+                let changes = Changes {
+                    gone,
+                    retired,
+                    conversions,
+                };
+                rewriter.add(path, changes)?;
             }
             change.removed.push(file);
         }
-        self.base = kept;
+        change.tally = rewriter.tally();
         let mut added = Vec::new();
         for (index, file) in staged.into_iter().enumerate() {
             let gone = outcome.staged.get(index).unwrap_or(&none);
@@ -457,38 +487,55 @@ impl Load {
                 continue;
             }
             let path = self.staged().join(&file.name);
-            if gone.len() < file.rows {
-                let schema = &self.format.schema;
-                merge::copy_rows(&path, gone, None, schema, &BTreeMap::new(), &mut writer)?;
-            }
+            let changes = Changes {
+                gone,
+                retired: &none,
+                conversions: &BTreeMap::new(),
+            };
+            rewriter.add(&path, changes)?;
             self.shared.disk.remove_file(&path)?;
         }
-        let (mut rewritten, next_number) = writer.finish()?;
+        let (mut rewritten, next_number) = rewriter.finish()?;
         added.append(&mut rewritten);
-        self.settle(change, added, next_number)
+        self.settle(change, kept, added, next_number)
+    }
+
+    /// Which files of the dataset are small and many enough to be joined with each other.
+    fn small_files(&self, base: &[(DataFile, usize)], spare_bytes: &mut u64) -> Vec<bool> {
+        let small_bytes = self.options.writer.file_bytes / SMALL_FRACTION;
+        let is_small = |file: &DataFile| file.bytes < small_bytes;
+        let count = base.iter().filter(|(file, _)| is_small(file)).count();
+        let joins = |(file, _): &(DataFile, usize)| {
+            let joins = count >= MOST_SMALL_FILES && is_small(file) && file.bytes <= *spare_bytes;
+            if joins {
+                *spare_bytes -= file.bytes;
+            }
+            joins
+        };
+        base.iter().map(joins).collect()
+    }
+
+    fn part_writer(&self, first_number: u32) -> PartWriter {
+        let (disk, run) = (self.shared.disk.clone(), self.shared.options.run);
+        let format = Arc::clone(&self.format);
+        PartWriter::new(disk, self.staged(), run, first_number, format)
     }
 
     /// A dataset has files without rows only when it has no rows at all; then it has one.
     fn settle(
         &mut self,
         mut change: Change,
+        kept: Vec<DataFile>,
         mut added: Vec<DataFile>,
         next_number: u32,
     ) -> Result<Change, Error> {
-        let rows = total(&self.base, |file| file.rows) + total(&added, |file| file.rows);
+        let rows = total(&kept, |file| file.rows) + total(&added, |file| file.rows);
         if rows == 0 {
-            let mut writer = PartWriter::new(
-                self.shared.disk.clone(),
-                self.staged(),
-                self.shared.options.run,
-                next_number,
-                Arc::clone(&self.format),
-            );
+            let mut writer = self.part_writer(next_number);
             writer.write_empty()?;
             added = writer.finish()?.0;
         }
-        let (kept, mut empty): (Vec<_>, Vec<_>) =
-            self.base.drain(..).partition(|file| file.rows > 0);
+        let (kept, mut empty): (Vec<_>, Vec<_>) = kept.into_iter().partition(|file| file.rows > 0);
         change.removed.append(&mut empty);
         change.removed.extend(self.removes.iter().cloned());
         change.after = kept;
@@ -553,6 +600,8 @@ struct Change {
     duplicates: u64,
     deleted: u64,
     retired: u64,
+    row_groups_left: u64,
+    tally: Tally,
 }
 
 fn total(files: &[DataFile], of: impl Fn(&DataFile) -> u64) -> u64 {
@@ -595,23 +644,27 @@ impl Shared {
     }
 }
 
-/// The columns of the existing files; `None` when there are none.
-fn base_fields(
+/// The columns of the existing files, `None` when there are none, and the number of row groups of
+/// each.
+fn read_base(
     shared: &Shared,
     resource: &str,
     files: &[DataFile],
-) -> Result<Option<Fields>, Error> {
+) -> Result<(Option<Fields>, Vec<usize>), Error> {
     let live = shared.layout.live(resource);
     let mut fields: Option<Fields> = None;
+    let mut row_groups = Vec::with_capacity(files.len());
     for file in files {
-        let found = merge::read_schema(&live.join(&file.name))?.fields().clone();
+        let metadata = read_metadata(&live.join(&file.name))?;
+        row_groups.push(metadata.metadata().num_row_groups());
+        let found = metadata.schema().fields().clone();
         fields = Some(match fields {
             None => found,
             Some(fields) if fields == found => fields,
             Some(fields) => schema::unify(&fields, &found, &BTreeMap::new(), &mut Vec::new())?,
         });
     }
-    Ok(fields)
+    Ok((fields, row_groups))
 }
 
 fn file_metadata(shared: &Shared, options: &LoadOptions) -> Vec<(String, String)> {

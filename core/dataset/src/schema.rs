@@ -9,12 +9,12 @@ use arrow::array::{
 };
 use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, SchemaRef, TimeUnit};
 use parquet::arrow::PARQUET_FIELD_ID_META_KEY;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{Conversion, Error};
 
 /// How the columns of a dataset differ from those it had before.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SchemaChange {
     /// The column, with its parents: `owner.name`.
     pub column: String,
@@ -23,7 +23,7 @@ pub struct SchemaChange {
 }
 
 /// What happened to a column.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ColumnChange {
     /// It is new; earlier rows have null there.
@@ -34,6 +34,19 @@ pub enum ColumnChange {
     Nullable,
     /// It has a wider type, and the rows of the dataset have been converted.
     Widened,
+}
+
+impl ColumnChange {
+    /// In words.
+    #[must_use]
+    pub fn describe(self) -> &'static str {
+        match self {
+            Self::Added => "new; earlier rows have null there",
+            Self::Absent => "no longer loaded; newer rows have null there",
+            Self::Nullable => "may be null now",
+            Self::Widened => "has a wider type now; earlier rows were converted",
+        }
+    }
 }
 
 /// The schema in the form in which this library writes it: no metadata, lists with the element name

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use connector_plan::Field;
-use serde::Serialize;
 use serde_json::Value;
 
 use crate::disk::{self, Disk, FailPoint};
@@ -15,7 +14,7 @@ use crate::layout::{Layout, check_name};
 use crate::load::{Load, LoadOptions, Prior};
 use crate::lock::Lock;
 use crate::publish::{Origin, publish};
-use crate::state::{ReadError, ResourceState, State, json};
+use crate::state::{ReadError, ResourceState, State};
 use crate::{Error, RunId, SourceId};
 
 /// Who writes.
@@ -188,26 +187,28 @@ impl Store {
         Ok(folder)
     }
 
-    /// Forgets where the resource, or every resource, goes on, so that the next run reads from the
-    /// beginning; the rows stay. Returns the names of the resources that had such a place.
+    /// Forgets where these resources go on, or all of them when none is named, so that the next run
+    /// reads from the beginning; the rows stay. Returns the names of those that had such a place.
     ///
     /// # Errors
-    /// `Configuration` when nothing is known of the resource; `Destination` when the state cannot be
-    /// written.
-    pub fn reset(&self, resource: Option<&str>) -> Result<Vec<String>, Error> {
+    /// `Configuration` when nothing is known of a resource; `Destination` when the state cannot be
+    /// written. Then nothing has changed.
+    pub fn reset(&self, resources: &[&str]) -> Result<Vec<String>, Error> {
         let mut inner = self.shared.inner();
         let mut state = inner.state.clone();
-        if let Some(name) = resource {
+        for name in resources {
             known(&mut state, name)?;
         }
         let mut names = Vec::new();
         for (name, entry) in &mut state.resources {
-            let is_meant = resource.is_none_or(|resource| resource == name);
+            let is_meant = resources.is_empty() || resources.contains(&name.as_str());
             if is_meant && entry.cursor.take().is_some() {
                 names.push(name.clone());
             }
         }
-        self.shared.write_state(&state)?;
+        if !names.is_empty() {
+            self.shared.write_state(&state)?;
+        }
         inner.state = state;
         Ok(names)
     }
@@ -225,18 +226,9 @@ impl Store {
         Ok(())
     }
 
-    /// Writes what happened in this run to `_connector/runs/<run>.json`.
-    ///
-    /// # Errors
-    /// `Destination` when it cannot be written.
-    pub fn write_run_record(&self, record: &impl Serialize) -> Result<(), Error> {
-        let shared = &self.shared;
-        let run = shared.options.run;
-        shared.disk.replace_file(
-            &shared.layout.run_record(run),
-            &shared.layout.run(run).join("run.json"),
-            &json(record)?,
-        )
+    /// Where it writes, and how.
+    pub(crate) fn place(&self) -> (&Disk, &Layout) {
+        (&self.shared.disk, &self.shared.layout)
     }
 }
 

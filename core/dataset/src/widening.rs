@@ -7,10 +7,11 @@ use arrow::datatypes::{DataType, Fields, SchemaRef};
 use parquet::file::metadata::ParquetMetaData;
 use parquet::file::statistics::Statistics;
 
+use crate::Error;
 use crate::conversion::{Conversion, EXACT_INTEGERS};
+use crate::part::read_metadata;
 use crate::schema::{self, Conversions};
 use crate::store::Store;
-use crate::{Error, merge};
 
 /// The conversions that make the old columns the new ones, where a type has changed into one that
 /// holds all of its values. Those of `fixed` stay as they are: rows are found by them.
@@ -78,7 +79,7 @@ impl Store {
             .map_or(&[][..], |known| &known.files);
         let folder = self.folder(resource);
         for file in files {
-            let metadata = merge::read_metadata(&folder.join(&file.name))?;
+            let metadata = read_metadata(&folder.join(&file.name))?;
             if !are_exact(metadata.metadata(), column) {
                 return Ok(false);
             }

@@ -1,31 +1,29 @@
-//! Writes batches into Parquet files of bounded size with bounded memory.
+//! Writes batches and row groups of other files into Parquet files of bounded size with bounded
+//! memory.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::{DataType, SchemaRef};
-use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use arrow::datatypes::SchemaRef;
+use parquet::arrow::ArrowSchemaConverter;
 use parquet::basic::{Compression, ZstdLevel};
-use parquet::file::metadata::KeyValue;
-use parquet::file::properties::{EnabledStatistics, WriterProperties};
-use parquet::schema::types::ColumnPath;
+use parquet::bloom_filter::Sbbf;
+use parquet::column::writer::ColumnCloseResult;
+use parquet::file::metadata::{KeyValue, ParquetMetaData};
+use parquet::file::page_index::column_index::ColumnIndexMetaData;
+use parquet::file::properties::{
+    EnabledStatistics, WriterProperties, WriterPropertiesBuilder, WriterPropertiesPtr,
+};
+use parquet::file::reader::ChunkReader;
+use parquet::file::writer::SerializedFileWriter;
+use parquet::schema::types::TypePtr;
 
 use crate::disk::{Disk, NewFile};
 use crate::layout::part_name;
+use crate::row_group::RowGroup;
 use crate::state::DataFile;
-use crate::{Error, RunId, encoding};
-
-/// Rows kept back at the start of each file to choose the encodings from.
-const SAMPLE_ROWS: usize = 4096;
-/// Bytes after which the choice is made from fewer rows.
-const SAMPLE_BYTES: usize = 8 << 20;
-/// A row group with fewer rows is closed only at twice the memory.
-const FEWEST_ROWS: usize = 100_000;
-
-/// The keys that a bloom filter is made for; with more it only lets more through.
-const BLOOM_KEYS: usize = 500_000;
+use crate::{Error, ErrorKind, RunId};
 
 /// The shape of the data files.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +37,9 @@ pub struct WriterOptions {
     pub row_group_rows: usize,
     /// The zstd level, 1 (default) to 22.
     pub zstd_level: i32,
+    /// The most bytes that a load rewrites beyond what its changes need, to join small files and
+    /// small row groups; 256 MiB by default.
+    pub compaction_bytes: u64,
 }
 
 impl Default for WriterOptions {
@@ -48,6 +49,7 @@ impl Default for WriterOptions {
             row_group_bytes: 16 << 20,
             row_group_rows: 1_000_000,
             zstd_level: 1,
+            compaction_bytes: 256 << 20,
         }
     }
 }
@@ -56,48 +58,71 @@ impl Default for WriterOptions {
 #[derive(Clone, Debug)]
 pub(crate) struct Format {
     pub(crate) schema: SchemaRef,
+    /// The same in Parquet's terms.
+    pub(crate) parquet_schema: TypePtr,
     pub(crate) options: WriterOptions,
-    /// Columns that get a bloom filter.
+    /// Columns that may get a bloom filter.
     pub(crate) key: Vec<String>,
-    pub(crate) metadata: Vec<(String, String)>,
+    metadata: Vec<KeyValue>,
+    level: ZstdLevel,
 }
 
 impl Format {
-    fn properties(&self, sample: &[RecordBatch]) -> Result<WriterProperties, Error> {
-        let level = ZstdLevel::try_new(self.options.zstd_level).map_err(|source| {
-            Error::configuration(format!(
-                "there is no zstd level {}",
-                self.options.zstd_level
-            ))
-            .with_source(source)
-            .with_hint("use a level from 1 to 22")
+    /// # Errors
+    /// When the options are out of range.
+    pub(crate) fn new(
+        schema: SchemaRef,
+        options: WriterOptions,
+        key: Vec<String>,
+        metadata: Vec<(String, String)>,
+    ) -> Result<Self, Error> {
+        let level = ZstdLevel::try_new(options.zstd_level).map_err(|source| {
+            Error::configuration(format!("there is no zstd level {}", options.zstd_level))
+                .with_source(source)
+                .with_hint("use a level from 1 to 22")
         })?;
-        let metadata = self.metadata.iter();
-        let metadata = metadata.map(|(key, value)| KeyValue::new(key.clone(), value.clone()));
-        let mut properties = WriterProperties::builder()
+        let converter = ArrowSchemaConverter::new().schema_root("schema");
+        let parquet_schema = converter.convert(&schema).map_err(|source| {
+            let error = Error::new(ErrorKind::Internal, "the columns have no form in Parquet");
+            error.with_source(source)
+        })?;
+        let metadata = metadata.into_iter();
+        Ok(Self {
+            schema,
+            parquet_schema: parquet_schema.root_schema_ptr(),
+            options,
+            key,
+            metadata: metadata
+                .map(|(key, value)| KeyValue::new(key, value))
+                .collect(),
+            level,
+        })
+    }
+
+    /// The properties of every row group; the encodings of its columns come on top.
+    pub(crate) fn properties(&self) -> WriterPropertiesBuilder {
+        WriterProperties::builder()
             .set_created_by(concat!("connector-dataset ", env!("CARGO_PKG_VERSION")).to_owned())
-            .set_compression(Compression::ZSTD(level))
+            .set_compression(Compression::ZSTD(self.level))
             .set_statistics_enabled(EnabledStatistics::Page)
-            .set_max_row_group_row_count(Some(self.options.row_group_rows.max(1)))
-            .set_key_value_metadata(Some(metadata.collect()));
-        for name in &self.key {
-            let field = self.schema.field_with_name(name).map_err(Error::arrow)?;
-            if *field.data_type() != DataType::Boolean {
-                let path = ColumnPath::new(vec![name.clone()]);
-                properties = properties
-                    .set_column_bloom_filter_fpp(path.clone(), 0.05)
-                    .set_column_bloom_filter_max_ndv(
-                        path,
-                        BLOOM_KEYS.min(self.options.row_group_rows) as u64,
-                    );
-            }
-        }
-        let rows: usize = sample.iter().map(RecordBatch::num_rows).sum();
-        Ok(encoding::choose(properties, &self.schema, sample, rows >= SAMPLE_ROWS).build())
+    }
+
+    /// Whether a row group is worth being joined with its neighbour: it has less than half of the
+    /// rows and a sixteenth of the bytes that one may have.
+    pub(crate) fn is_small(&self, rows: u64, bytes: u64) -> bool {
+        let options = &self.options;
+        rows.saturating_mul(2) < options.row_group_rows as u64
+            && bytes.saturating_mul(16) < options.row_group_bytes as u64
+    }
+
+    fn file_properties(&self) -> WriterPropertiesPtr {
+        // Without the Arrow schema inside: every type we write has its exact Parquet counterpart.
+        let metadata = Some(self.metadata.clone());
+        Arc::new(self.properties().set_key_value_metadata(metadata).build())
     }
 }
 
-/// Writes batches into consecutive files of one folder.
+/// Writes into consecutive files of one folder.
 #[derive(Debug)]
 pub(crate) struct PartWriter {
     disk: Disk,
@@ -105,9 +130,8 @@ pub(crate) struct PartWriter {
     run: RunId,
     next_number: u32,
     format: Arc<Format>,
-    sample: Vec<RecordBatch>,
-    sample_rows: usize,
-    sample_bytes: usize,
+    /// The memory at which a row group is closed.
+    row_group_bytes: usize,
     file: Option<OpenFile>,
     finished: Vec<DataFile>,
 }
@@ -116,8 +140,11 @@ pub(crate) struct PartWriter {
 struct OpenFile {
     name: String,
     path: PathBuf,
-    writer: ArrowWriter<NewFile>,
+    writer: SerializedFileWriter<NewFile>,
+    /// The rows of the file, those of the open row group among them.
     rows: u64,
+    /// What comes next.
+    group: RowGroup,
 }
 
 impl PartWriter {
@@ -133,42 +160,63 @@ impl PartWriter {
             folder,
             run,
             next_number: first_number,
+            row_group_bytes: format.options.row_group_bytes,
             format,
-            sample: Vec::new(),
-            sample_rows: 0,
-            sample_bytes: 0,
             file: None,
             finished: Vec::new(),
         }
     }
 
+    /// For rows that come from whole row groups, which are not split where they take a little more
+    /// memory than before.
+    pub(crate) fn with_slack(mut self) -> Self {
+        self.row_group_bytes = self.row_group_bytes.saturating_mul(2);
+        self
+    }
+
+    pub(crate) fn format(&self) -> &Arc<Format> {
+        &self.format
+    }
+
     /// Writes rows that have the columns of the format; returns the index of the file they go to
     /// and the number of rows before them in it. A batch is never split between files.
-    pub(crate) fn write(&mut self, batch: RecordBatch) -> Result<(usize, u64), Error> {
-        let is_full = self.file.as_ref().is_some_and(|file| {
-            let length = file.writer.bytes_written() + file.writer.in_progress_size();
-            length as u64 >= self.format.options.file_bytes
-        });
-        if is_full {
+    pub(crate) fn write(&mut self, batch: &RecordBatch) -> Result<(usize, u64), Error> {
+        if self.is_full() {
             self.close()?;
         }
-        let rows_before = match &self.file {
-            Some(file) => file.rows,
-            None => self.sample_rows as u64,
-        };
+        let rows_before = self.file.as_ref().map_or(0, |file| file.rows);
         let position = (self.finished.len(), rows_before);
-        if self.file.is_some() {
-            self.encode(&batch)?;
-        } else if batch.num_rows() > 0 {
-            self.sample_rows += batch.num_rows();
-            self.sample_bytes += batch.get_array_memory_size();
-            self.sample.push(batch);
-            let enough = SAMPLE_ROWS.min(self.format.options.row_group_rows);
-            if self.sample_rows >= enough || self.sample_bytes >= SAMPLE_BYTES {
-                self.open()?;
-            }
+        if batch.num_rows() > 0 {
+            self.open()?.write(batch)?;
         }
         Ok(position)
+    }
+
+    /// The rows of the open row group, and about how many bytes they will have.
+    pub(crate) fn pending(&self) -> (u64, u64) {
+        let group = self.file.as_ref().map(|file| &file.group);
+        group.map_or((0, 0), |group| {
+            (group.rows() as u64, group.encoded_bytes() as u64)
+        })
+    }
+
+    /// Ends the open row group.
+    pub(crate) fn end_group(&mut self) -> Result<(), Error> {
+        self.file.as_mut().map_or(Ok(()), OpenFile::end_group)
+    }
+
+    /// Appends a row group of a file that has the columns of the format, as it is: its pages,
+    /// statistics, page indexes and bloom filters. Rows written before it form one of their own.
+    pub(crate) fn append<R: ChunkReader>(
+        &mut self,
+        source: &R,
+        metadata: &ParquetMetaData,
+        group: usize,
+    ) -> Result<(), Error> {
+        if self.is_full() {
+            self.close()?;
+        }
+        self.open()?.append(source, metadata, group)
     }
 
     /// Writes a file without rows, for datasets that have none.
@@ -179,80 +227,126 @@ impl PartWriter {
 
     /// Ends the last file and returns all files and the number of the next.
     pub(crate) fn finish(mut self) -> Result<(Vec<DataFile>, u32), Error> {
-        if self.sample_rows > 0 {
-            self.open()?;
-        }
         self.close()?;
         Ok((self.finished, self.next_number))
     }
 
-    /// Starts a file with the encodings that suit the sample.
-    fn open(&mut self) -> Result<(), Error> {
-        let sample = std::mem::take(&mut self.sample);
-        self.sample_rows = 0;
-        self.sample_bytes = 0;
-        let name = part_name(self.next_number, self.run);
-        let path = self.folder.join(&name);
-        // Without the Arrow schema inside: every type we write has its exact Parquet counterpart.
-        let options = ArrowWriterOptions::new()
-            .with_properties(self.format.properties(&sample)?)
-            .with_skip_arrow_metadata(true)
-            .with_schema_root("schema".to_owned());
-        let file = self.disk.create_file(&path)?;
-        let schema = Arc::clone(&self.format.schema);
-        let writer = ArrowWriter::try_new_with_options(file, schema, options)
-            .map_err(|source| Error::write(&path, source))?;
-        self.next_number += 1;
-        self.file = Some(OpenFile {
-            name,
-            path,
-            writer,
-            rows: 0,
-        });
-        sample.iter().try_for_each(|batch| self.encode(batch))
+    fn is_full(&self) -> bool {
+        self.file.as_ref().is_some_and(|file| {
+            let length = file.writer.bytes_written() + file.group.encoded_bytes();
+            length as u64 >= self.format.options.file_bytes
+        })
     }
 
-    fn encode(&mut self, batch: &RecordBatch) -> Result<(), Error> {
-        let Some(file) = &mut self.file else {
-            return Ok(());
+    /// The open file, a new one when there is none.
+    fn open(&mut self) -> Result<&mut OpenFile, Error> {
+        let file = match self.file.take() {
+            Some(file) => file,
+            None => {
+                let name = part_name(self.next_number, self.run);
+                let path = self.folder.join(&name);
+                let file = self.disk.create_file(&path)?;
+                let schema = Arc::clone(&self.format.parquet_schema);
+                let writer = SerializedFileWriter::new(file, schema, self.format.file_properties())
+                    .map_err(|source| Error::write(&path, source))?;
+                self.next_number += 1;
+                OpenFile {
+                    name,
+                    path,
+                    writer,
+                    rows: 0,
+                    group: RowGroup::new(Arc::clone(&self.format), self.row_group_bytes),
+                }
+            }
         };
-        let failed = |source| Error::write(&file.path, source);
-        file.writer.write(batch).map_err(failed)?;
-        file.rows += batch.num_rows() as u64;
-        let options = &self.format.options;
-        let memory = file.writer.memory_size();
-        let is_large = memory >= options.row_group_bytes;
-        if is_large
-            && (file.writer.in_progress_rows() >= FEWEST_ROWS
-                || memory >= options.row_group_bytes.saturating_mul(2))
-        {
-            file.writer.flush().map_err(failed)?;
-        }
-        Ok(())
+        Ok(self.file.insert(file))
     }
 
     /// Ends the open file durably.
     fn close(&mut self) -> Result<(), Error> {
-        let Some(OpenFile {
-            name,
-            path,
-            mut writer,
-            rows,
-        }) = self.file.take()
-        else {
+        let Some(mut file) = self.file.take() else {
             return Ok(());
         };
+        file.end_group()?;
         // Not `into_inner`, which turns the disk's reason into text.
+        let mut writer = file.writer;
         writer
             .finish()
-            .map_err(|source| Error::write(&path, source))?;
+            .map_err(|source| Error::write(&file.path, source))?;
         let (bytes, sha256) = writer.inner_mut().sync()?;
         self.finished.push(DataFile {
-            name,
-            rows,
+            name: file.name,
+            rows: file.rows,
             bytes,
             sha256,
         });
         Ok(())
     }
+}
+
+impl OpenFile {
+    fn write(&mut self, batch: &RecordBatch) -> Result<(), Error> {
+        let mut first = 0;
+        while first < batch.num_rows() {
+            let rows = self.group.room().min(batch.num_rows() - first);
+            let failed = |source| Error::write(&self.path, source);
+            self.group.write(batch.slice(first, rows)).map_err(failed)?;
+            first += rows;
+            self.rows += rows as u64;
+            if self.group.is_full() {
+                self.end_group()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn end_group(&mut self) -> Result<(), Error> {
+        let failed = |source| Error::write(&self.path, source);
+        self.group.end(&mut self.writer).map_err(failed)
+    }
+
+    fn append<R: ChunkReader>(
+        &mut self,
+        source: &R,
+        metadata: &ParquetMetaData,
+        group: usize,
+    ) -> Result<(), Error> {
+        self.end_group()?;
+        let failed = |source| Error::write(&self.path, source);
+        let rows = u64::try_from(metadata.row_group(group).num_rows()).unwrap_or(0);
+        let mut writer = self.writer.next_row_group().map_err(failed)?;
+        for index in 0..metadata.row_group(group).num_columns() {
+            let close = as_closed(source, metadata, group, index).map_err(failed)?;
+            writer.append_column(source, close).map_err(failed)?;
+        }
+        writer.close().map_err(failed)?;
+        self.rows += rows;
+        Ok(())
+    }
+}
+
+/// What a column's writer would have said of a column that another file holds.
+fn as_closed<R: ChunkReader>(
+    source: &R,
+    metadata: &ParquetMetaData,
+    group: usize,
+    column: usize,
+) -> Result<ColumnCloseResult, parquet::errors::ParquetError> {
+    let row_group = metadata.row_group(group);
+    let chunk = row_group.column(column).clone();
+    let column_index = metadata
+        .column_index()
+        .and_then(|groups| groups.get(group)?.get(column))
+        .filter(|index| !matches!(index, ColumnIndexMetaData::NONE));
+    let offset_index = metadata
+        .offset_index()
+        .and_then(|groups| groups.get(group)?.get(column));
+    Ok(ColumnCloseResult {
+        bytes_written: u64::try_from(chunk.compressed_size()).unwrap_or(0),
+        rows_written: u64::try_from(row_group.num_rows()).unwrap_or(0),
+        bloom_filter: Sbbf::read_from_column_chunk(&chunk, source)?,
+        metadata: chunk,
+        column_index: column_index.cloned(),
+        offset_index: offset_index.cloned(),
+    })
 }

@@ -240,7 +240,7 @@ impl OAuth2Source {
         let home = self.url.origin();
         let mut retries = 0;
         loop {
-            meter.request();
+            let under_way = meter.request();
             let outcome = self
                 .transport
                 .send(Call {
@@ -252,6 +252,7 @@ impl OAuth2Source {
                     credentials: None,
                 })
                 .await;
+            drop(under_way);
             let (failure, headers) = match outcome {
                 Ok(response) if response.status.is_success() => return self.accept(&response),
                 Ok(response) => {

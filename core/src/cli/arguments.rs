@@ -10,6 +10,8 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use connector_plan::sandbox::{Fault, SandboxOptions};
 use connector_plan::{Plan, Setting};
 
+use super::runs::{self, RunsAction};
+use super::state::{self, StateAction};
 use crate::Connector;
 
 /// What was said on the command line.
@@ -56,7 +58,11 @@ pub(crate) enum Action {
         rows: u64,
         form: Form,
     },
-    State,
+    State {
+        action: StateAction,
+        json: bool,
+    },
+    Runs(RunsAction),
     Sandbox(SandboxOptions),
     Completions(clap_complete::Shell),
 }
@@ -247,7 +253,8 @@ pub(crate) fn command(connector: &Connector, plan: &Plan) -> Command {
                         ),
                 ),
         )
-        .subcommand(Command::new("state").about("Print what earlier runs left behind, as JSON"))
+        .subcommand(state::command())
+        .subcommand(runs::command())
         .subcommand(sandbox_command())
         .subcommand(
             Command::new("completions")
@@ -481,7 +488,11 @@ fn action(name: &str, sub: &ArgMatches) -> Action {
                 form,
             }
         }
-        "state" => Action::State,
+        "state" => Action::State {
+            action: state::action(sub),
+            json: sub.get_flag("json"),
+        },
+        "runs" => Action::Runs(runs::action(sub)),
         "sandbox" => {
             let defaults = SandboxOptions::default();
             let number = |name: &str, default| sub.get_one::<u64>(name).copied().unwrap_or(default);

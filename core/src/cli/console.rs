@@ -116,7 +116,7 @@ impl Console {
 }
 
 /// The causes of an error, from the nearest on; a cause that repeats the one above is left out.
-fn causes(error: &Error) -> Vec<String> {
+pub(crate) fn causes(error: &Error) -> Vec<String> {
     let mut causes: Vec<String> = Vec::new();
     let mut next = std::error::Error::source(error);
     while let Some(cause) = next {

@@ -193,43 +193,50 @@ impl Context<'_> {
 
 /// Runs a command to its end, or to an interrupt.
 pub(crate) fn block_on<T>(command: impl Future<Output = Result<T>>) -> Result<T> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+    block_on_whole(async {
+        tokio::select! {
+            result = command => result,
+            kind = interrupted() => Err(interrupt(kind)),
+        }
+    })
+}
+
+/// Runs a command to its end; it listens for interrupts itself.
+pub(crate) fn block_on_whole<T>(command: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .map_err(|error| {
             Error::new(ErrorKind::Internal, "the runtime cannot be started").caused_by(error)
-        })?;
-    runtime.block_on(async {
-        tokio::select! {
-            result = command => result,
-            interrupt = interrupted() => Err(interrupt),
-        }
-    })
+        })?
+        .block_on(command)
 }
 
 /// Waits for an interrupt of the user or the system.
-async fn interrupted() -> Error {
-    let by_user = Error::new(
-        ErrorKind::Interrupted,
-        "interrupted; nothing unfinished is published",
-    );
+pub(crate) async fn interrupted() -> ErrorKind {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};
         if let Ok(mut terminate) = signal(SignalKind::terminate()) {
             tokio::select! {
-                _ = tokio::signal::ctrl_c() => return by_user,
-                _ = terminate.recv() => return Error::new(
-                    ErrorKind::Terminated,
-                    "terminated; nothing unfinished is published",
-                ),
+                _ = tokio::signal::ctrl_c() => return ErrorKind::Interrupted,
+                _ = terminate.recv() => return ErrorKind::Terminated,
             }
         }
     }
     // Without a signal handler the process ends the system's way.
     match tokio::signal::ctrl_c().await {
-        Ok(()) => by_user,
+        Ok(()) => ErrorKind::Interrupted,
         Err(_) => std::future::pending().await,
     }
+}
+
+/// The error of a command that was interrupted in this way.
+pub(crate) fn interrupt(kind: ErrorKind) -> Error {
+    let what = match kind {
+        ErrorKind::Terminated => "terminated",
+        _ => "interrupted",
+    };
+    Error::new(kind, format!("{what}; nothing unfinished is published"))
 }

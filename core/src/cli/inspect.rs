@@ -1,4 +1,4 @@
-//! `resources`, `schema`, `state`, `completions`: what is known without asking the API.
+//! `resources`, `schema`, `completions`: what is known without asking the API.
 
 use std::process::ExitCode;
 
@@ -8,7 +8,7 @@ use serde_json::json;
 use super::context::Context;
 use super::table::{self, Align};
 use super::unknown_resource;
-use crate::{Json, Result, convert};
+use crate::{Json, Result};
 
 pub(crate) fn resources(context: &Context<'_>, json: bool) -> Result<ExitCode> {
     let resources = &context.plan.resources;
@@ -161,28 +161,6 @@ fn type_name(field_type: &FieldType) -> String {
         }
         FieldType::List(item) => format!("[{}]", type_name(item)),
     }
-}
-
-pub(crate) fn state(context: &Context<'_>) -> Result<ExitCode> {
-    let configured = context.configured()?;
-    let out = context.out(&configured);
-    let state = connector_dataset::Store::read_state(&out, &context.plan.name)
-        .map_err(convert::dataset_error)?;
-    match state {
-        Some(state) => {
-            let json = serde_json::to_string_pretty(&state).map_err(|error| {
-                crate::Error::new(crate::ErrorKind::Internal, "the state is not JSON")
-                    .caused_by(error)
-            })?;
-            context.console.result(&format!("{json}\n"))?;
-        }
-        None => context.console.note(&format!(
-            "No state: `{}` holds no dataset of `{}` yet.",
-            out.display(),
-            context.plan.name
-        )),
-    }
-    Ok(ExitCode::SUCCESS)
 }
 
 pub(crate) fn completions(

@@ -48,8 +48,9 @@ pub(crate) fn table(record: &RunRecord) -> String {
             let status = match resource.status {
                 Status::Published => "published",
                 Status::Failed => "FAILED",
+                Status::Interrupted => "interrupted",
                 Status::Read => "read",
-                Status::NotRead => "not read",
+                Status::NotRead | Status::Unknown => "not read",
             };
             let load = resource.load.as_ref();
             let number = |value: Option<u64>| value.map_or_else(|| "-".to_owned(), count);
@@ -99,82 +100,75 @@ fn counting(selected: &[Resource], name: &str) -> String {
     }
 }
 
+/// What a person should know of a resource, and a later look at the record, too.
+pub(crate) fn warnings(resource: &ResourceRecord, selected: &[Resource]) -> Vec<String> {
+    let mut warnings = Vec::new();
+    for rescued in resource.rescued.iter().take(5) {
+        warnings.push(format!(
+            "{} values of `{}` did not fit a column and are in `_rescued`, first at {}",
+            count(rescued.values),
+            rescued.path,
+            rescued.first_at
+        ));
+    }
+    if resource.rescued.len() > 5 {
+        warnings.push(format!(
+            "{} more paths are in `_rescued`; the run record lists them",
+            resource.rescued.len() - 5
+        ));
+    }
+    warnings.extend(discard_warnings(resource));
+    if resource.rows_filtered > 0 {
+        warnings.push(format!(
+            "{} records were dropped by the filters of the spec",
+            count(resource.rows_filtered)
+        ));
+    }
+    if let Some(cursor) = &resource.cursor {
+        warnings.extend(cursor_warnings(cursor));
+    }
+    if resource.ignored_responses > 0 {
+        warnings.push(format!(
+            "{} answers were ignored, as the spec says; their partitions end there",
+            count(resource.ignored_responses)
+        ));
+    }
+    if let Some(first) = &resource.first_selector_miss {
+        warnings.push(format!(
+            "{} values on the way of `data_selector` lead to no records, the first because {first}",
+            count(resource.selector_misses)
+        ));
+    }
+    if let Some(reason) = &resource.skipped_because {
+        warnings.push(format!(
+            "{} of its partitions were skipped, the first because {reason}",
+            count(resource.skipped_partitions)
+        ));
+    }
+    if resource.stopped_at_limit {
+        warnings.push("stopped at --limit; the API has more records".to_owned());
+    }
+    if let Some(load) = &resource.load {
+        if load.duplicates_in_load > 0 {
+            warnings.push(format!(
+                "{} records came again with the same primary key; {} counts",
+                count(load.duplicates_in_load),
+                counting(selected, &resource.name)
+            ));
+        }
+        if load.replaced_sample_data {
+            warnings.push("the sample data of the sandbox has been replaced".to_owned());
+        }
+    }
+    warnings
+}
+
 /// What a person should know beside the table.
 pub(crate) fn notes(record: &RunRecord, selected: &[Resource], api: &Api, console: &Console) {
     for resource in &record.resources {
-        for rescued in resource.rescued.iter().take(5) {
-            console.note(&format!(
-                "note: {}: {} values of `{}` did not fit a column and are in `_rescued`, first at {}",
-                resource.name,
-                count(rescued.values),
-                rescued.path,
-                rescued.first_at
-            ));
-        }
-        if resource.rescued.len() > 5 {
-            console.note(&format!(
-                "note: {}: {} more paths are in `_rescued`; the run record lists them",
-                resource.name,
-                resource.rescued.len() - 5
-            ));
-        }
-        for note in discard_notes(resource) {
+        let range = resource.cursor.iter().map(range_of);
+        for note in range.chain(warnings(resource, selected)) {
             console.note(&format!("note: {}: {note}", resource.name));
-        }
-        if resource.rows_filtered > 0 {
-            console.note(&format!(
-                "note: {}: {} records were dropped by the filters of the spec",
-                resource.name,
-                count(resource.rows_filtered)
-            ));
-        }
-        if let Some(cursor) = &resource.cursor {
-            for note in cursor_notes(cursor) {
-                console.note(&format!("note: {}: {note}", resource.name));
-            }
-        }
-        if resource.ignored_responses > 0 {
-            console.note(&format!(
-                "note: {}: {} answers were ignored, as the spec says; their partitions end there",
-                resource.name,
-                count(resource.ignored_responses)
-            ));
-        }
-        if let Some(first) = &resource.first_selector_miss {
-            console.note(&format!(
-                "note: {}: {} values on the way of `data_selector` lead to no records, the first because {first}",
-                resource.name,
-                count(resource.selector_misses)
-            ));
-        }
-        if let Some(reason) = &resource.skipped_because {
-            console.note(&format!(
-                "note: {}: {} of its partitions were skipped, the first because {reason}",
-                resource.name,
-                count(resource.skipped_partitions)
-            ));
-        }
-        if resource.stopped_at_limit {
-            console.note(&format!(
-                "note: {}: stopped at --limit; the API has more records",
-                resource.name
-            ));
-        }
-        if let Some(load) = &resource.load {
-            if load.duplicates_in_load > 0 {
-                console.note(&format!(
-                    "note: {}: {} records came again with the same primary key; {} counts",
-                    resource.name,
-                    count(load.duplicates_in_load),
-                    counting(selected, &resource.name)
-                ));
-            }
-            if load.replaced_sample_data {
-                console.note(&format!(
-                    "note: {}: the sample data of the sandbox has been replaced",
-                    resource.name
-                ));
-            }
         }
     }
     let published = record
@@ -197,15 +191,15 @@ pub(crate) fn notes(record: &RunRecord, selected: &[Resource], api: &Api, consol
 }
 
 /// What the contract dropped, and where it was first.
-fn discard_notes(resource: &ResourceRecord) -> Vec<String> {
-    let mut notes = Vec::new();
+fn discard_warnings(resource: &ResourceRecord) -> Vec<String> {
+    let mut warnings = Vec::new();
     let (values, rows) = resource.discarded();
     for (all, fields, what) in [
         (values, &resource.discarded_values, "values"),
         (rows, &resource.discarded_rows, "records"),
     ] {
         for field in fields.iter().take(5) {
-            notes.push(format!(
+            warnings.push(format!(
                 "{} {what} were dropped because of `{}`, as `schema_contract` says, first at {}",
                 count(field.values),
                 field.path,
@@ -213,23 +207,23 @@ fn discard_notes(resource: &ResourceRecord) -> Vec<String> {
             ));
         }
         if fields.len() > 5 {
-            notes.push(format!(
+            warnings.push(format!(
                 "{} {what} were dropped in all; the run record lists the fields",
                 count(all)
             ));
         }
     }
-    notes
+    warnings
 }
 
-/// What a person should know of an incremental reading: its range, and what was left out.
-fn cursor_notes(cursor: &CursorRecord) -> Vec<String> {
+/// The range of an incremental reading.
+pub(crate) fn range_of(cursor: &CursorRecord) -> String {
     let text = |value: &Option<Json>, none: &str| match value {
         Some(Json::String(text)) => text.clone(),
         Some(other) => other.to_string(),
         None => none.to_owned(),
     };
-    let mut notes = vec![match &cursor.to {
+    match &cursor.to {
         None => format!(
             "`{}` from {}: nothing new",
             cursor.field,
@@ -241,9 +235,14 @@ fn cursor_notes(cursor: &CursorRecord) -> Vec<String> {
             text(&cursor.from, "the beginning"),
             text(to, "")
         ),
-    }];
+    }
+}
+
+/// What was left out of an incremental reading.
+fn cursor_warnings(cursor: &CursorRecord) -> Vec<String> {
+    let mut warnings = Vec::new();
     if cursor.gaps > 0 {
-        notes.push(
+        warnings.push(
             "the cursor stays where it was: what lies before --since has not been read".to_owned(),
         );
     }
@@ -263,8 +262,8 @@ fn cursor_notes(cursor: &CursorRecord) -> Vec<String> {
         ),
     ] {
         if rows > 0 {
-            notes.push(format!("{} records {what}", count(rows)));
+            warnings.push(format!("{} records {what}", count(rows)));
         }
     }
-    notes
+    warnings
 }

@@ -71,6 +71,17 @@ pub(crate) fn bytes(bytes: u64) -> String {
     format!("{value:.1} TB")
 }
 
+/// A time: `0.42 s`, `12.3 s`, `3 m 05 s`, `2 h 07 m`.
+pub(crate) fn duration(seconds: f64) -> String {
+    let whole = seconds.max(0.0) as u64;
+    match whole {
+        0..10 => format!("{seconds:.2} s"),
+        10..60 => format!("{seconds:.1} s"),
+        60..3600 => format!("{} m {:02} s", whole / 60, whole % 60),
+        _ => format!("{} h {:02} m", count(whole / 3600), whole % 3600 / 60),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -95,5 +106,9 @@ mod tests {
         assert_eq!(count(1_000_000), "1,000,000");
         assert_eq!(bytes(999), "999 B");
         assert_eq!(bytes(1_500_000), "1.5 MB");
+        assert_eq!(duration(0.424), "0.42 s");
+        assert_eq!(duration(59.94), "59.9 s");
+        assert_eq!(duration(185.9), "3 m 05 s");
+        assert_eq!(duration(7_620.0), "2 h 07 m");
     }
 }

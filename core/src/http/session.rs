@@ -47,7 +47,7 @@ impl Session {
         let mut renewed = false;
         loop {
             let credentials = self.auth.credentials(request, meter).await?;
-            meter.request();
+            let under_way = meter.request();
             let outcome = self
                 .transport
                 .send(Call {
@@ -59,6 +59,7 @@ impl Session {
                     credentials: Some(&credentials),
                 })
                 .await;
+            drop(under_way);
             let mut waits: &[Wait] = &[];
             let (failure, headers) = match outcome {
                 Ok(mut response) => {

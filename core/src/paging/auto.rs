@@ -20,6 +20,7 @@ pub(super) struct AutoPaginator {
     way: Option<Way>,
     /// The records received so far.
     received: u64,
+    warning: Option<String>,
 }
 
 /// How the API is paged.
@@ -68,10 +69,11 @@ impl AutoPaginator {
             records: records.clone(),
             way: None,
             received: 0,
+            warning: None,
         }
     }
 
-    fn detect(&self, page: &PageFacts<'_>, side: &Side) -> Result<Way> {
+    fn detect(&mut self, page: &PageFacts<'_>, side: &Side) -> Result<Way> {
         if link(page.headers, "next")?.is_some() {
             return Ok(Way::Header);
         }
@@ -84,10 +86,10 @@ impl AutoPaginator {
         if self.records.steps.is_empty() && self.records.query.is_empty() && side.is_object {
             // The document itself is the record: what it says is about the record.
             if let Some(path) = next_link(side, page.url) {
-                tracing::warn!(
-                    member = path.join("."),
-                    "the response is taken as one record, but has a link to a next page: if it is a page of records, write `data_selector` and `paginator` in the spec"
-                );
+                self.warning = Some(format!(
+                    "the response is taken as one record, but has at `{}` a link to a next page: if it is a page of records, write `data_selector` and `paginator` in the spec",
+                    path.join(".")
+                ));
             }
             return Ok(Way::Single);
         }
@@ -99,7 +101,7 @@ impl AutoPaginator {
         match found {
             Some(way) => Ok(way),
             None => {
-                doubt(page, side)?;
+                self.warning = doubt(page, side)?;
                 Ok(Way::Single)
             }
         }
@@ -196,10 +198,15 @@ impl Paginator for AutoPaginator {
         }
         self.follow(page, &side)
     }
+
+    fn warnings(&mut self) -> Vec<String> {
+        self.warning.take().into_iter().collect()
+    }
 }
 
-/// Refuses a first page that says there is more without saying how to ask for it.
-fn doubt(page: &PageFacts<'_>, side: &Side) -> Result<()> {
+/// Refuses a first page that says there is more without saying how to ask for it; gives what looks
+/// as if there were more.
+fn doubt(page: &PageFacts<'_>, side: &Side) -> Result<Option<String>> {
     if let Some((path, _)) = says_more(side) {
         return Err(lost(format!(
             "the response says at `{}` that there is more, but not how to ask for it",
@@ -212,7 +219,7 @@ fn doubt(page: &PageFacts<'_>, side: &Side) -> Result<()> {
             || (next_name(path).is_some() && is_empty(value))
     });
     if ended {
-        return Ok(());
+        return Ok(None);
     }
     if let Some((path, pages)) = side
         .members()
@@ -235,18 +242,17 @@ fn doubt(page: &PageFacts<'_>, side: &Side) -> Result<()> {
     let unknown = side
         .members()
         .find(|(path, value)| next_name(path).is_some() && !is_empty(value));
-    if let Some((path, _)) = unknown {
-        tracing::warn!(
-            member = path.join("."),
-            "the response has something that looks like a next page, which is not followed: write `paginator` in the spec"
-        );
-    } else if is_round(page.records) {
-        tracing::warn!(
-            records = page.records,
-            "the response has a round number of records and does not say whether there are more: write `paginator` in the spec, `single_page` if this is all"
-        );
-    }
-    Ok(())
+    Ok(match unknown {
+        Some((path, _)) => Some(format!(
+            "the response has at `{}` something that looks like a next page, which is not followed: write `paginator` in the spec",
+            path.join(".")
+        )),
+        None if is_round(page.records) => Some(format!(
+            "the response has a round number of records, {}, and does not say whether there are more: write `paginator` in the spec, `single_page` if this is all",
+            page.records
+        )),
+        None => None,
+    })
 }
 
 /// The total of the page at hand.

@@ -78,4 +78,8 @@ impl Paginator for Conditional {
             ..*page
         })
     }
+
+    fn warnings(&mut self) -> Vec<String> {
+        self.inner.warnings()
+    }
 }

@@ -20,11 +20,12 @@ use connector_decode::{Decoder, DecoderOptions, RAW_COLUMN, RecordSchema, Report
 use connector_plan::{BodyFormat, Contract, ContractMode, Field, Resource, Step};
 use tokio::sync::mpsc;
 
-use super::{Reading, ResourceRecord, blocking, publish};
-use crate::extract::{Extract, Reader};
+use super::{Reading, ResourceRecord, blocking, publish, timed};
+use crate::extract::{Extract, Member};
 use crate::infer::Spool;
+use crate::meter::Stage;
 use crate::secret::Redactor;
-use crate::{Error, ErrorKind, Result, convert};
+use crate::{Error, ErrorKind, Meter, Result, convert};
 
 /// A resource with the fields that earlier runs have added to its dataset.
 pub(super) fn with_evolved(resource: &Resource, store: &Store, full_refresh: bool) -> Resource {
@@ -47,7 +48,7 @@ impl Reading<'_> {
     pub(super) async fn publish_evolving(
         &self,
         entry: &mut ResourceRecord,
-        listing: Option<Reader>,
+        shared: Option<Member>,
         options: LoadOptions,
     ) -> Result<()> {
         let with_resource = |error: Error| error.with("resource", &self.resource.name);
@@ -68,14 +69,15 @@ impl Reading<'_> {
         let redactor = self.api.client.0.redactor.clone();
         let joining = {
             let redactor = redactor.clone();
-            tokio::task::spawn_blocking(move || put_aside(path, receiver, &redactor))
+            let meter = Arc::clone(&self.meter);
+            tokio::task::spawn_blocking(move || put_aside(path, receiver, &redactor, &meter))
         };
         let limit = self.context.arguments.limit;
         let extract = Extract {
             keeps_whole: true,
-            ..self.extract(limit, listing, cursors.clone())
+            ..self.extract(limit, shared, cursors.clone())
         };
-        let extracted = extract.run(sender).await;
+        let extracted = self.interrupt.or(extract.run(sender)).await;
         let aside = joining.await.map_err(|error| {
             Error::new(ErrorKind::Internal, "the records cannot be put aside").caused_by(error)
         })?;
@@ -83,13 +85,14 @@ impl Reading<'_> {
         let mut extracted = extracted?;
         let sample = limit.is_some() && extracted.stopped;
         let state = self.next_cursor(&load, cursors.as_deref(), sample);
-        entry.cursor = cursors.map(|cursors| cursors.record(!sample));
+        entry.cursor = cursors.map(|cursors| cursors.record(!sample, state.as_ref()));
         let work = Growth {
             resource: self.resource.clone(),
             declared: self.declared.to_vec(),
             store: self.store.clone(),
             options,
             redactor,
+            meter: Arc::clone(&self.meter),
         };
         let (load, mut report) = blocking(move || work.load(load, aside))
             .await?
@@ -103,7 +106,8 @@ impl Reading<'_> {
             }
         }
         extracted.add_report(report);
-        let report = blocking(move || load.commit(state))
+        let meter = Arc::clone(&self.meter);
+        let report = blocking(move || timed(&meter, Stage::Publish, || load.commit(state)))
             .await?
             .map_err(convert::dataset_error)
             .map_err(with_resource)?;
@@ -122,16 +126,19 @@ fn put_aside(
     path: PathBuf,
     mut batches: mpsc::Receiver<RecordBatch>,
     redactor: &Redactor,
+    meter: &Meter,
 ) -> Result<Aside> {
     let mut spool = Spool::create(path)?;
     let mut shape = Shape::default();
     while let Some(batch) = batches.blocking_recv() {
-        for record in whole(&batch)?.iter().flatten() {
-            shape
-                .add_record(record.as_bytes())
-                .map_err(|error| convert::decode_error(error, redactor))?;
-        }
-        spool.write(&to_bytes(&batch).map_err(internal)?)?;
+        timed(meter, Stage::Decode, || {
+            for record in whole(&batch)?.iter().flatten() {
+                shape
+                    .add_record(record.as_bytes())
+                    .map_err(|error| convert::decode_error(error, redactor))?;
+            }
+            spool.write(&to_bytes(&batch).map_err(internal)?)
+        })?;
     }
     Ok(Aside { spool, shape })
 }
@@ -143,6 +150,7 @@ struct Growth {
     store: Store,
     options: LoadOptions,
     redactor: Redactor,
+    meter: Arc<Meter>,
 }
 
 impl Growth {
@@ -160,8 +168,10 @@ impl Growth {
         };
         let mut again = Again::new(&self.resource, &fields, &self.redactor)?;
         aside.spool.read(|block| {
-            let batch = again.complete(&from_bytes(block).map_err(internal)?)?;
-            load.write(&batch).map_err(convert::dataset_error)
+            let batch = timed(&self.meter, Stage::Decode, || {
+                again.complete(&from_bytes(block).map_err(internal)?)
+            })?;
+            timed(&self.meter, Stage::Encode, || load.write(&batch)).map_err(convert::dataset_error)
         })?;
         // What was dropped has been counted when it was read.
         let mut report = again.decoder.report();

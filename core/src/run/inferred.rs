@@ -1,22 +1,25 @@
 //! Publishing a resource without a schema: read aside, join what it looks like, then load.
 
+use std::sync::Arc;
+
 use connector_dataset::{Inferred, Load, LoadOptions, LoadReport, Store};
 use connector_decode::{RecordSchema, Report, Shape};
 use connector_plan::Resource;
 use tokio::sync::mpsc;
 
-use super::{Reading, ResourceRecord, blocking, publish};
-use crate::extract::Reader;
+use super::{Reading, ResourceRecord, blocking, publish, timed};
+use crate::extract::Member;
 use crate::infer::{self, Blocks, Inference, Spool};
+use crate::meter::Stage;
 use crate::secret::Redactor;
-use crate::{Error, ErrorKind, Result, convert};
+use crate::{Error, ErrorKind, Meter, Result, convert};
 
 impl Reading<'_> {
     /// Reads the resource, and publishes its dataset with the columns that its records need.
     pub(super) async fn publish_inferred(
         &self,
         entry: &mut ResourceRecord,
-        listing: Option<Reader>,
+        shared: Option<Member>,
         options: LoadOptions,
     ) -> Result<()> {
         let resource = self.resource.clone();
@@ -39,27 +42,34 @@ impl Reading<'_> {
         // Encoding waits for nobody's network: it has a thread of its own.
         let joining = {
             let (resource, redactor) = (resource.clone(), redactor.clone());
+            let meter = Arc::clone(&self.meter);
             tokio::task::spawn_blocking(move || -> Result<(Shape, Spool)> {
                 let mut spool = Spool::create(path)?;
                 let mut inference = Inference::new(&resource, &redactor);
                 while let Some(batch) = receiver.blocking_recv() {
-                    inference.add(&batch, |block| spool.write(block))?;
+                    timed(&meter, Stage::Decode, || {
+                        inference.add(&batch, |block| spool.write(block))
+                    })?;
                 }
                 let shape = inference.finish(|block| spool.write(block))?;
                 Ok((shape, spool))
             })
         };
         let limit = self.context.arguments.limit;
-        let extracted = self.extract(limit, listing, None).run(sender).await;
+        let extract = self.extract(limit, shared, None);
+        let extracted = self.interrupt.or(extract.run(sender)).await;
         let joined = joining.await.map_err(|error| {
             Error::new(ErrorKind::Internal, "the records cannot be put aside").caused_by(error)
         })?;
         // Records that could not be put aside end the reading too: theirs is the cause.
         let (mut shape, spool) = joined.map_err(with_resource)?;
         let mut extracted = extracted?;
+        let meter = Arc::clone(&self.meter);
         let (report, rescued) = blocking(move || {
             let inferred = columns(&resource, &mut shape, known.as_ref())?;
-            load(&resource, &store, options, inferred, spool, &redactor)
+            load(
+                &resource, &store, options, inferred, spool, &redactor, &meter,
+            )
         })
         .await?
         .map_err(with_resource)?;
@@ -89,6 +99,7 @@ fn load(
     inferred: Inferred,
     mut spool: Spool,
     redactor: &Redactor,
+    meter: &Meter,
 ) -> Result<(LoadReport, Report)> {
     let shape = Shape::from_json(&inferred.shape).unwrap_or_default();
     let fields = infer::fields(resource, &shape)?;
@@ -96,15 +107,19 @@ fn load(
     options.inferred = Some(inferred);
     let mut load: Load = store.begin(options).map_err(convert::dataset_error)?;
     let mut blocks = Blocks::new(&fields, redactor)?;
-    let mut write = |batch| load.write(&batch).map_err(convert::dataset_error);
-    spool.read(|block| match blocks.add(block)? {
-        Some(batch) => write(batch),
-        None => Ok(()),
-    })?;
+    let mut write =
+        |batch| timed(meter, Stage::Encode, || load.write(&batch)).map_err(convert::dataset_error);
+    spool.read(
+        |block| match timed(meter, Stage::Decode, || blocks.add(block))? {
+            Some(batch) => write(batch),
+            None => Ok(()),
+        },
+    )?;
     let (last, report) = blocks.finish()?;
     if let Some(batch) = last {
         write(batch)?;
     }
-    let loaded = load.commit(None).map_err(convert::dataset_error)?;
+    let commit = || load.commit(None);
+    let loaded = timed(meter, Stage::Publish, commit).map_err(convert::dataset_error)?;
     Ok((loaded, report))
 }

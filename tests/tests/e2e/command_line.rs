@@ -123,7 +123,8 @@ fn resources_schema_and_state_are_json_on_request() {
         .expect(0)
         .says(&["No state"]);
     workspace.storage().run().expect(0);
-    let state = workspace.storage().args(["state"]).run().expect(0).json();
+    let state = workspace.storage().args(["state", "--json"]);
+    let state = state.run().expect(0).json();
     assert_eq!(state["resources"][RESOURCE]["rows"], 1250);
 }
 

@@ -225,6 +225,12 @@ fn three_runs_read_what_is_new_and_the_boundary_again() {
             "field": "at", "from": "2024-01-01T00:00:00Z", "to": "2024-01-02T10:00:00.000001Z",
             "advanced": true, "gaps": 0, "rows_outside": 0, "rows_repeated": 0,
             "rows_without_cursor_dropped": 0, "rows_without_cursor_kept": 0,
+            "before": null,
+            "after": {
+                "partitions": 1,
+                "lowest": "2024-01-02T10:00:00.000001Z",
+                "highest": "2024-01-02T10:00:00.000001Z",
+            },
         })
     );
     // As late as the last record, and later.
@@ -247,6 +253,8 @@ fn three_runs_read_what_is_new_and_the_boundary_again() {
     setting.world.0.lock().unwrap().records.clear();
     let none = setting.asks(&[], &["/events?from=2024-01-03T00:00:00Z"]);
     assert_eq!(none["cursor"]["to"], Value::Null);
+    assert_eq!(none["cursor"]["before"], third["cursor"]["after"]);
+    assert_eq!(none["cursor"]["after"], none["cursor"]["before"]);
     setting.asks(&[], &["/events?from=2024-01-03T00:00:00Z"]);
     setting.expect_ids("events", &[2, 3, 4, 5]);
 }

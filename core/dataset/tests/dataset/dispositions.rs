@@ -274,8 +274,8 @@ fn the_cursor_moves_with_the_data() {
     load.discard();
     assert_eq!(read(out.path()), rows(0..1, 1));
     assert_eq!(store.state().resources[RESOURCE].cursor, cursor);
-    assert_eq!(store.reset(None).unwrap(), [RESOURCE]);
-    assert_eq!(store.reset(Some(RESOURCE)).unwrap(), Vec::<String>::new());
+    assert_eq!(store.reset(&[]).unwrap(), [RESOURCE]);
+    assert_eq!(store.reset(&[RESOURCE]).unwrap(), Vec::<String>::new());
     store.set_cursor(RESOURCE, Some(7.into())).unwrap();
     let saved = Store::read_state(out.path(), CONNECTOR).unwrap().unwrap();
     assert_eq!(saved, store.state());

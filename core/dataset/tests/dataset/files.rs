@@ -10,7 +10,7 @@ use arrow::array::{
 };
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Field, Fields, Int64Type, Schema};
-use connector_dataset::{LoadOptions, Store, WriterOptions};
+use connector_dataset::{LoadOptions, RunRecords, Store, WriterOptions};
 use connector_plan::WriteDisposition::{Append, Merge};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::{Compression, Encoding};
@@ -377,4 +377,38 @@ fn a_run_leaves_its_record() {
         std::fs::read_to_string(path).unwrap(),
         "{\n  \"rows\": 3\n}\n"
     );
+}
+
+#[test]
+fn records_of_runs_are_listed_newest_first_amended_and_pruned() {
+    let out = folder();
+    let records = RunRecords::new(out.path(), CONNECTOR).unwrap();
+    assert_eq!(records.runs().unwrap(), []);
+    assert!(!records.is_held().unwrap());
+    let mut runs = Vec::new();
+    for number in 0..4 {
+        let store = Store::open(out.path(), store_options()).unwrap();
+        let last = store.last_run_record().unwrap().map(|(run, _)| run);
+        assert_eq!(last, runs.last().copied());
+        store.write_run_record(&number).unwrap();
+        runs.push(store.run());
+        assert!(records.is_held().unwrap());
+        assert_eq!(
+            store.prune_run_records(3).unwrap(),
+            usize::from(number == 3)
+        );
+    }
+    assert!(!records.is_held().unwrap());
+    let foreign = records.folder().join("mine.json");
+    std::fs::write(&foreign, "").unwrap();
+    runs.remove(0);
+    runs.reverse();
+    assert_eq!(records.runs().unwrap(), runs);
+    let store = Store::open(out.path(), store_options()).unwrap();
+    store.amend_run_record(runs[1], &"amended").unwrap();
+    assert_eq!(store.prune_run_records(2).unwrap(), 1);
+    assert_eq!(records.read(runs[0]).unwrap().unwrap(), b"3\n");
+    assert_eq!(records.read(runs[1]).unwrap().unwrap(), b"\"amended\"\n");
+    assert_eq!(records.read(runs[2]).unwrap(), None);
+    assert!(foreign.exists(), "what is no record stays");
 }

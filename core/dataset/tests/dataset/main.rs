@@ -13,6 +13,8 @@ mod model;
 #[cfg(test)]
 mod refusals;
 #[cfg(test)]
+mod row_groups;
+#[cfg(test)]
 mod strategies;
 #[cfg(test)]
 mod support;

@@ -16,6 +16,9 @@ struct Run {
     /// Numbers and values; the region follows from the number's sign.
     rows: Vec<(i8, i64)>,
     has_extra: bool,
+    /// Files of one row group or of many, joined or not.
+    file_bytes: u64,
+    compaction_bytes: u64,
     /// The step at which the process ends, if it does.
     dies_at: Option<usize>,
 }
@@ -63,10 +66,25 @@ fn run() -> impl Strategy<Value = Run> {
         prop::bool::weighted(0.05),
         prop::collection::vec((any::<i8>(), 0..1000_i64), 0..40),
         any::<bool>(),
+        prop::sample::select(vec![
+            (400, 256 << 20),
+            (5000, 0),
+            (5000, 300),
+            (5000, 256 << 20),
+        ]),
         prop::option::weighted(0.4, 0..120_usize),
     )
         .prop_map(
-            |(disposition, full_refresh, rows, has_extra, dies_at)| Run {
+            |(
+                disposition,
+                full_refresh,
+                rows,
+                has_extra,
+                (file_bytes, compaction_bytes),
+                dies_at,
+            )| Run {
+                file_bytes,
+                compaction_bytes,
                 disposition,
                 full_refresh,
                 rows,
@@ -89,6 +107,8 @@ proptest! {
             store.fail_point = run.dies_at.map(|step| dying(step).0);
             let mut options = options(run.disposition, run.has_extra);
             options.full_refresh = run.full_refresh;
+            options.writer.file_bytes = run.file_bytes;
+            options.writer.compaction_bytes = run.compaction_bytes;
             let next = Some(serde_json::json!(index));
             let result = load_with(out.path(), store, options, &run.rows(), next.clone());
             let after = run.apply(&model);

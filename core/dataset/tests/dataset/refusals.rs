@@ -385,7 +385,7 @@ fn unusable_options_are_refused() {
             "letters",
         );
     }
-    let error = store.reset(Some("nothing")).unwrap_err();
+    let error = store.reset(&["nothing"]).unwrap_err();
     check(
         &error,
         ErrorKind::Configuration,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, TimestampMicrosecondType};
-use connector_dataset::{Error, ErrorKind, LoadOptions, LoadReport, RunId, Store};
+use connector_dataset::{Error, ErrorKind, LoadOptions, LoadReport, RunId, Store, WriterOptions};
 use connector_plan::{DedupSort, History, Merge, MergeStrategy, SortOrder, WriteDisposition};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use proptest::prelude::*;
@@ -80,6 +80,8 @@ fn batch(records: &[Record]) -> RecordBatch {
 struct Config {
     has_key: bool,
     merge: Merge,
+    /// Whether files have many row groups.
+    large_files: bool,
 }
 
 impl Config {
@@ -90,6 +92,7 @@ impl Config {
                 strategy,
                 ..Merge::default()
             },
+            large_files: false,
         }
     }
 
@@ -127,7 +130,10 @@ impl Config {
             schema: schema(),
             primary_key: self.has_key.then(|| "id".to_owned()).into_iter().collect(),
             merge: self.merge.clone(),
-            writer: small_files(),
+            writer: WriterOptions {
+                file_bytes: if self.large_files { 1 << 20 } else { 400 },
+                ..small_files()
+            },
             ..options(WriteDisposition::Merge, false)
         }
     }
@@ -667,7 +673,17 @@ fn config() -> impl Strategy<Value = Config> {
         (any::<bool>(), any::<bool>()).prop_map(|(key, absent)| Config::history(key, absent)),
     ];
     let order = prop_oneof![Just(SortOrder::Asc), Just(SortOrder::Desc)];
-    (strategy, any::<bool>(), prop::option::of(order)).prop_map(|(config, is_marked, order)| {
+    let choices = (
+        strategy,
+        any::<bool>(),
+        prop::option::of(order),
+        any::<bool>(),
+    );
+    choices.prop_map(|(config, is_marked, order, large_files)| {
+        let config = Config {
+            large_files,
+            ..config
+        };
         let may_mark = config.has_key && config.merge.strategy != MergeStrategy::InsertOnly;
         let config = if is_marked && may_mark {
             config.marked()

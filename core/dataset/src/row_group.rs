@@ -1,0 +1,158 @@
+//! A row group being encoded: its encodings are chosen from its first rows.
+
+use std::io::{Sink, Write, sink};
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::DataType;
+use parquet::arrow::arrow_writer::{ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves};
+use parquet::errors::Result;
+use parquet::file::properties::WriterProperties;
+use parquet::file::writer::SerializedFileWriter;
+use parquet::schema::types::ColumnPath;
+
+use crate::encoding;
+use crate::writer::Format;
+
+/// Rows kept back at the start of each row group to choose the encodings from.
+const SAMPLE_ROWS: usize = 4096;
+/// Bytes after which the choice is made from fewer rows.
+const SAMPLE_BYTES: usize = 8 << 20;
+/// A row group with fewer rows is closed only at twice the memory.
+const FEWEST_ROWS: usize = 100_000;
+/// The keys that a bloom filter is made for; with more it only lets more through.
+const BLOOM_KEYS: usize = 500_000;
+
+/// A row group being encoded, or none yet.
+#[derive(Debug)]
+pub(crate) struct RowGroup {
+    format: Arc<Format>,
+    /// The memory at which it is full.
+    most_bytes: usize,
+    rows: usize,
+    sample: Vec<RecordBatch>,
+    sample_bytes: usize,
+    /// One per leaf, once the encodings are chosen.
+    columns: Vec<ArrowColumnWriter>,
+}
+
+impl RowGroup {
+    pub(crate) fn new(format: Arc<Format>, most_bytes: usize) -> Self {
+        Self {
+            format,
+            most_bytes,
+            rows: 0,
+            sample: Vec::new(),
+            sample_bytes: 0,
+            columns: Vec::new(),
+        }
+    }
+
+    pub(crate) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// How many rows it still takes, one at least.
+    pub(crate) fn room(&self) -> usize {
+        let most = self.format.options.row_group_rows;
+        most.saturating_sub(self.rows).max(1)
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        let options = &self.format.options;
+        let memory: usize = self
+            .columns
+            .iter()
+            .map(ArrowColumnWriter::memory_size)
+            .sum();
+        self.rows >= options.row_group_rows
+            || memory >= self.most_bytes
+                && (self.rows >= FEWEST_ROWS || memory >= options.row_group_bytes.saturating_mul(2))
+    }
+
+    /// About how many bytes it will have.
+    pub(crate) fn encoded_bytes(&self) -> usize {
+        let columns = self.columns.iter();
+        columns
+            .map(ArrowColumnWriter::get_estimated_total_bytes)
+            .sum()
+    }
+
+    pub(crate) fn write(&mut self, batch: RecordBatch) -> Result<()> {
+        self.rows += batch.num_rows();
+        if !self.columns.is_empty() {
+            return self.encode(&batch);
+        }
+        self.sample_bytes += batch.get_array_memory_size();
+        self.sample.push(batch);
+        let enough = SAMPLE_ROWS.min(self.format.options.row_group_rows);
+        if self.rows >= enough || self.sample_bytes >= SAMPLE_BYTES {
+            self.begin()?;
+        }
+        Ok(())
+    }
+
+    /// Chooses the encodings, and encodes what they were chosen from.
+    fn begin(&mut self) -> Result<()> {
+        let sample = std::mem::take(&mut self.sample);
+        self.sample_bytes = 0;
+        let schema = Arc::clone(&self.format.parquet_schema);
+        let properties = Arc::new(self.properties(&sample));
+        // Each row group has encodings of its own; the writer of a file has those of all.
+        let scratch: SerializedFileWriter<Sink> =
+            SerializedFileWriter::new(sink(), schema, properties)?;
+        let factory = ArrowRowGroupWriterFactory::new(&scratch, Arc::clone(&self.format.schema));
+        self.columns = factory.create_column_writers(0)?;
+        sample.iter().try_for_each(|batch| self.encode(batch))
+    }
+
+    fn properties(&self, sample: &[RecordBatch]) -> WriterProperties {
+        let format = &self.format;
+        let mut properties = format.properties();
+        for name in &format.key {
+            let Ok(field) = format.schema.field_with_name(name) else {
+                continue;
+            };
+            if *field.data_type() != DataType::Boolean {
+                let path = ColumnPath::new(vec![name.clone()]);
+                let keys = BLOOM_KEYS.min(format.options.row_group_rows) as u64;
+                properties = properties
+                    .set_column_bloom_filter_fpp(path.clone(), 0.05)
+                    .set_column_bloom_filter_max_ndv(path, keys);
+            }
+        }
+        let continues = self.rows >= SAMPLE_ROWS;
+        encoding::choose(properties, &format.schema, sample, continues).build()
+    }
+
+    fn encode(&mut self, batch: &RecordBatch) -> Result<()> {
+        let mut columns = self.columns.iter_mut();
+        for (field, array) in self.format.schema.fields().iter().zip(batch.columns()) {
+            for leaf in compute_leaves(field, array)? {
+                if let Some(column) = columns.next() {
+                    column.write(&leaf)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes what it holds to a file, and begins anew; nothing when it is empty.
+    pub(crate) fn end<W: Write + Send>(
+        &mut self,
+        file: &mut SerializedFileWriter<W>,
+    ) -> Result<()> {
+        if self.rows == 0 {
+            return Ok(());
+        }
+        if self.columns.is_empty() {
+            self.begin()?;
+        }
+        self.rows = 0;
+        let mut group = file.next_row_group()?;
+        for column in std::mem::take(&mut self.columns) {
+            column.close()?.append_to_row_group(&mut group)?;
+        }
+        group.close().map(drop)
+    }
+}

@@ -1,0 +1,216 @@
+//! Looks through existing files for rows whose key may be in a load.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray, RecordBatch, StringArray};
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReaderBuilder};
+
+use crate::Error;
+use crate::disk::Disk;
+use crate::history::Versions;
+use crate::key::{KeyHasher, KeyRange, extremes};
+use crate::part::{BATCH_ROWS, open, reader_options};
+use crate::sorter::{Item, Position, Sorter};
+
+/// The rows of a load by one key, and a quick way to tell that a key is not among them.
+#[derive(Debug)]
+pub(crate) struct KeyIndex<T> {
+    pub(crate) hasher: Arc<KeyHasher>,
+    pub(crate) sorter: Sorter<T>,
+    range: KeyRange,
+    filter: KeyFilter,
+}
+
+impl<T: Item> KeyIndex<T> {
+    pub(crate) fn new(hasher: KeyHasher, disk: &Disk, path: PathBuf) -> Self {
+        Self {
+            hasher: Arc::new(hasher),
+            sorter: Sorter::new(disk.clone(), path),
+            range: KeyRange::default(),
+            filter: KeyFilter::new(),
+        }
+    }
+
+    pub(crate) fn extend(
+        &mut self,
+        batch: &RecordBatch,
+        rows_read: u64,
+        (file, first): (usize, u64),
+        rank: impl Fn(usize) -> Vec<u8>,
+        version: impl Fn(usize) -> u64,
+    ) -> Result<(), Error> {
+        self.hasher.check(batch, rows_read)?;
+        let Self {
+            hasher,
+            sorter,
+            range,
+            filter,
+        } = self;
+        hasher.hash(batch, |row, key| {
+            filter.insert(key.0);
+            let position = Position::new(file, first + row as u64)?;
+            sorter.push(T::new(key, rank(row), version(row), position))
+        })?;
+        range.extend(batch, hasher.names())
+    }
+
+    /// Collects the existing rows that may be in the load; of a history, the active ones.
+    pub(crate) fn scan(
+        &self,
+        disk: &Disk,
+        path: PathBuf,
+        existing: &[PathBuf],
+        versions: Option<&Versions>,
+    ) -> Result<Sorter<T>, Error> {
+        let mut candidates = Sorter::new(disk.clone(), path);
+        for (index, path) in existing.iter().enumerate() {
+            self.scan_file(index, path, versions, &mut candidates)?;
+        }
+        Ok(candidates)
+    }
+
+    fn scan_file(
+        &self,
+        index: usize,
+        path: &Path,
+        versions: Option<&Versions>,
+        candidates: &mut Sorter<T>,
+    ) -> Result<(), Error> {
+        let file = open(path)?;
+        let metadata = ArrowReaderMetadata::load(&file, reader_options())
+            .map_err(|source| Error::read(path, source))?;
+        let schema = metadata.schema();
+        let lacks = |name: &String| schema.column_with_name(name).is_none();
+        // A file from before a column was there has no keys.
+        if self.hasher.names().iter().any(lacks) {
+            return Ok(());
+        }
+        let mut names: Vec<&str> = self.hasher.names().iter().map(String::as_str).collect();
+        let own = versions.map(|versions| [versions.row_hash(), versions.valid_to()]);
+        names.extend(own.into_iter().flatten());
+        let columns = names
+            .iter()
+            .map(|name| schema.index_of(name))
+            .collect::<Result<Vec<usize>, _>>()
+            .map_err(|source| Error::read(path, source))?;
+        let takes_all = versions.is_some_and(Versions::retire_absent);
+        let may_meet = self.row_groups_in_range(path, &metadata)?;
+        let mut row = 0;
+        for (group, may_meet) in may_meet.into_iter().enumerate() {
+            let rows = metadata.metadata().row_group(group).num_rows();
+            let end = row + u64::try_from(rows).unwrap_or(0);
+            if may_meet || takes_all {
+                let file = file
+                    .try_clone()
+                    .map_err(|source| Error::io("open", path, source))?;
+                let builder =
+                    ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata.clone());
+                let mask = ProjectionMask::roots(builder.parquet_schema(), columns.clone());
+                let reader = builder
+                    .with_row_groups(vec![group])
+                    .with_projection(mask)
+                    .with_batch_size(BATCH_ROWS)
+                    .build()
+                    .map_err(|source| Error::read(path, source))?;
+                for batch in reader {
+                    let batch = batch.map_err(|source| Error::read(path, source))?;
+                    let history = match versions {
+                        Some(versions) => Some((
+                            texts(&batch, versions.row_hash())?,
+                            batch.column_by_name(versions.valid_to()),
+                        )),
+                        None => None,
+                    };
+                    self.hasher.hash(&batch, |offset, key| {
+                        let mut version = 0;
+                        if let Some((hashes, ends)) = history {
+                            if ends.is_some_and(|ends| ends.is_valid(offset)) {
+                                return Ok(());
+                            }
+                            version = self.hasher.version(hashes.value(offset));
+                        }
+                        if takes_all || self.filter.may_contain(key.0) {
+                            let position = Position::new(index, row + offset as u64)?;
+                            candidates.push(T::new(key, Vec::new(), version, position))?;
+                        }
+                        Ok(())
+                    })?;
+                    row += batch.num_rows() as u64;
+                }
+            }
+            row = end;
+        }
+        Ok(())
+    }
+
+    /// For each row group of a file, whether its statistics allow keys of the load.
+    fn row_groups_in_range(
+        &self,
+        path: &Path,
+        metadata: &ArrowReaderMetadata,
+    ) -> Result<Vec<bool>, Error> {
+        let groups = metadata.metadata().row_groups();
+        let mut may_meet = vec![true; groups.len()];
+        for (index, name) in self.hasher.names().iter().enumerate() {
+            let failed = |source| Error::read(path, source);
+            let converter =
+                StatisticsConverter::try_new(name, metadata.schema(), metadata.parquet_schema())
+                    .map_err(failed)?;
+            let lows = converter.row_group_mins(groups).map_err(failed)?;
+            let highs = converter.row_group_maxes(groups).map_err(failed)?;
+            for (group, may_meet) in may_meet.iter_mut().enumerate() {
+                let low = extremes(&lows.slice(group, 1)).map(|(low, _)| low);
+                let high = extremes(&highs.slice(group, 1)).map(|(_, high)| high);
+                *may_meet &= self.range.may_meet(index, low.zip(high).as_ref());
+            }
+        }
+        Ok(may_meet)
+    }
+}
+
+/// Tells most keys that are not in a load from those that may be, in 4 MiB: of existing keys, only
+/// the latter are sorted.
+#[derive(Debug)]
+struct KeyFilter {
+    words: Vec<u64>,
+}
+
+impl KeyFilter {
+    const WORD_BITS: u32 = 19;
+
+    fn new() -> Self {
+        Self {
+            words: vec![0; 1 << Self::WORD_BITS],
+        }
+    }
+
+    fn place(hash: u64) -> (usize, u64) {
+        (
+            (hash >> (u64::BITS - Self::WORD_BITS)) as usize,
+            1 << (hash & 63),
+        )
+    }
+
+    fn insert(&mut self, hash: u64) {
+        let (word, bit) = Self::place(hash);
+        if let Some(word) = self.words.get_mut(word) {
+            *word |= bit;
+        }
+    }
+
+    fn may_contain(&self, hash: u64) -> bool {
+        let (word, bit) = Self::place(hash);
+        self.words.get(word).is_none_or(|word| word & bit != 0)
+    }
+}
+
+/// A column of texts.
+pub(crate) fn texts<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a StringArray, Error> {
+    let column = batch.column_by_name(name);
+    column
+        .and_then(|column| column.as_string_opt())
+        .ok_or_else(|| Error::schema(format!("the data has no column `{name}` of texts")))
+}
