@@ -83,6 +83,7 @@ impl Reading<'_> {
         })?;
         let aside = aside.map_err(with_resource)?;
         let mut extracted = extracted?;
+        self.check_whole().map_err(with_resource)?;
         let sample = limit.is_some() && extracted.stopped;
         let state = self.next_cursor(&load, cursors.as_deref(), sample);
         entry.cursor = cursors.map(|cursors| cursors.record(!sample, state.as_ref()));

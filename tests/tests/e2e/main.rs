@@ -7,6 +7,7 @@ mod bad_input;
 mod command_line;
 mod contracts;
 mod datasets;
+mod encodings;
 mod expressions;
 mod faults;
 mod incremental;
