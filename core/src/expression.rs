@@ -74,7 +74,7 @@ fn place(document: &mut Json, path: &[Step], value: Json) {
 
 impl View<'_> {
     /// The value of a lookup; nothing where it leads nowhere and has no default.
-    fn look_up(&self, lookup: &Lookup) -> Option<Json> {
+    pub(crate) fn look_up(&self, lookup: &Lookup) -> Option<Json> {
         self.find(lookup.root, &lookup.path)
             .or_else(|| lookup.default.clone())
     }
@@ -100,7 +100,10 @@ impl View<'_> {
             Root::Record => self.record.get(path).cloned(),
             Root::LastPageSize => self.last_page_size.map(Json::from),
             Root::PageSize => self.page_size.map(Json::from),
-            Root::Interval => follow(self.interval?, path).cloned(),
+            // Null is what an end has that there is not.
+            Root::Interval => follow(self.interval?, path)
+                .filter(|value| !value.is_null())
+                .cloned(),
         }
     }
 

@@ -31,11 +31,6 @@ use crate::paging::{LoopGuard, PageFacts, paginator};
 use crate::partition::{Family, Partition};
 use crate::{Error, Json, Meter, Result, convert, filter, processing};
 
-/// A batch is handed over when it has this many records …
-const BATCH_ROWS: usize = 32 * 1024;
-/// … or holds this many bytes.
-const BATCH_BYTES: usize = 8 << 20;
-
 /// One reading of a resource, from the first page to the last.
 #[derive(Debug)]
 pub(crate) struct Extract<'a> {
@@ -52,6 +47,8 @@ pub(crate) struct Extract<'a> {
     pub meter: Arc<Meter>,
     /// What of its parents is read only as far as it needs.
     pub lazy: Lazy<'a>,
+    /// Whether records that may give new columns are kept as they are, too.
+    pub keeps_whole: bool,
 }
 
 /// What a reading came to.
@@ -128,12 +125,14 @@ impl Extract<'_> {
             last_record_captures: paginator.last_record_captures(),
             filter: filter::of(self.resource, &self.client.settings)?,
             processor: processing::of(self.resource, &self.client.settings, &partition.values)?,
+            contract: self.resource.contract.clone(),
             lines: *format == BodyFormat::Jsonl,
             texts: matches!(format, BodyFormat::Csv(_) | BodyFormat::Xml),
             ..DecoderOptions::default()
         };
         let schema = match self.resource.inferred {
             true => RecordSchema::raw(),
+            false if self.keeps_whole => RecordSchema::evolving(&self.resource.fields),
             false => RecordSchema::new(&self.resource.fields),
         };
         let mut decoder =
@@ -189,8 +188,7 @@ impl Extract<'_> {
                 cursor.interrupt();
             }
             let mut over = limit.is_some_and(|limit| extracted.rows >= limit);
-            let full = decoder.rows() >= BATCH_ROWS || decoder.bytes() >= BATCH_BYTES;
-            let due = full || over || each_page || self.lazy.by_page();
+            let due = decoder.is_full() || over || each_page || self.lazy.by_page();
             if (due || turn.is_none()) && decoder.rows() > 0 {
                 let batch = decoder
                     .take_batch()

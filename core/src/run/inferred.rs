@@ -109,7 +109,7 @@ fn load(
     store: &Store,
     mut options: LoadOptions,
     fields: &[Field],
-    spool: Spool,
+    mut spool: Spool,
     redactor: &Redactor,
     meter: &Meter,
 ) -> Result<(LoadReport, Report)> {
