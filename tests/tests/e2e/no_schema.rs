@@ -211,8 +211,8 @@ fn a_later_run_widens_the_columns_of_an_earlier_one() {
     assert_eq!(workspace.files().parquet(), before.parquet());
     // What the state knows is not forgotten because another version wrote it.
     let file = workspace.path("data/shop/_connector/state.json");
-    let text = std::fs::read_to_string(&file).unwrap();
-    std::fs::write(&file, text.replace("\"integer\"", "\"novel\"")).unwrap();
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text.replace("\"integer\"", "\"novel\"")).unwrap();
     let says = [
         "what the state knows of the columns cannot be read",
         "--full-refresh",
