@@ -10,6 +10,7 @@ mod expressions;
 mod faults;
 mod incremental;
 mod jsonpath;
+mod kills;
 mod library;
 mod live;
 mod no_schema;
