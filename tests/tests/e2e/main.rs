@@ -8,6 +8,8 @@ mod command_line;
 mod datasets;
 mod expressions;
 mod faults;
+#[cfg(target_os = "linux")]
+mod full_disk;
 mod incremental;
 mod jsonpath;
 mod kills;
