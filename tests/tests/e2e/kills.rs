@@ -1,5 +1,5 @@
 //! A run that is killed at any moment leaves every dataset as it was or as it was to become, and the
-//! next run converges to what the API has.
+//! next run converges to what the API has; the spec gains and loses a column meanwhile.
 //!
 //! `KILLS=5000 cargo test -p connector-tests kills` kills as many processes instead of 500.
 
@@ -21,16 +21,16 @@ resource_defaults:
   write_disposition: merge
   endpoint: {data_selector: items, paginator: {type: offset, limit: 20}}
 resources:
-  - {name: merged, endpoint: {path: /merged}, schema: {fields: {id: integer, text: string}}}
+  - {name: merged, endpoint: {path: /merged}, schema: {fields: {id: integer, text: string, size: integer}}}
   - name: replaced
     write_disposition: replace
     endpoint: {path: /replaced}
-    schema: {fields: {id: integer, text: string}}
+    schema: {fields: {id: integer, text: string, size: integer}}
   - name: events
     write_disposition: append
     incremental: {cursor_path: at, start_param: since, initial_value: '2000-01-01T00:00:00Z'}
     endpoint: {path: /events}
-    schema: {fields: {id: integer, at: timestamp, text: string}}
+    schema: {fields: {id: integer, at: timestamp, text: string, size: integer}}
   - name: versions
     write_disposition: {disposition: merge, strategy: scd2}
     endpoint: {path: /versions}
@@ -83,7 +83,6 @@ impl Loop {
             ..Options::default()
         };
         let workspace = Workspace::new();
-        fs::write(workspace.path("kills.yaml"), SPEC).unwrap();
         Self {
             workspace,
             server: Sandbox::start(&ir.plan, options).unwrap(),
@@ -118,8 +117,13 @@ impl Loop {
         (self.random.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 32) % end
     }
 
-    /// The API has other records from now on.
+    /// The API has other records from now on, and the spec perhaps another column.
     fn change(&mut self) {
+        let spec = match self.below(2) {
+            0 => SPEC.replace(", size: integer", ""),
+            _ => SPEC.to_owned(),
+        };
+        fs::write(self.workspace.path("kills.yaml"), spec).unwrap();
         let (one, two) = (self.below(30) as usize, self.below(30) as usize);
         for name in ["merged", "replaced", "versions"] {
             self.server.update_records(name, |at| at % 30 == one);
