@@ -5,6 +5,7 @@
 mod authentication;
 mod bad_input;
 mod command_line;
+mod contracts;
 mod datasets;
 mod encodings;
 mod expressions;
