@@ -71,7 +71,10 @@ impl Report<'_> {
             .set("lang", "en")
             .child(head)
             .child(element("body").child(main));
-        format!("<!DOCTYPE html>\n{html}\n")
+        let mut page = "<!DOCTYPE html>\n".to_owned();
+        html.write_to(&mut page);
+        page.push('\n');
+        page
     }
 
     fn last(&self) -> Option<&RunRecord> {

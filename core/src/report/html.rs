@@ -1,7 +1,7 @@
 //! Markup by construction: text is escaped where it is put in, so that nothing from outside is ever
 //! markup.
 
-use std::fmt::{self, Display, Write as _};
+use std::fmt::Display;
 
 /// An element of HTML or SVG with all it holds.
 #[derive(Clone, Debug)]
@@ -39,8 +39,7 @@ impl Element {
 
     /// Adds an element.
     pub(super) fn child(mut self, child: Element) -> Self {
-        // Writing to a `String` cannot fail.
-        let _ = write!(self.content, "{child}");
+        child.write_to(&mut self.content);
         self
     }
 
@@ -54,24 +53,24 @@ impl Element {
         self.content.push_str(css);
         self
     }
-}
 
-impl Display for Element {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// Adds the element to a page.
+    pub(super) fn write_to(self, page: &mut String) {
         let Self {
             name,
             attributes,
             content,
         } = self;
-        if *name == "meta" {
-            return writeln!(f, "<meta{attributes} />");
+        if name == "meta" {
+            page.extend(["<meta", &attributes, " />\n"]);
+            return;
         }
-        write!(f, "<{name}{attributes}>{content}</{name}>")?;
+        page.extend(["<", name, &attributes, ">", &content, "</", name, ">"]);
         let is_block = matches!(
-            *name,
+            name,
             "figure" | "g" | "h2" | "head" | "li" | "p" | "rect" | "section" | "title" | "tr"
         );
-        f.write_str(if is_block { "\n" } else { "" })
+        page.push_str(if is_block { "\n" } else { "" });
     }
 }
 
@@ -99,20 +98,26 @@ fn escape(output: &mut String, text: &impl Display) {
 mod tests {
     use super::*;
 
+    fn markup(element: Element) -> String {
+        let mut page = String::new();
+        element.write_to(&mut page);
+        page
+    }
+
     #[test]
     fn text_is_never_markup() {
         let hostile = "</script><svg onload='x'>&\"\u{202e}\0";
         let escaped = "&lt;/script&gt;&lt;svg onload=&#39;x&#39;&gt;&amp;&quot;\u{fffd}\u{fffd}";
-        let found = element("b").set("title", hostile).text(hostile).to_string();
+        let found = markup(element("b").set("title", hostile).text(hostile));
         assert_eq!(found, format!("<b title=\"{escaped}\">{escaped}</b>"));
     }
 
     #[test]
     fn elements_hold_elements() {
         let list = element("ul").children(["a", "b"].map(|text| element("li").text(text)));
-        assert_eq!(list.to_string(), "<ul><li>a</li>\n<li>b</li>\n</ul>");
+        assert_eq!(markup(list), "<ul><li>a</li>\n<li>b</li>\n</ul>");
         assert_eq!(
-            element("meta").set("charset", "utf-8").to_string(),
+            markup(element("meta").set("charset", "utf-8")),
             "<meta charset=\"utf-8\" />\n"
         );
     }

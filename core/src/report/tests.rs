@@ -224,7 +224,7 @@ fn what_the_last_run_says_is_told_first() {
         ..RunRecord::default()
     };
     let nothing = "Nothing: the last run has neither errors nor warnings.";
-    assert!(page("x", &[good.clone()]).contains(nothing));
+    assert!(page("x", std::slice::from_ref(&good)).contains(nothing));
     let bad = run("the disk is full", 0, RunStatus::Partial);
     assert!(page("x", &[bad.clone(), good.clone()]).contains(nothing));
     let page = page("x", &[good, bad]);
