@@ -308,7 +308,7 @@ fn expressions() {
     );
     check(
         "expression_nested_json",
-        &endpoint("method: POST\njson: {filter: {since: \"{{ config.a }}\"}}"),
+        &endpoint("method: POST\njson: {filter: [x, {since: \"{{ config.a }}\"}]}"),
     );
     check(
         "expression_cursor",
@@ -400,7 +400,7 @@ fn authentication() {
     check(
         "auth_session_token",
         &client(
-            "auth: {type: session_token, login_path: \"https://a/b\", token_path: \"a.*\", json: {user: ada, password: hunter2}}",
+            "auth: {type: session_token, login_path: \"https://a/b\", token_path: \"a.*\", json: {user: ada, password: hunter2, more: [{Secret: hunter3, pass: \"{{ secrets.pass }}\"}]}, data: {api_key: 5}}",
         ),
     );
     check(
@@ -898,6 +898,18 @@ fn what_is_wrong_with_responses() {
         ),
     );
     check(
+        "response_csv_stop",
+        &endpoint(
+            "response: csv\npaginator: {type: page_number, stop_condition: \"{{ response.next is none }}\"}",
+        ),
+    );
+    check(
+        "response_csv_cursor",
+        &endpoint(
+            "response: csv\npaginator: {type: cursor, cursor_value: \"{{ response.get('next') or '' }}\"}",
+        ),
+    );
+    check(
         "response_csv_columns",
         &endpoint("response: {format: csv, delimiter: ';', quote: ';', columns: [id, id]}"),
     );
@@ -945,6 +957,26 @@ fn steps(lines: &str) -> String {
 
 #[test]
 fn processing_steps() {
+    check(
+        "steps_no_request",
+        "client:\n  base_url: https://api.example.com\nresources:\n\
+         - {name: files, schema: {fields: {id: integer}}}\n\
+         - name: comments\n  primary_key: id\n  write_disposition: merge\n\
+         \x20 parent: {resource: files, field: id, as: file_id}\n\
+         \x20 partitions: {region: [eu, us]}\n\
+         \x20 processing_steps:\n\
+         \x20 - set: {file: \"{{ stream_slice.file_id }}\", area: \"{{ stream_slice.region }}\"}\n\
+         \x20 schema: {fields: {id: integer, file: integer, area: string}}\n",
+    );
+    check(
+        "steps_range",
+        "client:\n  base_url: https://api.example.com\nresources:\n\
+         - name: comments\n\
+         \x20 incremental: {cursor_path: id, initial_value: 1, start_param: since}\n\
+         \x20 processing_steps:\n\
+         \x20 - set: {since: \"{{ stream_slice.start_time }}\"}\n\
+         \x20 schema: {fields: {id: integer, since: string}}\n",
+    );
     check(
         "steps_form",
         &steps(

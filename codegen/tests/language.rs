@@ -68,6 +68,16 @@ fn show(template: &Template) -> String {
                 Part::Expression(expression) => lookup(expression),
             })
             .collect(),
+        Template::Object(members) => {
+            let members = members
+                .iter()
+                .map(|member| format!("{}: {}", member.name, show(&member.value)));
+            format!("{{{}}}", members.collect::<Vec<_>>().join(", "))
+        }
+        Template::List(elements) => {
+            let elements: Vec<String> = elements.iter().map(show).collect();
+            format!("[{}]", elements.join(", "))
+        }
     }
 }
 
@@ -193,6 +203,100 @@ fn defaults_are_those_of_the_language() {
     assert_eq!(resource.primary_key, [""; 0]);
     assert!(resource.fields[0].nullable);
     assert_eq!(ir.plan.settings.len(), 1);
+}
+
+/// The endpoint with these lines, of a resource below `files`.
+#[track_caller]
+fn endpoint_of(lines: &str) -> connector_plan::Endpoint {
+    let spec = format!(
+        "client: {{base_url: \"https://api.example.com\"}}\nconfig: {{base: string}}\nresources:\n\
+         - {{name: files, schema: {{fields: {{id: integer}}}}}}\n\
+         - name: a\n  {lines}\n  schema: {{fields: {{id: integer}}}}\n"
+    );
+    read(&spec).plan.resource("a").unwrap().endpoint.clone()
+}
+
+#[test]
+fn only_an_item_of_a_parent_is_one_page_without_a_paginator() {
+    #[track_caller]
+    fn check(lines: &str, single: bool) {
+        let paginator = endpoint_of(lines).paginator;
+        assert_eq!(
+            paginator == Paginator::SinglePage,
+            single,
+            "{lines}: {paginator:?}"
+        );
+    }
+    let parent = "parent: {resource: files, field: id, as: file_id}";
+    check(
+        &format!("{parent}\n  endpoint: {{path: '/files/{{file_id}}'}}"),
+        true,
+    );
+    check(
+        &format!("{parent}\n  endpoint: {{path: '/files/{{file_id}}.json'}}"),
+        true,
+    );
+    check(
+        "endpoint: {path: '/regions/{r}'}\n  partitions: {r: [eu, us]}",
+        true,
+    );
+    check(
+        &format!("{parent}\n  endpoint: {{path: '/files/{{file_id}}/notes'}}"),
+        false,
+    );
+    check(
+        &format!("{parent}\n  endpoint: {{path: '/folders/{{file_id}}', data_selector: entries}}"),
+        false,
+    );
+    check("endpoint: {path: \"/v0/{{ config.base }}\"}", false);
+    check("endpoint: {path: \"{{ config.base }}\"}", false);
+    check(
+        "endpoint: {path: '/users/{user}', params: {user: 5}}",
+        false,
+    );
+}
+
+#[test]
+fn strategies_of_inner_error_handlers_count() {
+    let retry = endpoint_of(
+        "endpoint:\n    error_handler:\n      type: CompositeErrorHandler\n      error_handlers:\n\
+         \x20     - type: CompositeErrorHandler\n        error_handlers:\n\
+         \x20       - {type: DefaultErrorHandler, max_retries: 9, backoff_strategies: [{type: ExponentialBackoffStrategy, factor: 7}]}",
+    )
+    .retry
+    .unwrap();
+    assert_eq!((retry.max_retries, retry.backoff_factor), (9, 7.0));
+}
+
+#[test]
+fn a_parameter_that_the_path_names_goes_into_the_path() {
+    #[track_caller]
+    fn check(lines: &str, path: &str, left: &[&str]) {
+        let endpoint = endpoint_of(lines);
+        assert_eq!(show(&endpoint.path), path, "{lines}");
+        let names: Vec<&str> = endpoint
+            .params
+            .iter()
+            .map(|param| param.name.as_str())
+            .collect();
+        assert_eq!(names, left, "{lines}");
+    }
+    check(
+        "endpoint: {path: 'users/{user_id}/posts', params: {user_id: 5, sort: id}}",
+        "\"/users/5/posts\"",
+        &["sort"],
+    );
+    check(
+        "endpoint: {path: '/{kind}/{name}/{kind}', params: {name: 'a b/c?', kind: \"x{{ config.base }}\"}}",
+        "/x<Config/base>/a%20b%2Fc%3F/x<Config/base>",
+        &[],
+    );
+    // A parent that gives the value comes first, and so does a parameter that repeats.
+    check(
+        "parent: {resource: files, field: id, as: file_id}\n  endpoint: {path: '/files/{file_id}/x', params: {file_id: 5}}",
+        "/files/<Partition/file_id>/x",
+        &["file_id"],
+    );
 }
 
 #[test]

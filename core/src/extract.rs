@@ -19,7 +19,8 @@ use tokio::sync::mpsc;
 
 use self::build::RequestBuilder;
 pub(crate) use self::fan_out::{ReadOptions, read_alone};
-pub(crate) use self::listing::{Listing, Reader};
+pub(crate) use self::listing::Member;
+use self::listing::Reader;
 pub(crate) use self::supply::{Lazy, Supply};
 use crate::body::{BodyReader, Unreadable};
 use crate::client::Inner;
@@ -43,7 +44,7 @@ pub(crate) struct Extract<'a> {
     /// What is read together with it: where its partitions come from, and who needs its values.
     pub family: &'a Family<'a>,
     /// The pages, when other resources are made from the same ones.
-    pub listing: Option<Reader>,
+    pub shared: Option<Member>,
     /// Stop after this many records.
     pub limit: Option<u64>,
     /// Where its partitions begin and what is kept of them, when it has a cursor.
@@ -104,6 +105,7 @@ impl Extract<'_> {
     async fn pages(
         &self,
         partition: &Partition,
+        listing: Option<&Reader>,
         mut cursor: Option<&mut CursorReading<'_>>,
         limit: Option<u64>,
         largest: &AtomicU64,
@@ -151,7 +153,7 @@ impl Extract<'_> {
                 captures,
                 last_record,
                 response,
-            } = self.page(&request, &mut decoder).await?;
+            } = self.page(&request, listing, &mut decoder).await?;
             self.meter.page(records, response.body.len());
             let session = self.client.session(&self.resource.name);
             session.transport.note_records(&response, records);
@@ -220,7 +222,12 @@ impl Extract<'_> {
     }
 
     /// Fetches one page and decodes it; a page that was cut off is fetched again.
-    async fn page(&self, request: &Request, decoder: &mut Decoder) -> Result<Fetched> {
+    async fn page(
+        &self,
+        request: &Request,
+        listing: Option<&Reader>,
+        decoder: &mut Decoder,
+    ) -> Result<Fetched> {
         let session = self.client.session(&self.resource.name);
         let endpoint = &self.resource.endpoint;
         let reader = BodyReader {
@@ -231,7 +238,7 @@ impl Extract<'_> {
         let mut retries = 0;
         loop {
             let fetch = session.fetch(request, &self.meter);
-            let response = match &self.listing {
+            let response = match listing {
                 Some(listing) if retries == 0 => listing.next(request, fetch).await?,
                 _ => Arc::new(fetch.await?),
             };

@@ -75,6 +75,11 @@ impl Partition {
         }
     }
 
+    /// A hash of its values: 128 bits, so that two never share one by chance.
+    pub(crate) fn key(&self) -> u128 {
+        twox_hash::XxHash3_128::oneshot(self.values.to_string().as_bytes())
+    }
+
     /// The values for people: `file_id=17, region=eu`.
     pub(crate) fn describe(&self) -> String {
         let values = self.values.as_object().into_iter().flatten();

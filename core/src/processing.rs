@@ -58,6 +58,8 @@ enum Value {
     Copy(Lookup),
     Program(Program, Vec<Path>),
     Text(Vec<Self>),
+    Object(Vec<(String, Self)>),
+    List(Vec<Self>),
 }
 
 impl Step {
@@ -214,6 +216,16 @@ impl Value {
                 });
                 Self::Text(parts.collect::<Result<_>>()?)
             }
+            Template::Object(members) => {
+                let members = members
+                    .iter()
+                    .map(|member| Ok((member.name.clone(), Self::new(&member.value, around)?)));
+                Self::Object(members.collect::<Result<_>>()?)
+            }
+            Template::List(elements) => {
+                let elements = elements.iter().map(|element| Self::new(element, around));
+                Self::List(elements.collect::<Result<_>>()?)
+            }
         })
     }
 
@@ -265,6 +277,16 @@ impl Value {
                     }
                 }
                 Ok(text.into())
+            }
+            Self::Object(members) => {
+                let members = members
+                    .iter()
+                    .map(|(name, value)| Ok((name.clone(), value.json(record, around)?)));
+                Ok(Json::Object(members.collect::<Result<_, String>>()?))
+            }
+            Self::List(elements) => {
+                let elements = elements.iter().map(|value| value.json(record, around));
+                Ok(Json::Array(elements.collect::<Result<_, String>>()?))
             }
         }
     }

@@ -31,7 +31,7 @@ use crate::cli::context::{Api, Context, interrupt as interrupt_error};
 use crate::cli::progress::Progress;
 use crate::cli::summary;
 use crate::cursor::{Asked, Before, Cursors, no_cursor};
-use crate::extract::{Extract, Extracted, Lazy, Listing, Reader, Supply};
+use crate::extract::{Extract, Extracted, Lazy, Member, Supply};
 use crate::meter::Stage;
 use crate::partition::Family;
 use crate::{Error, ErrorKind, Meter, Result, convert};
@@ -126,10 +126,10 @@ async fn resources(
     let supply = Supply::new(&api.client.0, &family, is_lazy, Arc::default);
     for group in groups(&family, is_lazy) {
         let readings =
-            Listing::readers(group.len())
+            Member::group(group.len())
                 .into_iter()
                 .zip(&group)
-                .map(|(listing, resource)| {
+                .map(|(member, resource)| {
                     let reading = Reading {
                         context,
                         api,
@@ -142,7 +142,7 @@ async fn resources(
                         meter: Arc::new(Meter::default()),
                         interrupt,
                     };
-                    let shared = (group.len() > 1).then_some(listing);
+                    let shared = (group.len() > 1).then_some(member);
                     reading.run(&progress, shared)
                 });
         for (entry, outcome) in join_all(readings).await {
@@ -200,20 +200,25 @@ struct Reading<'a> {
     interrupt: &'a Interrupt,
 }
 
-/// Resources that are made from the same listing stand together: its pages are fetched once.
+/// Resources that are made from the same listings stand together: their pages are fetched once.
 fn groups<'p>(family: &Family<'p>, is_lazy: impl Fn(&Resource) -> bool) -> Vec<Vec<&'p Resource>> {
+    // What is read only as far as it is needed is needed at different times.
+    let by_itself = |resource: &Resource| {
+        let mut parents = resource.relations.parents.iter();
+        parents.any(|parent| {
+            let mut order = family.order().iter();
+            order.any(|other| other.name == parent.resource && is_lazy(other))
+        })
+    };
     let mut groups: Vec<Vec<&Resource>> = Vec::new();
     for resource in family.order().iter().copied() {
         if is_lazy(resource) {
             continue;
         }
         let same = groups.iter_mut().find(|group| {
-            group.iter().all(|other| {
-                other.relations.is_empty()
-                    && resource.relations.is_empty()
-                    && other.endpoint == resource.endpoint
-                    && other.incremental == resource.incremental
-            })
+            group
+                .iter()
+                .all(|other| resource.shares_requests(other) && !by_itself(resource))
         });
         match same {
             Some(group) => group.push(resource),
@@ -227,15 +232,15 @@ impl<'a> Reading<'a> {
     async fn run(
         self,
         progress: &Progress,
-        listing: Option<Reader>,
+        shared: Option<Member>,
     ) -> (ResourceRecord, Result<()>) {
         let shown = progress.start(&self.resource.name, &self.meter);
         let started = Instant::now();
         let mut entry = ResourceRecord::new(self.resource);
         let outcome = if self.wanted {
-            self.publish(&mut entry, listing).await
+            self.publish(&mut entry, shared).await
         } else {
-            self.for_children(&mut entry, listing).await
+            self.for_children(&mut entry, shared).await
         };
         match &outcome {
             Ok(()) => shown.finish(if self.wanted { "published" } else { "read" }),
@@ -249,14 +254,14 @@ impl<'a> Reading<'a> {
     }
 
     /// Reads the resource and publishes its dataset.
-    async fn publish(&self, entry: &mut ResourceRecord, listing: Option<Reader>) -> Result<()> {
+    async fn publish(&self, entry: &mut ResourceRecord, shared: Option<Member>) -> Result<()> {
         let resource = self.resource;
         let with_resource = |error: Error| error.with("resource", &resource.name);
         let arguments = &self.context.arguments;
         check_limit(arguments.limit, self.store, resource)?;
         let options = self.load_options();
         if resource.inferred {
-            return self.publish_inferred(entry, listing, options).await;
+            return self.publish_inferred(entry, shared, options).await;
         }
         let load = self
             .store
@@ -267,7 +272,7 @@ impl<'a> Reading<'a> {
         // Two batches wait at most; the encoder works on its own core.
         let (sender, receiver) = mpsc::channel(2);
         let writer = Writer::start(load, receiver, &self.meter)?;
-        let extract = self.extract(arguments.limit, listing, cursors.clone());
+        let extract = self.extract(arguments.limit, shared, cursors.clone());
         let extracted = self.interrupt.or(extract.run(sender)).await;
         // A writer that failed ends the reading too: its error is the cause.
         let load = writer.finish().await.map_err(with_resource)?;
@@ -331,14 +336,10 @@ impl<'a> Reading<'a> {
     }
 
     /// Reads the resource for the values that its children need; nothing is written.
-    async fn for_children(
-        &self,
-        entry: &mut ResourceRecord,
-        listing: Option<Reader>,
-    ) -> Result<()> {
+    async fn for_children(&self, entry: &mut ResourceRecord, shared: Option<Member>) -> Result<()> {
         let client = &self.api.client.0;
         let cursors = Cursors::by_itself(self.resource, client, &Asked::default())?;
-        let extract = self.extract(None, listing, cursors);
+        let extract = self.extract(None, shared, cursors);
         let extracted = self.interrupt.or(extract.run_for_children()).await?;
         entry.status = Status::Read;
         entry.read(extracted);
@@ -348,14 +349,14 @@ impl<'a> Reading<'a> {
     fn extract(
         &self,
         limit: Option<u64>,
-        listing: Option<Reader>,
+        shared: Option<Member>,
         cursors: Option<Arc<Cursors>>,
     ) -> Extract<'a> {
         Extract {
             client: &self.api.client.0,
             resource: self.resource,
             family: self.family,
-            listing,
+            shared,
             limit,
             cursors,
             meter: Arc::clone(&self.meter),

@@ -63,6 +63,30 @@ pub(crate) fn render(template: &Template, scope: Scope<'_>) -> Result<Rendered> 
                 secret,
             })
         }
+        Template::Object(members) => {
+            let mut secret = false;
+            let members = members.iter().map(|member| {
+                let rendered = render(&member.value, scope)?;
+                secret |= rendered.secret;
+                Ok((member.name.clone(), rendered.value))
+            });
+            Ok(Rendered {
+                value: Json::Object(members.collect::<Result<_>>()?),
+                secret,
+            })
+        }
+        Template::List(elements) => {
+            let mut secret = false;
+            let elements = elements.iter().map(|element| {
+                let rendered = render(element, scope)?;
+                secret |= rendered.secret;
+                Ok(rendered.value)
+            });
+            Ok(Rendered {
+                value: Json::Array(elements.collect::<Result<_>>()?),
+                secret,
+            })
+        }
     }
 }
 
@@ -83,7 +107,9 @@ pub(crate) fn render_path(template: &Template, scope: Scope<'_>) -> Result<Strin
     let parts = match template {
         Template::Parts(parts) => parts,
         Template::Expression(expression) => &vec![Part::Expression(expression.clone())],
-        Template::Literal(_) => return Ok(render_text(template, scope)?.0),
+        Template::Literal(_) | Template::Object(_) | Template::List(_) => {
+            return Ok(render_text(template, scope)?.0);
+        }
     };
     let mut path = String::new();
     for part in parts {

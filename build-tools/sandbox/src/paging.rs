@@ -310,11 +310,7 @@ fn first_cursor(endpoint: &Endpoint) -> Option<Value> {
         (Target::Form(name), Some(Body::Form(fields))) => named(fields, name),
         (Target::Json(path), Some(Body::Json(members))) => {
             let (first, inner) = path.split_first()?;
-            let Template::Literal(value) = named(members, first)? else {
-                return None;
-            };
-            let value = inner.iter().try_fold(&value, |value, key| value.get(key))?;
-            return Some(value.clone());
+            return named(members, first)?.constant_at(inner).cloned();
         }
         _ => None,
     };

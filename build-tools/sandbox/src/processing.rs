@@ -278,6 +278,16 @@ fn value(template: &Template, record: &Value) -> Option<Value> {
             }
             Some(text.into())
         }
+        Template::Object(members) => {
+            let members = members
+                .iter()
+                .map(|member| Some((member.name.clone(), value(&member.value, record)?)));
+            members.collect::<Option<_>>().map(Value::Object)
+        }
+        Template::List(elements) => {
+            let elements = elements.iter().map(|element| value(element, record));
+            elements.collect::<Option<_>>().map(Value::Array)
+        }
     }
 }
 

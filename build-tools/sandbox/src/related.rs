@@ -223,9 +223,11 @@ fn product(left: &[Values], right: &[Values]) -> Vec<Values> {
 
 /// Whether a template depends on the partition.
 fn depends(template: &Template) -> bool {
-    template
-        .expressions()
-        .any(|expression| matches!(expression, Expression::Lookup(lookup) if lookup.root == Root::Partition))
+    template.expressions().any(|expression| match expression {
+        Expression::Lookup(lookup) => lookup.root == Root::Partition,
+        Expression::Jinja(jinja) => jinja.paths(Root::Partition).next().is_some(),
+        _ => false,
+    })
 }
 
 /// What a request for these values says, wherever a value goes.
@@ -243,7 +245,7 @@ fn said(endpoint: &Endpoint, samples: &Samples, values: &Values) -> Result<Vec<S
         let parts = match &endpoint.path {
             Template::Parts(parts) => parts.clone(),
             Template::Expression(expression) => vec![Part::Expression(expression.clone())],
-            Template::Literal(_) => Vec::new(),
+            Template::Literal(_) | Template::Object(_) | Template::List(_) => Vec::new(),
         };
         let mut path = String::new();
         for part in parts {

@@ -475,6 +475,7 @@ fn segments(path: &Template, samples: &Samples) -> Result<Vec<Vec<String>>, Stri
                 Part::Expression(_) => HOLE.to_string(),
             })
             .collect(),
+        Template::Object(_) | Template::List(_) => return Err("a path is a text".to_owned()),
     };
     let whole = samples
         .path_of(&text)

@@ -186,6 +186,19 @@ impl Samples {
                 }
                 Ok(Value::String(text))
             }
+            Template::Object(members) => {
+                let members = members.iter().map(|member| {
+                    let value = self.value_in(&member.value, what, partition)?;
+                    Ok((member.name.clone(), value))
+                });
+                Ok(Value::Object(members.collect::<Result<_, String>>()?))
+            }
+            Template::List(elements) => {
+                let elements = elements
+                    .iter()
+                    .map(|element| self.value_in(element, what, partition));
+                Ok(Value::Array(elements.collect::<Result<_, String>>()?))
+            }
         }
     }
 

@@ -6,6 +6,7 @@ use connector_plan::{
 };
 
 use super::Lowering;
+use super::request::is_credential;
 use super::template::{Purpose, ScalarText, text_of};
 use super::url::Url;
 use crate::diagnostic::{Diagnostic, code};
@@ -26,9 +27,6 @@ const TOKEN_FIELDS: [&str; 6] = [
     "refresh_token",
     "scope",
 ];
-
-/// Fields of a token request that are secret.
-const SECRET_FIELDS: [&str; 4] = ["api_key", "assertion", "client_assertion", "password"];
 
 impl Lowering<'_, '_> {
     /// How requests are authenticated; `key` is where the spec says so.
@@ -286,7 +284,7 @@ impl Lowering<'_, '_> {
                 );
             }
             let value: ScalarText = text_of(&given.value);
-            let value = if SECRET_FIELDS.contains(&name.text.as_str()) {
+            let value = if is_credential(&name.text) {
                 self.credential(&value, &quote(&name.text), Purpose::Other)
             } else {
                 self.template(&value, Purpose::Other)

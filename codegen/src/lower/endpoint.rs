@@ -31,12 +31,17 @@ impl Lowering<'_, '_> {
             Key::Absent => default,
             own => own,
         };
-        let paginator = match paginator.get() {
-            Some(spec) => self.paginator(spec, &mut request),
-            // An item that is addressed by its own name is no list.
-            None if request.is_one_item() => Paginator::SinglePage,
-            None => Paginator::Auto,
-        };
+        let paginator = paginator
+            .get()
+            .map(|spec| self.paginator(spec, &mut request));
+        // What the paginator puts into the path is no longer free.
+        self.fill_path(&mut request);
+        // An item that is addressed by its own name is no list.
+        let is_item = endpoint.data_selector.get().is_none() && request.is_one_item();
+        let paginator = paginator.unwrap_or(match is_item {
+            true => Paginator::SinglePage,
+            false => Paginator::Auto,
+        });
         let data_selector = match endpoint.data_selector.get() {
             Some(text) => self.selector(text),
             None => Selector {

@@ -96,7 +96,7 @@ impl Lowering<'_, '_> {
                 connector_plan::Part::Text(text) => allowed(text),
                 connector_plan::Part::Expression(_) => true,
             }),
-            Template::Literal(_) | Template::Expression(_) => true,
+            _ => true,
         };
         if !valid {
             let span = if span.of(self.reporter.text).contains('\n') {

@@ -471,8 +471,8 @@ impl Lowering<'_, '_> {
                 }),
                 _ => length(text).is_some_and(|length| zero || !length.is_zero()),
             },
-            Template::Literal(_) => false,
             Template::Expression(_) | Template::Parts(_) => true,
+            _ => false,
         };
         if !fits {
             let expected = match kind {

@@ -8,7 +8,6 @@ use serde_json::Value;
 
 use super::Lowering;
 use super::condition::Moment;
-use super::request::has_expression;
 use super::template::join;
 use crate::diagnostic::{Diagnostic, code};
 use crate::expression::{self, Found, Piece};
@@ -56,9 +55,11 @@ impl Lowering<'_, '_> {
     ) -> Vec<ProcessingStep> {
         let mut flow = Flow::default();
         let mut steps = Vec::new();
+        let requests = self.scope.leave_requests();
         for step in resource.processing_steps.get().into_iter().flatten() {
             steps.extend(self.step(&step.0, &mut flow, primary_key));
         }
+        self.scope.enter_requests(requests);
         if !fields.is_empty() {
             self.check_made(&flow, fields);
             self.check_gone(&flow, fields);
@@ -136,25 +137,14 @@ impl Lowering<'_, '_> {
         let mut assignments = Vec::new();
         for (name, key) in &set.0 {
             let value = match key {
-                Key::Given(given) => {
-                    if let Value::String(value) = &given.value.value {
-                        let text = Text {
-                            value: value.clone(),
-                            span: given.span,
-                        };
-                        self.read(&text, flow);
-                        self.step_template(&text)
-                    } else {
-                        if has_expression(&given.value.value) {
-                            self.reporter.not_supported(
-                                "an expression inside of a list or mapping",
-                                name.span,
-                                "set the members one by one: `owner.id: …`",
-                            );
-                        }
-                        Template::Literal(given.value.value.clone())
-                    }
-                }
+                Key::Given(given) => self.json(&given.value.node, |this, text| {
+                    let text = Text {
+                        value: text.value.as_str().unwrap_or_default().to_owned(),
+                        span: text.span,
+                    };
+                    this.read(&text, flow);
+                    this.step_template(&text)
+                }),
                 Key::Null(_) => Template::Literal(Value::Null),
                 Key::Absent | Key::Invalid(_) => continue,
             };
@@ -171,7 +161,7 @@ impl Lowering<'_, '_> {
             let value = match &assignment.value {
                 Template::Literal(value) => Some(value.clone()),
                 Template::Parts(_) => Some(Value::String(String::new())),
-                Template::Expression(_) => None,
+                Template::Expression(_) | Template::Object(_) | Template::List(_) => None,
             };
             flow.make(assignment.path.clone(), *span, value, primary_key);
         }

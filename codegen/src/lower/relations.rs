@@ -64,7 +64,37 @@ struct Unbound {
     span: Span,
 }
 
+/// What requests name of a scope.
+pub(super) struct Requests {
+    interval: Option<[String; 2]>,
+    parents: Vec<bool>,
+    statics: Vec<bool>,
+}
+
 impl Scope {
+    /// Begins a part of the spec that makes no requests: the range of the cursor is not known there,
+    /// and what it names is not what requests are repeated for.
+    pub(super) fn leave_requests(&mut self) -> Requests {
+        Requests {
+            interval: self.interval.take(),
+            parents: self.parents.iter().map(|bound| bound.used).collect(),
+            statics: self.statics.iter().map(|listed| listed.used).collect(),
+        }
+    }
+
+    /// Ends such a part.
+    pub(super) fn enter_requests(&mut self, requests: Requests) {
+        self.interval = requests.interval;
+        // A parent that is implied there alone is no more used than others.
+        let parents = requests.parents.into_iter().chain(std::iter::repeat(false));
+        for (bound, used) in self.parents.iter_mut().zip(parents) {
+            bound.used = used;
+        }
+        for (listed, used) in self.statics.iter_mut().zip(requests.statics) {
+            listed.used = used;
+        }
+    }
+
     /// Whether a name is that of the start of the cursor's range (0) or of its end (1).
     fn interval_name(&self, name: &str) -> Option<usize> {
         self.interval

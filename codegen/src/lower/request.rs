@@ -1,27 +1,45 @@
 //! A request while it is put together: parts that the paginator takes over can still be removed.
 
-use connector_plan::{Body, Method, NamedTemplate, Parameter, Part, Template};
+use connector_plan::{
+    Body, Expression, Method, NamedTemplate, Parameter, Part, Root, Step, Template,
+};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
 use super::Lowering;
-use super::template::{Purpose, ScalarText, text_of};
+use super::template::{Purpose, ScalarText, join, text_of};
 use crate::diagnostic::{Diagnostic, code};
 use crate::expression::{self, Piece};
 use crate::source::Span;
 use crate::spec::{Key, MethodSpec, ParameterSpec, Text};
 use crate::words::quote;
 
-/// Parameters that carry credentials.
-const CREDENTIALS: [&str; 8] = [
+/// Parameters and members of bodies that carry credentials.
+const CREDENTIALS: [&str; 11] = [
     "access_token",
     "api-key",
     "api_key",
     "apikey",
+    "assertion",
     "auth_token",
+    "client_assertion",
     "client_secret",
+    "pass",
     "password",
     "secret",
 ];
+
+/// Everything but the unreserved characters of RFC 3986, section 2.3.
+const PATH_VALUE: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
+/// Whether a parameter of this name carries a credential.
+pub(super) fn is_credential(name: &str) -> bool {
+    CREDENTIALS.contains(&name.to_ascii_lowercase().as_str())
+}
 
 /// A request while it is put together.
 #[derive(Debug)]
@@ -43,17 +61,19 @@ pub(super) struct Form {
 }
 
 impl Request {
-    /// Whether the last segment of the path is a value, such as `/files/{id}`.
+    /// Whether the last segment of the path is a value of a partition, such as `/files/{id}`.
     pub(super) fn is_one_item(&self) -> bool {
+        let of_partition = |part: &Part| match part {
+            Part::Expression(Expression::Lookup(lookup)) => lookup.root == Root::Partition,
+            _ => false,
+        };
         match &self.path {
             Template::Parts(parts) => parts
                 .iter()
                 .rev()
                 .take_while(|part| !matches!(part, Part::Text(text) if text.contains('/')))
-                .chain(parts.last())
-                .any(|part| matches!(part, Part::Expression(_))),
-            Template::Expression(_) => true,
-            Template::Literal(_) => false,
+                .any(of_partition),
+            _ => false,
         }
     }
 
@@ -97,6 +117,55 @@ impl Lowering<'_, '_> {
         }
     }
 
+    /// Puts the parameters that placeholders of the path name where they are named, as dlt does.
+    pub(super) fn fill_path(&mut self, request: &mut Request) {
+        let Some(path_span) = request.path_span else {
+            return;
+        };
+        let mut at = 0;
+        while let Some((param, span)) = request.params.get(at) {
+            let fills = match param.values.as_slice() {
+                [Template::Literal(Value::Null)] => false,
+                [_] => self.take_unbound(&param.name, path_span),
+                _ => false,
+            };
+            if !fills {
+                at += 1;
+                continue;
+            }
+            let span = *span;
+            let (mut param, _) = request.params.remove(at);
+            let value = as_parts(param.values.swap_remove(0));
+            if let [Part::Text(text)] = value.as_slice()
+                && matches!(text.as_str(), "" | "." | "..")
+            {
+                self.invalid(
+                    format!("{} is no segment of a path", quote(text)),
+                    span,
+                    "a placeholder of the path has this value",
+                );
+            }
+            let value = encoded(value);
+            let names_it = |part: &Part| match part {
+                Part::Expression(Expression::Lookup(lookup)) => {
+                    lookup.root == Root::Partition
+                        && matches!(lookup.path.as_slice(), [Step::Key(key)] if *key == param.name)
+                }
+                _ => false,
+            };
+            let path = std::mem::replace(&mut request.path, Template::text(""));
+            let mut parts = Vec::new();
+            for part in as_parts(path) {
+                if names_it(&part) {
+                    parts.extend(value.iter().cloned());
+                } else {
+                    parts.push(part);
+                }
+            }
+            request.path = join(parts);
+        }
+    }
+
     /// The parameters: those of the path's query, then those of `params`.
     fn params(
         &mut self,
@@ -131,7 +200,7 @@ impl Lowering<'_, '_> {
             let ParameterSpec::Values(scalars) = &given.value else {
                 continue;
             };
-            let secret = CREDENTIALS.contains(&name.text.to_ascii_lowercase().as_str());
+            let secret = is_credential(&name.text);
             let values = scalars
                 .iter()
                 .map(|scalar| {
@@ -165,9 +234,9 @@ impl Lowering<'_, '_> {
             let mut members = Vec::new();
             for (name, key) in &json.0 {
                 let value = match key {
-                    Key::Given(given) => {
-                        self.json_member(&given.value.value, given.span, name.span)
-                    }
+                    Key::Given(given) => self.json(&given.value.node, |this, text| {
+                        this.template(&text, Purpose::Other)
+                    }),
                     Key::Null(_) => Template::Literal(Value::Null),
                     Key::Absent | Key::Invalid(_) => continue,
                 };
@@ -199,26 +268,6 @@ impl Lowering<'_, '_> {
         Some(form)
     }
 
-    /// A member of a JSON body. Expressions may be the member, or stand in its text, but not
-    /// deeper.
-    fn json_member(&mut self, value: &Value, span: Span, key: Span) -> Template {
-        if let Value::String(_) = value {
-            let text = ScalarText {
-                value: value.clone(),
-                span,
-            };
-            return self.template(&text, Purpose::Other);
-        }
-        if has_expression(value) {
-            self.reporter.not_supported(
-                "an expression below the first level of `json`",
-                key,
-                "expressions may stand in the members of the body itself",
-            );
-        }
-        Template::Literal(value.clone())
-    }
-
     /// The path, and the parameters of its query.
     fn path(&mut self, text: &Text) -> (Template, Vec<(Parameter, Span)>) {
         let pieces = self.pieces(&text.value, text.span);
@@ -228,7 +277,7 @@ impl Lowering<'_, '_> {
         let params = query
             .into_iter()
             .map(|(name, value)| {
-                let secret = CREDENTIALS.contains(&name.to_ascii_lowercase().as_str())
+                let secret = is_credential(&name)
                     && value.iter().all(|piece| matches!(piece, Piece::Text(_)))
                     && !value.is_empty();
                 let value = if secret {
@@ -269,7 +318,7 @@ impl Lowering<'_, '_> {
                     Part::Expression(_) => None,
                 })
                 .collect(),
-            Template::Literal(_) | Template::Expression(_) => Vec::new(),
+            _ => Vec::new(),
         };
         let problem = if constants.iter().any(|part| part.contains('#')) {
             Some("a path has no fragment (`#`)")
@@ -323,6 +372,28 @@ pub(super) fn has_expression(value: &Value) -> bool {
     }
 }
 
+/// The parts of a template of text.
+fn as_parts(template: Template) -> Vec<Part> {
+    match template {
+        Template::Literal(Value::String(text)) => vec![Part::Text(text)],
+        Template::Literal(value) => vec![Part::Text(value.to_string())],
+        Template::Expression(expression) => vec![Part::Expression(expression)],
+        Template::Parts(parts) => parts,
+        // No parameter is an object or a list.
+        Template::Object(_) | Template::List(_) => Vec::new(),
+    }
+}
+
+/// A value within a path: its text is percent-encoded, as that of expressions is at run time.
+fn encoded(mut parts: Vec<Part>) -> Vec<Part> {
+    for part in &mut parts {
+        if let Part::Text(text) = part {
+            *text = utf8_percent_encode(text, PATH_VALUE).to_string();
+        }
+    }
+    parts
+}
+
 /// A path below the base URL begins with a slash.
 fn with_slash(path: Template) -> Template {
     let needs = |text: &str| !text.starts_with('/') && !is_absolute(text);
@@ -342,7 +413,7 @@ fn with_slash(path: Template) -> Template {
             }
             Template::Parts(parts)
         }
-        Template::Literal(_) => path,
+        Template::Literal(_) | Template::Object(_) | Template::List(_) => path,
     }
 }
 

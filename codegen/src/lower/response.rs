@@ -2,7 +2,7 @@
 
 use connector_plan::{
     Action, BodyFormat, Client, Csv, CursorSource, Endpoint, Field, FieldType, HeaderValueIs,
-    Paginator, ResponseAction, ResponseBody, Retry, StatusRange, Step, Stop, Wait,
+    Paginator, ResponseAction, ResponseBody, Retry, Root, StatusRange, Step, Stop, Wait,
 };
 
 use super::Lowering;
@@ -177,10 +177,20 @@ impl Lowering<'_, '_> {
             _ => None,
         };
         let source = match &endpoint.paginator {
-            Paginator::Cursor(cursor) => matches!(cursor.source, CursorSource::Body(_)),
+            Paginator::Cursor(cursor) => match &cursor.source {
+                CursorSource::Body(_) => true,
+                CursorSource::Jinja(jinja) => jinja.paths(Root::Response).next().is_some(),
+                _ => false,
+            },
             _ => false,
         };
-        if source || stop.is_some_and(|stop| stop.total.is_some() || stop.has_more.is_some()) {
+        let stops = |stop: &Stop| {
+            let condition = stop.condition.as_ref();
+            stop.total.is_some()
+                || stop.has_more.is_some()
+                || condition.is_some_and(|condition| !condition.paths(Root::Response).is_empty())
+        };
+        if source || stop.is_some_and(stops) {
             let span = written.paginator.key_span().unwrap_or(blame);
             self.report(
                 Diagnostic::error(code::CONFLICT, "the paginator reads a value of the body")
@@ -442,9 +452,8 @@ impl Lowering<'_, '_> {
         base: &Retry,
     ) -> Option<Retry> {
         let handler = &handler.given()?.value;
-        let all: Vec<&ErrorHandlerSpec> = std::iter::once(handler)
-            .chain(handler.error_handlers.get().into_iter().flatten())
-            .collect();
+        let mut all = Vec::new();
+        with_inner(handler, &mut all);
         let strategies: Vec<BackoffSpec> = all
             .iter()
             .flat_map(|handler| handler.backoff_strategies.get().into_iter().flatten())
@@ -488,6 +497,14 @@ impl Lowering<'_, '_> {
         let base = own.clone().unwrap_or_else(|| client.retry.clone());
         self.handler_retry(&written.error_handler, &written.retry, &base)
             .or(own)
+    }
+}
+
+/// An error handler and all within it, outer ones first.
+fn with_inner<'s>(handler: &'s ErrorHandlerSpec, all: &mut Vec<&'s ErrorHandlerSpec>) {
+    all.push(handler);
+    for inner in handler.error_handlers.get().into_iter().flatten() {
+        with_inner(inner, all);
     }
 }
 

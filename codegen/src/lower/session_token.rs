@@ -1,14 +1,12 @@
 //! Tokens that a login request gives.
 
-use connector_plan::{ApiKeyLocation, Method, Part, SessionToken, Step, Template};
+use connector_plan::{ApiKeyLocation, Method, SessionToken, Step};
 
 use super::Lowering;
+use super::request::{has_expression, is_credential};
 use crate::source::Span;
 use crate::spec::{EndpointMapping, Given, Key, MethodSpec, Named, SessionTokenSpec};
-use crate::yaml::Name;
-
-/// Members of a login that are never written into a spec.
-const SECRET_FIELDS: [&str; 5] = ["api_key", "apikey", "pass", "password", "secret"];
+use crate::yaml::{self, Name, Node};
 
 impl Lowering<'_, '_> {
     pub(super) fn session_token(&mut self, spec: &SessionTokenSpec) -> SessionToken {
@@ -34,25 +32,22 @@ impl Lowering<'_, '_> {
         });
         let request = self.request(&endpoint, "", spec.blame);
         debug_assert_eq!(request.method, Method::Post);
-        let json = spec.json.get().into_iter().flat_map(Named::given);
-        let data = spec.data.get().into_iter().flat_map(Named::given);
-        let written: Vec<(String, Span)> = json
-            .map(|(name, given)| (name.text.to_ascii_lowercase(), given.span))
-            .chain(data.map(|(name, given)| (name.text.to_ascii_lowercase(), given.span)))
-            .collect();
-        for (member, _) in request.body.iter().flat_map(|body| &body.members) {
-            let name = member.name.to_ascii_lowercase();
-            let Some((_, span)) = written.iter().find(|(known, _)| *known == name) else {
-                continue;
-            };
-            if SECRET_FIELDS.contains(&name.as_str()) && is_constant(&member.value) {
-                self.reporter.secrets.push(*span);
-                self.invalid(
-                    "a credential must not stand in the spec",
-                    *span,
-                    "write it as `\"{{ secrets.password }}\"`",
-                );
+        let mut literals = Vec::new();
+        for (name, given) in spec.json.get().into_iter().flat_map(Named::given) {
+            literal_credentials(&name.text, &given.value.node, &mut literals);
+        }
+        for (name, given) in spec.data.get().into_iter().flat_map(Named::given) {
+            if is_credential(&name.text) && !has_expression(&given.value.value) {
+                literals.push(given.span);
             }
+        }
+        for span in literals {
+            self.reporter.secrets.push(span);
+            self.invalid(
+                "a credential must not stand in the spec",
+                span,
+                "write it as `\"{{ secrets.password }}\"`",
+            );
         }
         let (_, body) = request.finish();
         let (name, location) = self.carrier(&spec.name, &spec.location);
@@ -95,10 +90,25 @@ impl Lowering<'_, '_> {
     }
 }
 
-fn is_constant(template: &Template) -> bool {
-    match template {
-        Template::Literal(value) => !value.is_null(),
-        Template::Parts(parts) => parts.iter().all(|part| matches!(part, Part::Text(_))),
-        Template::Expression(_) => false,
+/// Where credentials stand in a body as they are, anywhere in it.
+fn literal_credentials(name: &str, node: &Node, found: &mut Vec<Span>) {
+    match &node.value {
+        yaml::Value::Mapping(entries) => {
+            for entry in entries {
+                literal_credentials(&entry.key.text, &entry.node, found);
+            }
+        }
+        yaml::Value::Sequence(elements) => {
+            for element in elements {
+                literal_credentials(name, element, found);
+            }
+        }
+        yaml::Value::Null => {}
+        _ => {
+            let value = node.to_json().unwrap_or_default();
+            if is_credential(name) && !has_expression(&value) {
+                found.push(node.span);
+            }
+        }
     }
 }

@@ -1,15 +1,16 @@
 //! Resolves text with expressions against what the spec declares.
 
-use connector_plan::{Expression, Lookup, Part, Root, Step, Template};
+use connector_plan::{Expression, Lookup, NamedTemplate, Part, Root, Step, Template};
 use serde_json::Value;
 
 use super::Lowering;
+use super::request::has_expression;
 use crate::diagnostic::{Diagnostic, code};
 use crate::expression::{self, Found, Piece, Problem};
 use crate::source::Span;
 use crate::spec::{Scalar, Text};
 use crate::words::quote;
-use crate::yaml;
+use crate::yaml::{self, Node};
 
 /// What a value is for, which describes the secrets that it names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,6 +90,42 @@ impl Lowering<'_, '_> {
         };
         let pieces = self.pieces(text, scalar.span);
         self.assemble(pieces, scalar.span, text, purpose)
+    }
+
+    /// A JSON value; every text in it may have expressions, which are for `template`.
+    pub(super) fn json(
+        &mut self,
+        node: &Node,
+        mut template: impl FnMut(&mut Self, ScalarText) -> Template,
+    ) -> Template {
+        self.json_of(node, &mut template)
+    }
+
+    fn json_of(
+        &mut self,
+        node: &Node,
+        template: &mut dyn FnMut(&mut Self, ScalarText) -> Template,
+    ) -> Template {
+        // What JSON cannot say has been reported.
+        let value = node.to_json().unwrap_or_default();
+        match &node.value {
+            yaml::Value::String(_) => {
+                let span = node.span;
+                template(self, ScalarText { value, span })
+            }
+            yaml::Value::Sequence(elements) if has_expression(&value) => {
+                let elements = elements.iter().map(|node| self.json_of(node, template));
+                Template::List(elements.collect())
+            }
+            yaml::Value::Mapping(entries) if has_expression(&value) => {
+                let members = entries.iter().map(|entry| NamedTemplate {
+                    name: entry.key.text.clone(),
+                    value: self.json_of(&entry.node, template),
+                });
+                Template::Object(members.collect())
+            }
+            _ => Template::Literal(value),
+        }
     }
 
     /// A value that must not stand in the spec itself.
@@ -236,7 +273,15 @@ impl Lowering<'_, '_> {
 }
 
 /// The template of these parts.
-pub(super) fn join(mut parts: Vec<Part>) -> Template {
+pub(super) fn join(parts: Vec<Part>) -> Template {
+    let mut joined: Vec<Part> = Vec::new();
+    for part in parts {
+        match (joined.last_mut(), part) {
+            (Some(Part::Text(text)), Part::Text(more)) => text.push_str(&more),
+            (_, part) => joined.push(part),
+        }
+    }
+    let mut parts = joined;
     match parts.as_slice() {
         [] => Template::text(""),
         [_] => match parts.remove(0) {

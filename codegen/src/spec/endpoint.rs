@@ -20,7 +20,8 @@ mapping! {
     path: Text = "path";
     /// The HTTP method.
     method: MethodSpec = "method", default "GET";
-    /// Query parameters. A list repeats the parameter, null leaves it out.
+    /// Query parameters. A list repeats the parameter, null leaves it out. One that a placeholder
+    /// of the path names, and nothing else gives a value, goes into the path instead.
     params: Named<ParameterSpec> = "params";
     /// Headers beside those of the client; the same name replaces the client's.
     headers: Named<Scalar> = "headers";

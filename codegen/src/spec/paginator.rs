@@ -5,7 +5,8 @@ use super::read::Bare;
 use super::scalars::{EXACT, Whole};
 
 tagged! {
-    /// How the next page is found; `auto` where nothing is written.
+    /// How the next page is found; `auto` where nothing is written, but `single_page` for one item:
+    /// a path that ends in a value of a parent or of `partitions`, without a `data_selector`.
     ///
     /// `auto` follows what the first response shows, in this order: a `Link` header, a URL in a
     /// member `next…`, a cursor or page number in one, a page number with a number of pages, an

@@ -166,6 +166,8 @@ inline_schema!(Scalar, "Scalar", { "type": ["string", "number", "boolean"] });
 pub(crate) struct Json {
     pub value: serde_json::Value,
     pub span: Span,
+    /// The same, with the places of its parts.
+    pub node: Node,
 }
 
 impl FromNode for Json {
@@ -181,6 +183,7 @@ impl FromNode for Json {
         value.map(|value| Self {
             value,
             span: node.span,
+            node: node.clone(),
         })
     }
 }

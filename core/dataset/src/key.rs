@@ -1,4 +1,4 @@
-//! Keys as 128-bit hashes, and the range of a load's keys.
+//! Keys as 128-bit hashes, and how the values of a key order.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 
@@ -135,7 +135,7 @@ impl KeyHasher {
     }
 }
 
-fn column<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a ArrayRef, Error> {
+pub(crate) fn column<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a ArrayRef, Error> {
     batch.column_by_name(name).ok_or_else(|| {
         Error::schema(format!(
             "the data has no column `{name}`, which is part of the key"
@@ -223,6 +223,71 @@ pub(crate) enum Bound {
     Bytes(Vec<u8>),
 }
 
+impl Bound {
+    /// A number that orders as the values do; texts that begin alike have the same.
+    pub(crate) fn code(&self) -> u128 {
+        match self {
+            Self::Integer(value) => integer_code(*value),
+            Self::Bytes(bytes) => bytes_code(bytes),
+        }
+    }
+}
+
+fn integer_code(value: i128) -> u128 {
+    (value as u128) ^ (1 << 127)
+}
+
+fn bytes_code(bytes: &[u8]) -> u128 {
+    let mut prefix = [0; 16];
+    for (byte, value) in prefix.iter_mut().zip(bytes) {
+        *byte = *value;
+    }
+    u128::from_be_bytes(prefix)
+}
+
+/// The [`Bound::code`] of each value that is not null; `None` where [`extremes`] knows no order.
+pub(crate) fn codes(array: &ArrayRef) -> Option<Vec<u128>> {
+    let integers = |array: &ArrayRef| {
+        let values = array.as_primitive::<Int64Type>().iter().flatten();
+        values.map(|value| integer_code(value.into())).collect()
+    };
+    Some(match array.data_type() {
+        DataType::Utf8 => {
+            let values = array.as_string::<i32>().iter().flatten();
+            values.map(|value| bytes_code(value.as_bytes())).collect()
+        }
+        DataType::Binary => {
+            let values = array.as_binary::<i32>().iter().flatten();
+            values.map(bytes_code).collect()
+        }
+        DataType::Decimal128(..) => {
+            let values = array.as_primitive::<Decimal128Type>().iter().flatten();
+            values.map(integer_code).collect()
+        }
+        DataType::UInt64 => codes(&cast(array, &DataType::Decimal128(20, 0)).ok()?)?,
+        DataType::Date32 => {
+            integers(&cast(&cast(array, &DataType::Int32).ok()?, &DataType::Int64).ok()?)
+        }
+        data_type if is_integer(data_type) => integers(&cast(array, &DataType::Int64).ok()?),
+        _ => return None,
+    })
+}
+
+/// Whether values are integers of up to 64 bits with a sign.
+fn is_integer(data_type: &DataType) -> bool {
+    matches!(
+        data_type,
+        DataType::Int8
+            | DataType::Int16
+            | DataType::Int32
+            | DataType::Int64
+            | DataType::UInt8
+            | DataType::UInt16
+            | DataType::UInt32
+            | DataType::Timestamp(..)
+    )
+}
+
 /// The smallest and largest value of an array; `None` when it has no values or its type has no
 /// order that statistics keep.
 pub(crate) fn extremes(array: &ArrayRef) -> Option<(Bound, Bound)> {
@@ -255,68 +320,7 @@ pub(crate) fn extremes(array: &ArrayRef) -> Option<(Bound, Bound)> {
             integer(&cast(&days, &DataType::Int64).ok()?)
         }
         DataType::UInt64 => extremes(&cast(array, &DataType::Decimal128(20, 0)).ok()?),
-        DataType::Int8
-        | DataType::Int16
-        | DataType::Int32
-        | DataType::Int64
-        | DataType::UInt8
-        | DataType::UInt16
-        | DataType::UInt32
-        | DataType::Timestamp(..) => integer(&cast(array, &DataType::Int64).ok()?),
+        data_type if is_integer(data_type) => integer(&cast(array, &DataType::Int64).ok()?),
         _ => None,
-    }
-}
-
-/// The range of each column of a load's keys.
-#[derive(Debug, Default)]
-pub(crate) struct KeyRange {
-    columns: Vec<ColumnRange>,
-}
-
-#[derive(Debug)]
-enum ColumnRange {
-    Known(Bound, Bound),
-    /// Values without an order.
-    Anything,
-}
-
-impl KeyRange {
-    /// Takes in the keys of a batch.
-    pub(crate) fn extend(&mut self, batch: &RecordBatch, names: &[String]) -> Result<(), Error> {
-        if batch.num_rows() == 0 {
-            return Ok(());
-        }
-        for (index, name) in names.iter().enumerate() {
-            let found = match extremes(column(batch, name)?) {
-                Some((low, high)) => ColumnRange::Known(low, high),
-                None => ColumnRange::Anything,
-            };
-            match (self.columns.get_mut(index), found) {
-                (None, found) => self.columns.push(found),
-                (
-                    Some(ColumnRange::Known(low, high)),
-                    ColumnRange::Known(found_low, found_high),
-                ) => {
-                    if found_low < *low {
-                        *low = found_low;
-                    }
-                    if found_high > *high {
-                        *high = found_high;
-                    }
-                }
-                (Some(range), _) => *range = ColumnRange::Anything,
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether rows whose column at `index` of the key lies in `other` may have keys of the load.
-    pub(crate) fn may_meet(&self, index: usize, other: Option<&(Bound, Bound)>) -> bool {
-        match (self.columns.get(index), other) {
-            (Some(ColumnRange::Known(low, high)), Some((other_low, other_high))) => {
-                other_low <= high && low <= other_high
-            }
-            _ => true,
-        }
     }
 }

@@ -108,6 +108,9 @@ pub struct LoadReport {
     /// The files that left it.
     #[serde(deserialize_with = "known")]
     pub files_removed: Vec<DataFile>,
+    /// Row groups of earlier files whose keys were decoded to be compared; statistics and bloom
+    /// filters ruled the others out.
+    pub row_groups_searched: u64,
     /// Row groups of earlier files that were left alone, with their files.
     pub row_groups_left: u64,
     /// Row groups of earlier files that were copied as bytes: others in their file have changed.
@@ -243,6 +246,7 @@ impl Load {
                 primary_key,
                 merge,
                 history,
+                !base.is_empty(),
                 disk,
                 &spill,
             )?);
@@ -362,6 +366,7 @@ impl Load {
             duplicates_in_load: change.duplicates,
             deleted: total(&self.removes, |file| file.rows) + change.deleted,
             retired: change.retired,
+            row_groups_searched: change.searched,
             row_groups_left: change.row_groups_left,
             row_groups_copied: change.tally.copied,
             row_groups_rewritten: change.tally.rewritten,
@@ -436,6 +441,7 @@ impl Load {
             duplicates: outcome.duplicates,
             deleted: outcome.deleted,
             retired: outcome.retired_rows,
+            searched: outcome.searched,
             ..Change::default()
         };
         let none = RowSet::default();
@@ -580,6 +586,7 @@ struct Change {
     duplicates: u64,
     deleted: u64,
     retired: u64,
+    searched: u64,
     row_groups_left: u64,
     tally: Tally,
 }

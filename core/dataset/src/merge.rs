@@ -37,8 +37,8 @@ enum Identity {
 }
 
 impl LoadKeys {
-    /// `schema` are the columns of the load, those of `versions` included; `spill` is a folder for
-    /// what does not fit in memory.
+    /// `schema` are the columns of the load, those of `versions` included; `meets` tells
+    /// whether there are existing rows; `spill` is a folder for what does not fit in memory.
     ///
     /// # Errors
     /// When a column that the merge needs is missing or cannot be used.
@@ -47,6 +47,7 @@ impl LoadKeys {
         primary_key: &[String],
         merge: &Merge,
         versions: Option<Versions>,
+        meets: bool,
         disk: &Disk,
         spill: &Path,
     ) -> Result<Self, Error> {
@@ -69,9 +70,9 @@ impl LoadKeys {
             let hasher = KeyHasher::new(schema, Role::PrimaryKey, &names)?;
             let path = spill.join("load");
             Some(if ranking.is_some() || versions.is_some() {
-                Identity::Ranked(KeyIndex::new(hasher, disk, path), ranking)
+                Identity::Ranked(KeyIndex::new(hasher, meets, disk, path), ranking)
             } else {
-                Identity::Plain(KeyIndex::new(hasher, disk, path))
+                Identity::Plain(KeyIndex::new(hasher, meets, disk, path))
             })
         };
         let mut merge_key = None;
@@ -80,7 +81,7 @@ impl LoadKeys {
             && merge.merge_key != primary_key
         {
             let hasher = KeyHasher::new(schema, Role::MergeKey, &merge.merge_key)?;
-            merge_key = Some(KeyIndex::new(hasher, disk, spill.join("merge-key")));
+            merge_key = Some(KeyIndex::new(hasher, meets, disk, spill.join("merge-key")));
         }
         let mut hard_delete = None;
         if let Some(name) = &merge.hard_delete {
@@ -171,18 +172,21 @@ impl LoadKeys {
                 }
                 outcome.inserted = rows - outcome.staged.iter().map(RowSet::len).sum::<u64>();
             }
-            Some(Identity::Plain(index)) => {
+            Some(Identity::Plain(mut index)) => {
                 let candidates = index.scan(disk, found("existing"), existing, None)?;
+                outcome.searched += index.searched;
                 self.join(index.sorter, candidates, &mut outcome)?;
             }
-            Some(Identity::Ranked(index, _)) => {
+            Some(Identity::Ranked(mut index, _)) => {
                 let candidates =
                     index.scan(disk, found("existing"), existing, self.versions.as_ref())?;
+                outcome.searched += index.searched;
                 self.join(index.sorter, candidates, &mut outcome)?;
             }
         }
-        if let Some(index) = self.merge_key.take() {
+        if let Some(mut index) = self.merge_key.take() {
             let candidates = index.scan(disk, found("by-merge-key"), existing, None)?;
+            outcome.searched += index.searched;
             let mut candidates = candidates.sorted()?;
             let mut load = index.sorter.sorted()?;
             let mut current = load.next()?;
@@ -305,4 +309,6 @@ pub(crate) struct Outcome {
     pub(crate) retired_rows: u64,
     /// Rows of the load that another row of it replaced.
     pub(crate) duplicates: u64,
+    /// Row groups whose keys were decoded.
+    pub(crate) searched: u64,
 }

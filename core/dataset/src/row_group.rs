@@ -1,10 +1,10 @@
 //! A row group being encoded: its encodings are chosen from its first rows.
 
+use std::collections::BTreeMap;
 use std::io::{Sink, Write, sink};
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::DataType;
 use parquet::arrow::arrow_writer::{ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves};
 use parquet::errors::Result;
 use parquet::file::properties::WriterProperties;
@@ -12,6 +12,7 @@ use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::ColumnPath;
 
 use crate::encoding;
+use crate::probe::{self, FALSE_POSITIVES};
 use crate::writer::Format;
 
 /// Rows kept back at the start of each row group to choose the encodings from.
@@ -34,6 +35,8 @@ pub(crate) struct RowGroup {
     sample_bytes: usize,
     /// One per leaf, once the encodings are chosen.
     columns: Vec<ArrowColumnWriter>,
+    /// Of each column of the key, whether the last row group had its values in no order.
+    unordered: BTreeMap<String, bool>,
 }
 
 impl RowGroup {
@@ -45,6 +48,7 @@ impl RowGroup {
             sample: Vec::new(),
             sample_bytes: 0,
             columns: Vec::new(),
+            unordered: BTreeMap::new(),
         }
     }
 
@@ -110,14 +114,19 @@ impl RowGroup {
         let format = &self.format;
         let mut properties = format.properties();
         for name in &format.key {
-            let Ok(field) = format.schema.field_with_name(name) else {
+            let Ok(index) = format.schema.index_of(name) else {
                 continue;
             };
-            if *field.data_type() != DataType::Boolean {
+            let columns = sample.iter().map(|batch| batch.column(index).clone());
+            // Where a key's values are in order, statistics rule out all that a filter would.
+            let is_useful = probe::is_useful_for(format.schema.field(index).data_type())
+                && (self.unordered.get(name).is_some_and(|unordered| *unordered)
+                    || probe::is_unordered(&columns.collect::<Vec<_>>()));
+            if is_useful {
                 let path = ColumnPath::new(vec![name.clone()]);
                 let keys = BLOOM_KEYS.min(format.options.row_group_rows) as u64;
                 properties = properties
-                    .set_column_bloom_filter_fpp(path.clone(), 0.05)
+                    .set_column_bloom_filter_fpp(path.clone(), FALSE_POSITIVES)
                     .set_column_bloom_filter_max_ndv(path, keys);
             }
         }
@@ -151,7 +160,18 @@ impl RowGroup {
         self.rows = 0;
         let mut group = file.next_row_group()?;
         for column in std::mem::take(&mut self.columns) {
-            column.close()?.append_to_row_group(&mut group)?;
+            let mut chunk = column.close()?;
+            let path = chunk.close().metadata.column_path();
+            if let [name] = path.parts()
+                && self.format.key.contains(name)
+                && let Some(is_unordered) = probe::has_unordered_pages(chunk.close())
+            {
+                self.unordered.insert(name.clone(), is_unordered);
+                if !is_unordered {
+                    chunk.close_mut().bloom_filter = None;
+                }
+            }
+            chunk.append_to_row_group(&mut group)?;
         }
         group.close().map(drop)
     }

@@ -1,5 +1,6 @@
 //! Looks through existing files for rows whose key may be in a load.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,26 +12,43 @@ use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReader
 use crate::Error;
 use crate::disk::Disk;
 use crate::history::Versions;
-use crate::key::{KeyHasher, KeyRange, extremes};
+use crate::key::{KeyHasher, extremes};
 use crate::part::{BATCH_ROWS, open, reader_options};
+use crate::probe::Probes;
+use crate::ranges::KeyRanges;
 use crate::sorter::{Item, Position, Sorter};
 
-/// The rows of a load by one key, and a quick way to tell that a key is not among them.
+/// The rows of a load by one key, and quick ways to tell that a key is not among them.
 #[derive(Debug)]
 pub(crate) struct KeyIndex<T> {
     pub(crate) hasher: Arc<KeyHasher>,
     pub(crate) sorter: Sorter<T>,
-    range: KeyRange,
+    /// Only where there are rows to meet.
+    hints: Option<Hints>,
+    /// The row groups whose keys were decoded.
+    pub(crate) searched: u64,
+}
+
+/// What tells rows and row groups without a key of the load, from the coarse to the fine.
+#[derive(Debug)]
+struct Hints {
+    ranges: KeyRanges,
+    probes: Probes,
     filter: KeyFilter,
 }
 
 impl<T: Item> KeyIndex<T> {
-    pub(crate) fn new(hasher: KeyHasher, disk: &Disk, path: PathBuf) -> Self {
+    /// `meets` tells whether there are existing rows.
+    pub(crate) fn new(hasher: KeyHasher, meets: bool, disk: &Disk, path: PathBuf) -> Self {
         Self {
             hasher: Arc::new(hasher),
             sorter: Sorter::new(disk.clone(), path),
-            range: KeyRange::default(),
-            filter: KeyFilter::new(),
+            hints: meets.then(|| Hints {
+                ranges: KeyRanges::default(),
+                probes: Probes::default(),
+                filter: KeyFilter::new(),
+            }),
+            searched: 0,
         }
     }
 
@@ -46,20 +64,26 @@ impl<T: Item> KeyIndex<T> {
         let Self {
             hasher,
             sorter,
-            range,
-            filter,
+            hints,
+            ..
         } = self;
         hasher.hash(batch, |row, key| {
-            filter.insert(key.0);
+            if let Some(hints) = hints {
+                hints.filter.insert(key.0);
+            }
             let position = Position::new(file, first + row as u64)?;
             sorter.push(T::new(key, rank(row), version(row), position))
         })?;
-        range.extend(batch, hasher.names())
+        if let Some(hints) = hints {
+            hints.ranges.extend(batch, hasher.names())?;
+            hints.probes.extend(batch, hasher.names())?;
+        }
+        Ok(())
     }
 
     /// Collects the existing rows that may be in the load; of a history, the active ones.
     pub(crate) fn scan(
-        &self,
+        &mut self,
         disk: &Disk,
         path: PathBuf,
         existing: &[PathBuf],
@@ -73,7 +97,7 @@ impl<T: Item> KeyIndex<T> {
     }
 
     fn scan_file(
-        &self,
+        &mut self,
         index: usize,
         path: &Path,
         versions: Option<&Versions>,
@@ -97,12 +121,20 @@ impl<T: Item> KeyIndex<T> {
             .collect::<Result<Vec<usize>, _>>()
             .map_err(|source| Error::read(path, source))?;
         let takes_all = versions.is_some_and(Versions::retire_absent);
-        let may_meet = self.row_groups_in_range(path, &metadata)?;
+        let may_meet = match &mut self.hints {
+            Some(hints) if !takes_all => {
+                hints.row_groups(self.hasher.names(), path, &file, &metadata)?
+            }
+            _ => vec![true; metadata.metadata().num_row_groups()],
+        };
+        let filter = self.hints.as_ref().filter(|_| !takes_all);
+        let filter = filter.map(|hints| &hints.filter);
         let mut row = 0;
         for (group, may_meet) in may_meet.into_iter().enumerate() {
             let rows = metadata.metadata().row_group(group).num_rows();
             let end = row + u64::try_from(rows).unwrap_or(0);
-            if may_meet || takes_all {
+            if may_meet {
+                self.searched += 1;
                 let file = file
                     .try_clone()
                     .map_err(|source| Error::io("open", path, source))?;
@@ -132,7 +164,7 @@ impl<T: Item> KeyIndex<T> {
                             }
                             version = self.hasher.version(hashes.value(offset));
                         }
-                        if takes_all || self.filter.may_contain(key.0) {
+                        if filter.is_none_or(|filter| filter.may_contain(key.0)) {
                             let position = Position::new(index, row + offset as u64)?;
                             candidates.push(T::new(key, Vec::new(), version, position))?;
                         }
@@ -145,27 +177,40 @@ impl<T: Item> KeyIndex<T> {
         }
         Ok(())
     }
+}
 
-    /// For each row group of a file, whether its statistics allow keys of the load.
-    fn row_groups_in_range(
-        &self,
+impl Hints {
+    /// For each row group of a file, whether its statistics and bloom filters allow keys of the load.
+    fn row_groups(
+        &mut self,
+        names: &[String],
         path: &Path,
+        file: &File,
         metadata: &ArrowReaderMetadata,
     ) -> Result<Vec<bool>, Error> {
+        let failed = |source| Error::read(path, source);
         let groups = metadata.metadata().row_groups();
         let mut may_meet = vec![true; groups.len()];
-        for (index, name) in self.hasher.names().iter().enumerate() {
-            let failed = |source| Error::read(path, source);
+        let mut leaves = Vec::with_capacity(names.len());
+        for (index, name) in names.iter().enumerate() {
             let converter =
                 StatisticsConverter::try_new(name, metadata.schema(), metadata.parquet_schema())
                     .map_err(failed)?;
+            leaves.extend(converter.parquet_column_index());
             let lows = converter.row_group_mins(groups).map_err(failed)?;
             let highs = converter.row_group_maxes(groups).map_err(failed)?;
             for (group, may_meet) in may_meet.iter_mut().enumerate() {
                 let low = extremes(&lows.slice(group, 1)).map(|(low, _)| low);
                 let high = extremes(&highs.slice(group, 1)).map(|(_, high)| high);
-                *may_meet &= self.range.may_meet(index, low.zip(high).as_ref());
+                *may_meet &= self.ranges.may_meet(index, low.zip(high).as_ref());
             }
+        }
+        for (group, may_meet) in may_meet.iter_mut().enumerate() {
+            *may_meet = *may_meet
+                && self
+                    .probes
+                    .may_meet(file, metadata.metadata(), group, &leaves)
+                    .map_err(failed)?;
         }
         Ok(may_meet)
     }

@@ -28,6 +28,23 @@ impl Relations {
         self.parents.is_empty() && self.partitions.is_empty()
     }
 
+    /// Whether both name the same values, whatever they include of their parents.
+    pub(crate) fn has_partitions_of(&self, other: &Self) -> bool {
+        let same = |one: &Parent, other: &Parent| {
+            one.resource == other.resource
+                && one.bindings == other.bindings
+                && one.new_only == other.new_only
+        };
+        self.parents.len() == other.parents.len()
+            && self
+                .parents
+                .iter()
+                .zip(&other.parents)
+                .all(|(one, other)| same(one, other))
+            && self.partitions == other.partitions
+            && self.skip_failures == other.skip_failures
+    }
+
     /// The fields that come from parents and not from the API, in column order.
     pub fn included(&self) -> impl Iterator<Item = &Include> {
         self.parents.iter().flat_map(|parent| &parent.include)

@@ -46,6 +46,20 @@ pub struct Resource {
     pub identity: String,
 }
 
+impl Resource {
+    /// Whether this resource and another ask for the same pages, whatever each makes of them.
+    #[must_use]
+    pub fn shares_requests(&self, other: &Self) -> bool {
+        let endpoint = Endpoint {
+            data_selector: self.endpoint.data_selector.clone(),
+            ..other.endpoint.clone()
+        };
+        self.endpoint == endpoint
+            && self.incremental == other.incremental
+            && self.relations.has_partitions_of(&other.relations)
+    }
+}
+
 /// What happens to the records of earlier runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Jinja, Path};
+use crate::{Jinja, NamedTemplate, Path};
 
 /// A value of the spec that may contain expressions.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -14,6 +14,10 @@ pub enum Template {
     Expression(Expression),
     /// Text and expressions, joined as text.
     Parts(Vec<Part>),
+    /// A JSON object with expressions somewhere in its members.
+    Object(Vec<NamedTemplate>),
+    /// A JSON array with expressions somewhere in its elements.
+    List(Vec<Template>),
 }
 
 impl Template {
@@ -33,16 +37,47 @@ impl Template {
 
     /// Every expression of the template, in order.
     pub fn expressions(&self) -> impl Iterator<Item = &Expression> {
-        let (one, many) = match self {
-            Self::Literal(_) => (None, [].as_slice()),
-            Self::Expression(expression) => (Some(expression), [].as_slice()),
-            Self::Parts(parts) => (None, parts.as_slice()),
-        };
-        one.into_iter()
-            .chain(many.iter().filter_map(|part| match part {
+        let mut expressions = Vec::new();
+        self.visit(&mut |template| match template {
+            Self::Expression(expression) => expressions.push(expression),
+            Self::Parts(parts) => expressions.extend(parts.iter().filter_map(|part| match part {
                 Part::Expression(expression) => Some(expression),
                 Part::Text(_) => None,
-            }))
+            })),
+            Self::Literal(_) | Self::Object(_) | Self::List(_) => {}
+        });
+        expressions.into_iter()
+    }
+
+    /// The constant value at a path of member names, when there is one.
+    #[must_use]
+    pub fn constant_at(&self, path: &[String]) -> Option<&serde_json::Value> {
+        match (self, path.split_first()) {
+            (Self::Literal(value), _) => path.iter().try_fold(value, |value, key| value.get(key)),
+            (Self::Object(members), Some((key, rest))) => {
+                let member = members.iter().find(|member| member.name == *key)?;
+                member.value.constant_at(rest)
+            }
+            _ => None,
+        }
+    }
+
+    /// Calls `see` with this template and all that it is made of.
+    fn visit<'t>(&'t self, see: &mut impl FnMut(&'t Self)) {
+        see(self);
+        match self {
+            Self::Object(members) => {
+                for member in members {
+                    member.value.visit(see);
+                }
+            }
+            Self::List(elements) => {
+                for element in elements {
+                    element.visit(see);
+                }
+            }
+            Self::Literal(_) | Self::Expression(_) | Self::Parts(_) => {}
+        }
     }
 }
 

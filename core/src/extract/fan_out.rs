@@ -60,7 +60,7 @@ pub(crate) async fn read_alone(
             client,
             resource,
             family: &family,
-            listing: None,
+            shared: None,
             limit,
             cursors: Cursors::by_itself(resource, client, asked)?,
             meter: Arc::clone(meter),

@@ -1,6 +1,6 @@
-//! A listing that several resources are made from: every page is fetched once for all of them.
+//! Listings that several resources are made from: every page is fetched once for all of them.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -8,13 +8,41 @@ use tokio::sync::Notify;
 
 use crate::Result;
 use crate::http::{Request, Response};
+use crate::partition::Partition;
 
 /// How many pages the fastest reader may be ahead of the slowest: what is kept in memory.
 const AHEAD: usize = 2;
 
+/// How many partitions the fastest member may have begun before the slowest does.
+const PARTITIONS_AHEAD: usize = 32;
+
+/// The part of one resource in listings that several are made from: one for each partition.
+///
+/// The members read the same partitions in the same order, several at once. Nobody waits for ever:
+/// of the first partition that somebody has not ended, the slower reader can always go on.
+#[derive(Debug)]
+pub(crate) struct Member {
+    group: Arc<Group>,
+    number: usize,
+}
+
+#[derive(Debug)]
+struct Group {
+    begun: Mutex<Begun>,
+    changed: Notify,
+}
+
+#[derive(Debug)]
+struct Begun {
+    /// Who still reads.
+    present: Vec<bool>,
+    /// The readers of the partitions that not every member has begun, by the values.
+    partitions: HashMap<u128, Vec<Option<Reader>>>,
+}
+
 /// The pages of one listing, read by several at once.
 #[derive(Debug)]
-pub(crate) struct Listing {
+struct Listing {
     state: Mutex<State>,
     changed: Notify,
 }
@@ -37,9 +65,89 @@ struct Page {
 
 /// One reader of a listing; the others no longer wait for it when it is dropped.
 #[derive(Debug)]
-pub(crate) struct Reader {
+pub(super) struct Reader {
     listing: Arc<Listing>,
     number: usize,
+}
+
+impl Member {
+    /// The members of a new group.
+    pub(crate) fn group(count: usize) -> Vec<Self> {
+        let group = Arc::new(Group {
+            begun: Mutex::new(Begun {
+                present: vec![true; count],
+                partitions: HashMap::new(),
+            }),
+            changed: Notify::new(),
+        });
+        (0..count)
+            .map(|number| Self {
+                group: Arc::clone(&group),
+                number,
+            })
+            .collect()
+    }
+
+    /// The reader of the listing of a partition; waits while others are far behind.
+    pub(super) async fn begin(&self, partition: &Partition) -> Reader {
+        loop {
+            // Created before the look, so that no change between the two is missed.
+            let changed = self.group.changed.notified();
+            let reader = lock(&self.group.begun).begin(self.number, partition.key());
+            match reader {
+                Some(reader) => {
+                    self.group.changed.notify_waiters();
+                    return reader;
+                }
+                None => changed.await,
+            }
+        }
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        lock(&self.group.begun).leave(self.number);
+        self.group.changed.notify_waiters();
+    }
+}
+
+impl Begun {
+    /// The reader of a partition; none while there are too many that others have not begun.
+    fn begin(&mut self, member: usize, key: u128) -> Option<Reader> {
+        if self.partitions.len() >= PARTITIONS_AHEAD && !self.partitions.contains_key(&key) {
+            return None;
+        }
+        let present = &self.present;
+        let readers = self.partitions.entry(key).or_insert_with(|| {
+            let readers = Listing::readers(present.len()).into_iter();
+            let here = readers
+                .zip(present)
+                .map(|(reader, here)| here.then_some(reader));
+            here.collect()
+        });
+        let reader = readers.get_mut(member).and_then(Option::take);
+        self.forget();
+        reader
+    }
+
+    fn leave(&mut self, member: usize) {
+        if let Some(here) = self.present.get_mut(member) {
+            *here = false;
+        }
+        for readers in self.partitions.values_mut() {
+            if let Some(reader) = readers.get_mut(member) {
+                *reader = None;
+            }
+        }
+        self.forget();
+    }
+
+    /// Drops the partitions that everybody has begun.
+    fn forget(&mut self) {
+        self.partitions
+            .retain(|_, readers| readers.iter().any(Option::is_some));
+    }
 }
 
 /// What a reader is to do.
@@ -51,7 +159,7 @@ enum Step {
 
 impl Listing {
     /// The readers of a new listing.
-    pub(crate) fn readers(count: usize) -> Vec<Reader> {
+    fn readers(count: usize) -> Vec<Reader> {
         let listing = Arc::new(Self {
             state: Mutex::new(State {
                 taken: vec![Some(0); count],
@@ -66,10 +174,6 @@ impl Listing {
             })
             .collect()
     }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Reader {
@@ -82,7 +186,7 @@ impl Reader {
         let kept = loop {
             // Created before the look, so that no change between the two is missed.
             let changed = self.listing.changed.notified();
-            let step = self.listing.lock().step(self.number, request);
+            let step = lock(&self.listing.state).step(self.number, request);
             match step {
                 Step::Take(response) => {
                     self.listing.changed.notify_waiters();
@@ -94,7 +198,7 @@ impl Reader {
         };
         let outcome = fetch.await.map(Arc::new);
         if kept {
-            self.listing.lock().fetched(self.number, &outcome);
+            lock(&self.listing.state).fetched(self.number, &outcome);
             self.listing.changed.notify_waiters();
         }
         outcome
@@ -103,7 +207,7 @@ impl Reader {
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        self.listing.lock().leave(self.number);
+        lock(&self.listing.state).leave(self.number);
         self.listing.changed.notify_waiters();
     }
 }
@@ -179,6 +283,10 @@ impl State {
     }
 }
 
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -231,5 +339,24 @@ mod tests {
             state.step(1, &request("/a")),
             Step::Fetch { kept: false }
         ));
+    }
+    #[test]
+    fn a_member_is_not_far_ahead_of_those_who_are_still_there() {
+        let mut begun = Begun {
+            present: vec![true; 2],
+            partitions: HashMap::new(),
+        };
+        let ahead = PARTITIONS_AHEAD as u128;
+        for key in 0..ahead {
+            assert!(begun.begin(0, key).is_some());
+        }
+        assert!(begun.begin(0, ahead).is_none());
+        assert!(begun.begin(1, 0).is_some());
+        assert!(begun.begin(0, ahead).is_some());
+        begun.leave(1);
+        assert!(begun.partitions.is_empty());
+        for key in ahead..3 * ahead {
+            assert!(begun.begin(0, key).is_some());
+        }
     }
 }

@@ -88,7 +88,7 @@ impl<'a> Supply<'a> {
                     client,
                     resource,
                     family,
-                    listing: None,
+                    shared: None,
                     // No limit that any resource reaches: partitions are read one after the other.
                     limit: Some(u64::MAX),
                     cursors: Cursors::by_itself(resource, client, &Asked::default())?,

@@ -18,8 +18,15 @@ impl Extract<'_> {
         largest: &AtomicU64,
         batches: mpsc::Sender<RecordBatch>,
     ) -> Result<Extracted> {
+        let listing = match &self.shared {
+            Some(member) => Some(member.begin(partition).await),
+            None => None,
+        };
+        let listing = listing.as_ref();
         let Some(cursors) = &self.cursors else {
-            return self.pages(partition, None, limit, largest, batches).await;
+            return self
+                .pages(partition, listing, None, limit, largest, batches)
+                .await;
         };
         let mut reading = cursors.begin(partition);
         let mut total = Extracted::default();
@@ -32,6 +39,7 @@ impl Extract<'_> {
             let window = self
                 .pages(
                     partition,
+                    listing,
                     Some(&mut reading),
                     left,
                     largest,

@@ -8,7 +8,7 @@ use connector_plan::Resource;
 use tokio::sync::mpsc;
 
 use super::{Reading, ResourceRecord, blocking, publish, timed};
-use crate::extract::Reader;
+use crate::extract::Member;
 use crate::infer::{self, Blocks, Inference, Spool};
 use crate::meter::Stage;
 use crate::secret::Redactor;
@@ -19,7 +19,7 @@ impl Reading<'_> {
     pub(super) async fn publish_inferred(
         &self,
         entry: &mut ResourceRecord,
-        listing: Option<Reader>,
+        shared: Option<Member>,
         options: LoadOptions,
     ) -> Result<()> {
         let resource = self.resource.clone();
@@ -56,7 +56,7 @@ impl Reading<'_> {
             })
         };
         let limit = self.context.arguments.limit;
-        let extract = self.extract(limit, listing, None);
+        let extract = self.extract(limit, shared, None);
         let extracted = self.interrupt.or(extract.run(sender)).await;
         let joined = joining.await.map_err(|error| {
             Error::new(ErrorKind::Internal, "the records cannot be put aside").caused_by(error)

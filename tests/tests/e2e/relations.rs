@@ -13,8 +13,13 @@ use serde_json::{Value, json};
 
 /// The resources of a spec without authentication, whose requests come one after the other.
 fn connector(resources: &str) -> &'static Connector {
+    connector_of(1, resources)
+}
+
+/// The same, with as many requests at once.
+fn connector_of(concurrency: u32, resources: &str) -> &'static Connector {
     let spec = format!(
-        "client:\n  base_url: https://tree.example.com/api\n  concurrency: 1\n\
+        "client:\n  base_url: https://tree.example.com/api\n  concurrency: {concurrency}\n\
          resource_defaults:\n  primary_key: id\n  write_disposition: merge\n\
          \x20 endpoint: {{data_selector: items, paginator: {{type: offset, limit: 10}}}}\n\
          resources:\n{resources}"
@@ -254,7 +259,11 @@ fn several_parents_and_static_values_are_combined_and_go_everywhere() {
       method: POST
       params: {level: '{level}'}
       headers: {X-Metric: 'is {metric}'}
-      json: {team: '{team}', exact: '{exact}', text: 'team {team}'}
+      json:
+        team: '{team}'
+        exact: '{exact}'
+        text: 'team {team}'
+        where: {any: [{team: '{team}', level: 1}, 'm {metric}'], all: []}
       paginator: {type: offset, limit: 10, offset_body_path: offset, limit_body_path: limit}
     schema: {fields: {id: string}}
   - name: forms
@@ -282,6 +291,12 @@ fn several_parents_and_static_values_are_combined_and_go_everywhere() {
     let first = first.unwrap();
     let body: Value = serde_json::from_slice(&first.body).unwrap();
     let team = &server.truth("teams")[0]["id"];
+    let any = json!([{"team": team, "level": 1}, format!("m {}", server.truth("metrics")[0]["id"].as_str().unwrap())]);
+    assert_eq!(
+        body["where"],
+        json!({"any": any, "all": []}),
+        "JSON types are kept at every depth"
+    );
     let metric = &server.truth("metrics")[0];
     assert_eq!(first.param("level"), Some("1"));
     let text = format!("is {}", metric["id"].as_str().unwrap());
@@ -325,6 +340,77 @@ fn resources_of_one_listing_fetch_it_once() {
         10,
         "each request is counted once"
     );
+}
+
+#[test]
+fn the_same_requests_below_one_parent_are_sent_once() {
+    let resources = "
+  - name: files
+    endpoint: {path: /files}
+    schema: {fields: {id: integer}}
+  - name: notes
+    parent: {resource: files, field: id, as: file_id}
+    endpoint: {path: '/files/{file_id}/entries'}
+    schema: {fields: {id: string, text: string}}
+  - name: marks
+    parent: {resource: files, field: id, as: file_id}
+    include_from_parent: id
+    endpoint: {path: '/files/{file_id}/entries'}
+    schema: {fields: {id: string, size: integer}}
+";
+    // As many partitions at once as there are, or one after the other: nobody waits for ever.
+    for concurrency in [1, 3, 64] {
+        let connector = connector_of(concurrency, resources);
+        let server = server(connector, |options| options.records = 95);
+        let workspace = Workspace::new();
+        let (code, _) = run(connector, &server, &workspace, &[]);
+        expect_code(code, 0);
+        for resource in ["files", "notes", "marks"] {
+            expect_truth(&workspace, &server, resource);
+        }
+        let mut seen = BTreeMap::new();
+        for request in server.data_requests() {
+            *seen.entry((request.path, request.query)).or_default() += 1;
+        }
+        assert!(seen.len() > 95, "{} different requests", seen.len());
+        let twice: Vec<_> = seen.iter().filter(|(_, times)| **times != 1).collect();
+        assert_eq!(twice, Vec::<(&_, &i32)>::new());
+    }
+}
+
+#[test]
+fn one_of_two_that_share_requests_can_have_enough() {
+    let connector = connector_of(
+        4,
+        "
+  - name: files
+    endpoint: {path: /files}
+    schema: {fields: {id: integer}}
+  - name: notes
+    parent: {resource: files, field: id, as: file_id}
+    endpoint: {path: '/files/{file_id}/entries'}
+    schema: {fields: {id: string}}
+  - name: marks
+    parent: {resource: files, field: id, as: file_id}
+    endpoint: {path: '/files/{file_id}/entries'}
+    schema: {fields: {id: string, size: {type: integer, nullable: false}}}
+",
+    );
+    // One entry in the middle lacks what one of the two requires.
+    let server = server(connector, |options| {
+        options.records = 200;
+        let answer = Answer::json(200, r#"{"items": [{"id": "without size"}]}"#);
+        options.script = vec![Scripted::get("/api/files/70/entries", 1, answer)];
+    });
+    let files = (0..200).map(|id| json!({"id": id}).to_string());
+    server.set_raw_records("files", files.collect());
+    let workspace = Workspace::new();
+    let (code, record) = run(connector, &server, &workspace, &[]);
+    expect_code(code, 7);
+    expect_truth(&workspace, &server, "files");
+    assert_eq!(entry(&record, "notes")["status"], "published");
+    assert_eq!(entry(&record, "notes")["partitions"], 200);
+    assert_eq!(entry(&record, "marks")["status"], "failed");
 }
 
 fn failing(policy: &str) -> &'static Connector {

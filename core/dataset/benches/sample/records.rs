@@ -12,7 +12,13 @@ pub const PAGE: u64 = 1000;
 
 /// Rows `page * PAGE` and the following; `version` changes the values but not the keys.
 pub fn page(page: u64, version: u64) -> RecordBatch {
-    let numbers = || page * PAGE..(page + 1) * PAGE;
+    let numbers: Vec<u64> = (page * PAGE..(page + 1) * PAGE).collect();
+    records(&numbers, version)
+}
+
+/// These rows.
+pub fn records(numbers: &[u64], version: u64) -> RecordBatch {
+    let numbers = || numbers.iter().copied();
     let random = |number: u64, salt: u64| scramble(number ^ (salt + 16 * version) << 56);
     let text = |of: &dyn Fn(u64) -> String| {
         Arc::new(StringArray::from_iter_values(numbers().map(of))) as ArrayRef
@@ -93,7 +99,7 @@ pub fn page(page: u64, version: u64) -> RecordBatch {
 }
 
 /// A permutation of the 64-bit numbers (the finaliser of SplitMix64).
-fn scramble(number: u64) -> u64 {
+pub fn scramble(number: u64) -> u64 {
     let number = (number ^ number >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     let number = (number ^ number >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
     number ^ number >> 31

@@ -11,6 +11,8 @@ mod files;
 #[cfg(test)]
 mod model;
 #[cfg(test)]
+mod pruning;
+#[cfg(test)]
 mod refusals;
 #[cfg(test)]
 mod row_groups;
