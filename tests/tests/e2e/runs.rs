@@ -458,7 +458,7 @@ fn a_report_is_one_page_of_all_runs() {
         "<title>Runs of storage</title>",
         "<h3>Rows read</h3>",
         "120 new, 0 updated in all",
-        "1 of 7 requests were sent again",
+        "1 of 6 requests were sent again",
         "the API answered 503 Service Unavailable: 1 times",
         "✕ failed",
         "body: &lt;svg onload=alert(1)&gt;",
