@@ -677,6 +677,10 @@ fn merging() {
             "id: integer\nat: timestamp",
         ),
     );
+    check(
+        "merge_retire_absent_new_only",
+        "client: {base_url: \"https://api.example.com\"}\nresources:\n- name: events\n  incremental: {cursor_path: at}\n  schema: {fields: {id: integer, at: timestamp}}\n- name: notes\n  parent: {resource: events, field: id, as: event_id, new_only: true}\n  primary_key: id\n  write_disposition: {disposition: merge, strategy: scd2, retire_absent: true}\n  endpoint: '/e/{event_id}'\n  schema: {fields: {id: integer}}\n",
+    );
 }
 
 #[test]

@@ -22,7 +22,7 @@ pub(crate) use self::fan_out::{ReadOptions, read_alone};
 pub(crate) use self::listing::Member;
 use self::listing::Reader;
 pub(crate) use self::supply::{Lazy, Supply};
-use crate::body::{BodyReader, Unreadable};
+use crate::body::{BodyReader, Document, Unreadable};
 use crate::client::Inner;
 use crate::cursor::{CursorReading, Cursors};
 use crate::http::{Request, Response};
@@ -98,7 +98,12 @@ impl Extract<'_> {
         };
         // In this order: what has been read is handed over before anybody looks.
         let (extracted, ()) = future::join(read, hand_over).await;
-        extracted.map_err(|error| error.with("resource", &self.resource.name))
+        let name = &self.resource.name;
+        let extracted = extracted.map_err(|error| error.with("resource", name))?;
+        if extracted.skipped > 0 || extracted.ignored > 0 {
+            self.family.pass_over(name);
+        }
+        Ok(extracted)
     }
 
     /// Reads the pages of one partition, or of one window of it.
@@ -152,6 +157,7 @@ impl Extract<'_> {
                 rows,
                 captures,
                 last_record,
+                document,
                 response,
             } = self.page(&request, listing, &mut decoder).await?;
             self.meter.page(records, response.body.len());
@@ -172,7 +178,7 @@ impl Extract<'_> {
                     last_record: &last_record,
                     headers: &response.headers,
                     url: &response.url,
-                    body: &response.body,
+                    body: document.bytes(&response),
                 })?
             };
             for warning in paginator.warnings() {
@@ -230,11 +236,7 @@ impl Extract<'_> {
     ) -> Result<Fetched> {
         let session = self.client.session(&self.resource.name);
         let endpoint = &self.resource.endpoint;
-        let reader = BodyReader {
-            plan: &endpoint.response,
-            selector: &endpoint.data_selector.steps,
-            limit: session.transport.max_body(),
-        };
+        let reader = BodyReader::new(endpoint, &session.transport);
         let mut retries = 0;
         loop {
             let fetch = session.fetch(request, &self.meter);
@@ -249,22 +251,26 @@ impl Extract<'_> {
                     rows: 0,
                     captures: Vec::new(),
                     last_record: Vec::new(),
+                    document: Document::Body { from: 0 },
                     response,
                 });
             }
             let started = Instant::now();
             let decoded = match reader.read(&response) {
-                Ok(document) => decoder.decode_page(&document).map_err(|error| {
-                    // A document that ends before its end was cut off on the way.
-                    let cut = error.kind() == ErrorKind::Malformed
-                        && error.offset().is_some_and(|at| at >= document.len());
-                    (self.decode_error(error), cut)
-                }),
+                Ok(document) => match decoder.decode_page(&document) {
+                    Ok(page) => Ok((page, Document::of(document, &response))),
+                    Err(error) => {
+                        // A document that ends before its end was cut off on the way.
+                        let cut = error.kind() == ErrorKind::Malformed
+                            && error.offset().is_some_and(|at| at >= document.len());
+                        Err((self.decode_error(error), cut))
+                    }
+                },
                 Err(error) => Err(self.unreadable(&error, &response)),
             };
             self.meter.spend(Stage::Decode, started.elapsed());
             let (error, cut) = match decoded {
-                Ok(page) => {
+                Ok((page, document)) => {
                     let Page {
                         records,
                         filtered,
@@ -279,6 +285,7 @@ impl Extract<'_> {
                         rows,
                         captures,
                         last_record: last_record_captures,
+                        document,
                         response,
                     });
                 }
@@ -326,6 +333,7 @@ struct Fetched {
     rows: u64,
     captures: Vec<Option<Json>>,
     last_record: Vec<Option<Json>>,
+    document: Document,
     response: Arc<Response>,
 }
 

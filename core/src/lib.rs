@@ -12,6 +12,7 @@
 
 mod auth;
 mod body;
+mod calendar;
 pub mod cli;
 mod client;
 mod connector;

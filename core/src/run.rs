@@ -272,11 +272,15 @@ impl<'a> Reading<'a> {
         // Two batches wait at most; the encoder works on its own core.
         let (sender, receiver) = mpsc::channel(2);
         let writer = Writer::start(load, receiver, &self.meter)?;
-        let extract = self.extract(arguments.limit, shared, cursors.clone());
-        let extracted = self.interrupt.or(extract.run(sender)).await;
+        let extracted = {
+            // It ends here: nobody who reads the same pages waits for what is written.
+            let extract = self.extract(arguments.limit, shared, cursors.clone());
+            self.interrupt.or(extract.run(sender)).await
+        };
         // A writer that failed ends the reading too: its error is the cause.
         let load = writer.finish().await.map_err(with_resource)?;
         let extracted = extracted?;
+        self.check_whole().map_err(with_resource)?;
         // A sample says nothing about where to go on.
         let sample = arguments.limit.is_some() && extracted.stopped;
         let state = match &cursors {
@@ -293,6 +297,27 @@ impl<'a> Reading<'a> {
             .map_err(with_resource)?;
         publish(entry, extracted, report);
         Ok(())
+    }
+
+    /// What was passed over must not look like what the API no longer has.
+    ///
+    /// # Errors
+    /// When rows would be retired because of it.
+    fn check_whole(&self) -> Result<()> {
+        let resource = self.resource;
+        let history = resource.merge.history();
+        let retires = history.is_some_and(|history| history.retire_absent);
+        if !retires || rows(self.store, resource) == 0 {
+            return Ok(());
+        }
+        let Some(passed_over) = self.family.passed_over(resource) else {
+            return Ok(());
+        };
+        Err(Error::new(
+            ErrorKind::Source,
+            format!("{passed_over}: `retire_absent` would retire the rows of what was not read"),
+        )
+        .hint("have all of it read: no action `ignore`, `on_parent_error: skip` or `new_only`; or remove `retire_absent`"))
     }
 
     fn load_options(&self) -> LoadOptions {
@@ -402,12 +427,15 @@ fn asked(context: &Context<'_>, selected: &[Resource]) -> Result<Asked> {
     Ok(asked)
 }
 
+/// The rows of the dataset that a resource has.
+fn rows(store: &Store, resource: &Resource) -> u64 {
+    let state = store.state();
+    state.resource(&resource.name).map_or(0, |state| state.rows)
+}
+
 /// A sample may add to a dataset, but never take its place.
 fn check_limit(limit: Option<u64>, store: &Store, resource: &Resource) -> Result<()> {
-    let existing = store
-        .state()
-        .resource(&resource.name)
-        .map_or(0, |state| state.rows);
+    let existing = rows(store, resource);
     let retires = resource.merge.history();
     let retires = retires.is_some_and(|history| history.retire_absent);
     let harm = if resource.write_disposition == WriteDisposition::Replace {

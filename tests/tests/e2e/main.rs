@@ -6,6 +6,7 @@ mod authentication;
 mod bad_input;
 mod command_line;
 mod datasets;
+mod encodings;
 mod expressions;
 mod faults;
 mod incremental;
