@@ -52,6 +52,8 @@ pub(crate) struct Extract<'a> {
     pub meter: Arc<Meter>,
     /// What of its parents is read only as far as it needs.
     pub lazy: Lazy<'a>,
+    /// Whether records that may give new columns are kept as they are, too.
+    pub keeps_whole: bool,
 }
 
 /// What a reading came to.
@@ -128,12 +130,14 @@ impl Extract<'_> {
             last_record_captures: paginator.last_record_captures(),
             filter: filter::of(self.resource, &self.client.settings)?,
             processor: processing::of(self.resource, &self.client.settings, &partition.values)?,
+            contract: self.resource.contract.clone(),
             lines: *format == BodyFormat::Jsonl,
             texts: matches!(format, BodyFormat::Csv(_) | BodyFormat::Xml),
             ..DecoderOptions::default()
         };
         let schema = match self.resource.inferred {
             true => RecordSchema::raw(),
+            false if self.keeps_whole => RecordSchema::evolving(&self.resource.fields),
             false => RecordSchema::new(&self.resource.fields),
         };
         let mut decoder =

@@ -101,7 +101,7 @@ fn load(
     store: &Store,
     mut options: LoadOptions,
     inferred: Inferred,
-    spool: Spool,
+    mut spool: Spool,
     redactor: &Redactor,
     meter: &Meter,
 ) -> Result<(LoadReport, Report)> {
