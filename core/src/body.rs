@@ -8,10 +8,11 @@ mod xml;
 use std::borrow::Cow;
 use std::io::Read as _;
 
-use connector_plan::{BodyFormat, ResponseBody, Step};
+use connector_plan::{BodyFormat, Endpoint, Path, ResponseBody, Step};
 use flate2::read::MultiGzDecoder;
 
-use crate::http::Response;
+use crate::Json;
+use crate::http::{Response, Transport};
 
 /// What the bodies of a resource are.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +22,37 @@ pub(crate) struct BodyReader<'a> {
     pub selector: &'a [Step],
     /// The bytes that a body may have when it is unpacked, and four times as many as JSON.
     pub limit: usize,
+}
+
+/// A page as JSON: the body of its answer, or what was made of it.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Document {
+    /// The body from this byte on: behind its byte order mark.
+    Body {
+        from: usize,
+    },
+    Converted(Vec<u8>),
+}
+
+impl Document {
+    /// Keeps what was read of an answer, without a copy of its body.
+    pub(crate) fn of(read: Cow<'_, [u8]>, response: &Response) -> Self {
+        match read {
+            // Of a body, only its beginning is ever passed over.
+            Cow::Borrowed(rest) => Self::Body {
+                from: response.body.len().saturating_sub(rest.len()),
+            },
+            Cow::Owned(document) => Self::Converted(document),
+        }
+    }
+
+    /// The JSON, or the JSON Lines.
+    pub(crate) fn bytes<'a>(&'a self, response: &'a Response) -> &'a [u8] {
+        match self {
+            Self::Body { from } => response.body.get(*from..).unwrap_or_default(),
+            Self::Converted(document) => document,
+        }
+    }
 }
 
 /// Why a body is no page.
@@ -55,17 +87,23 @@ impl Unreadable {
     }
 }
 
+impl<'a> BodyReader<'a> {
+    /// The reader of an endpoint's answers.
+    pub(crate) fn new(endpoint: &'a Endpoint, transport: &Transport) -> Self {
+        Self {
+            plan: &endpoint.response,
+            selector: &endpoint.data_selector.steps,
+            limit: transport.max_body(),
+        }
+    }
+}
+
 impl BodyReader<'_> {
     /// The page as JSON, or as JSON Lines where the format is that.
     pub(crate) fn read<'r>(&self, response: &'r Response) -> Result<Cow<'r, [u8]>, Unreadable> {
-        let mut bytes = Cow::Borrowed(response.body.as_slice());
-        // A file that its server calls gzip-encoded too has been unpacked on the way.
-        if self.plan.gzip && (bytes.starts_with(&GZIP) || GZIP.starts_with(&bytes)) {
-            bytes = Cow::Owned(self.unpack(&bytes)?);
-        }
         let format = &self.plan.format;
         let media = media::MediaType::of(&response.headers);
-        let text = charset::decode(bytes, &media, *format == BodyFormat::Xml)?;
+        let text = self.text(response, &media)?;
         media.check(format, &text)?;
         let converted = match format {
             BodyFormat::Json | BodyFormat::Jsonl => return Ok(text),
@@ -76,6 +114,39 @@ impl BodyReader<'_> {
             }
         };
         Ok(Cow::Owned(converted))
+    }
+
+    /// Whether a text occurs in an answer, as it was before it was packed and encoded.
+    pub(crate) fn contains(&self, response: &Response, wanted: &str) -> bool {
+        let text = self.text(response, &media::MediaType::of(&response.headers));
+        // What cannot be decoded is still looked at as it came.
+        let text = text.unwrap_or(Cow::Borrowed(&response.body));
+        String::from_utf8_lossy(&text).contains(wanted)
+    }
+
+    /// The values that paths lead to in an answer, which may be no page: failures are told in JSON
+    /// by APIs whose pages are something else, too. What is no document has none of these values.
+    pub(crate) fn capture(&self, response: &Response, paths: &[Path]) -> Vec<Option<Json>> {
+        let values = |document: Result<Cow<'_, [u8]>, Unreadable>| {
+            connector_decode::capture(&document.ok()?, paths).ok()
+        };
+        values(self.text(response, &media::MediaType::of(&response.headers)))
+            .or_else(|| values(self.read(response)))
+            .unwrap_or_else(|| vec![None; paths.len()])
+    }
+
+    /// The text of an answer in UTF-8, unpacked.
+    fn text<'r>(
+        &self,
+        response: &'r Response,
+        media: &media::MediaType,
+    ) -> Result<Cow<'r, [u8]>, Unreadable> {
+        let mut bytes = Cow::Borrowed(response.body.as_slice());
+        // A file that its server calls gzip-encoded too has been unpacked on the way.
+        if self.plan.gzip && (bytes.starts_with(&GZIP) || GZIP.starts_with(&bytes)) {
+            bytes = Cow::Owned(self.unpack(&bytes)?);
+        }
+        charset::decode(bytes, media, self.plan.format == BodyFormat::Xml)
     }
 
     fn unpack(&self, packed: &[u8]) -> Result<Vec<u8>, Unreadable> {

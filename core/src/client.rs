@@ -8,6 +8,7 @@ use std::time::Duration;
 use connector_plan::{Auth, Body, Expression, Plan, Resource, Root, SettingRole, Step, Template};
 
 use crate::auth::{AuthContext, Authenticator, CustomAuth, TokenMemory, TokenStore, authenticator};
+use crate::body::BodyReader;
 use crate::http::{Actions, RetryPolicy, Session, Transport, TransportOptions};
 use crate::paging::CustomPaginator;
 use crate::secret::Redactor;
@@ -186,7 +187,8 @@ impl Client {
                 }
                 None => continue,
             };
-            let actions = Actions::new(&resource.endpoint.actions, &settings)?;
+            let reader = BodyReader::new(&resource.endpoint, &transport);
+            let actions = Actions::new(&resource.endpoint.actions, &settings, reader)?;
             let session = session(auth, Some(resource), actions);
             own_sessions.insert(resource.name.clone(), session);
         }

@@ -140,6 +140,8 @@ struct Saved {
 #[derive(Debug, Default)]
 struct After {
     saved: BTreeMap<String, Saved>,
+    /// The names that earlier runs gave to partitions whose values are secret now.
+    renamed: BTreeMap<String, String>,
     counts: Counts,
     /// The smallest start and the largest cursor.
     from: Option<CursorValue>,
@@ -376,8 +378,7 @@ impl Cursors {
 
     /// Begins to read a partition.
     pub(crate) fn begin(&self, partition: &Partition) -> CursorReading<'_> {
-        let key = self.key_of(&partition.values);
-        let before = self.before.get(&key);
+        let (key, before) = self.known(&partition.values);
         let value = before.map(|saved| &saved.value);
         let start = match (&self.since, value) {
             (Some(since), _) => Some(since.clone()),
@@ -440,7 +441,14 @@ impl Cursors {
     /// The state after the run: the new cursors of the partitions read, the old ones of all others.
     pub(crate) fn state(&self) -> Option<Json> {
         let mut all = self.before.clone();
-        all.extend(lock(&self.after).saved.clone());
+        {
+            let after = lock(&self.after);
+            let names = after.saved.keys();
+            for plain in names.filter_map(|name| after.renamed.get(name)) {
+                all.remove(plain);
+            }
+            all.extend(after.saved.clone());
+        }
         if all.is_empty() {
             return None;
         }
@@ -501,21 +509,33 @@ impl Cursors {
         Ok(saved)
     }
 
-    /// What the state calls a partition: its values as JSON, in the order of their names.
-    fn key_of(&self, values: &Json) -> String {
+    /// What the state calls a partition, and where it goes on: its values as JSON, in the order of
+    /// their names, or a hash of that where something in it is secret.
+    ///
+    /// What is secret is not the same in every run: a state is found under either name.
+    fn known(&self, values: &Json) -> (String, Option<&Saved>) {
         let mut members: Vec<(&String, &Json)> = values.as_object().into_iter().flatten().collect();
         members.sort_unstable_by_key(|(name, _)| *name);
         let members: Vec<String> = members
             .into_iter()
             .map(|(name, value)| format!("{}:{value}", Json::from(name.as_str())))
             .collect();
-        let key = format!("{{{}}}", members.join(","));
-        // A state is shown and copied: what is secret has no place in it.
-        if self.redactor.redact(&key) == key {
-            key
-        } else {
-            format!("#{:032x}", twox_hash::XxHash3_128::oneshot(key.as_bytes()))
+        let plain = format!("{{{}}}", members.join(","));
+        let hash = twox_hash::XxHash3_128::oneshot(plain.as_bytes());
+        let hashed = format!("#{hash:032x}");
+        if let Some(before) = self.before.get(&hashed) {
+            return (hashed, Some(before));
         }
+        let before = self.before.get(&plain);
+        // A state is shown and copied: what is secret has no place in it.
+        if self.redactor.redact(&plain) == plain {
+            return (plain, before);
+        }
+        if before.is_some() {
+            let mut after = lock(&self.after);
+            after.renamed.insert(hashed.clone(), plain);
+        }
+        (hashed, before)
     }
 
     /// What the run did with the cursor.

@@ -399,6 +399,12 @@ mod tests {
             json!("2024-03-01T12:00:00+00:00"),
         );
         check("str_to_datetime(record.when).year", json!(2024));
+        check("duration('PT1.5S').total_seconds()", json!(1.5));
+        check("duration('P1W').total_seconds()", json!(604_800));
+        check(
+            "__add(str_to_datetime(record.when), __subtract(duration('PT0.5S'), duration('P1M'))).isoformat()",
+            json!("2024-02-01T12:30:00.500000+00:00"),
+        );
         check(
             "strptime('01.02.2024', '%d.%m.%Y') < str_to_datetime(record.when)",
             json!(true),
@@ -428,6 +434,14 @@ mod tests {
         }
         check("timestamp('tomorrow')", "`tomorrow` is no date");
         check("duration('1 day')", "`1 day` is no ISO 8601 duration");
+        check(
+            "__add(duration('PT9223372036854775S'), duration('PT9223372036854775S'))",
+            "`PT9223372036854775S` is no ISO 8601 duration",
+        );
+        check(
+            "__add(now_utc(), duration('P400000000M'))",
+            "cannot be moved by",
+        );
         check("'a' | hash('crc')", "unknown hash `crc`");
         check("'a' | regex_search('(')", "no regular expression");
         check("record.a.nonsense()", "nonsense");

@@ -22,7 +22,7 @@ pub(crate) use self::fan_out::{ReadOptions, read_alone};
 pub(crate) use self::listing::Member;
 use self::listing::Reader;
 pub(crate) use self::supply::{Lazy, Supply};
-use crate::body::{BodyReader, Unreadable};
+use crate::body::{BodyReader, Document, Unreadable};
 use crate::client::Inner;
 use crate::cursor::{CursorReading, Cursors};
 use crate::http::{Request, Response};
@@ -52,6 +52,8 @@ pub(crate) struct Extract<'a> {
     pub meter: Arc<Meter>,
     /// What of its parents is read only as far as it needs.
     pub lazy: Lazy<'a>,
+    /// Whether records that may give new columns are kept as they are, too.
+    pub keeps_whole: bool,
 }
 
 /// What a reading came to.
@@ -98,7 +100,12 @@ impl Extract<'_> {
         };
         // In this order: what has been read is handed over before anybody looks.
         let (extracted, ()) = future::join(read, hand_over).await;
-        extracted.map_err(|error| error.with("resource", &self.resource.name))
+        let name = &self.resource.name;
+        let extracted = extracted.map_err(|error| error.with("resource", name))?;
+        if extracted.skipped > 0 || extracted.ignored > 0 {
+            self.family.pass_over(name);
+        }
+        Ok(extracted)
     }
 
     /// Reads the pages of one partition, or of one window of it.
@@ -123,12 +130,14 @@ impl Extract<'_> {
             last_record_captures: paginator.last_record_captures(),
             filter: filter::of(self.resource, &self.client.settings)?,
             processor: processing::of(self.resource, &self.client.settings, &partition.values)?,
+            contract: self.resource.contract.clone(),
             lines: *format == BodyFormat::Jsonl,
             texts: matches!(format, BodyFormat::Csv(_) | BodyFormat::Xml),
             ..DecoderOptions::default()
         };
         let schema = match self.resource.inferred {
             true => RecordSchema::raw(),
+            false if self.keeps_whole => RecordSchema::evolving(&self.resource.fields),
             false => RecordSchema::new(&self.resource.fields),
         };
         let mut decoder =
@@ -152,6 +161,7 @@ impl Extract<'_> {
                 rows,
                 captures,
                 last_record,
+                document,
                 response,
             } = self.page(&request, listing, &mut decoder).await?;
             self.meter.page(records, response.body.len());
@@ -172,7 +182,7 @@ impl Extract<'_> {
                     last_record: &last_record,
                     headers: &response.headers,
                     url: &response.url,
-                    body: &response.body,
+                    body: document.bytes(&response),
                 })?
             };
             for warning in paginator.warnings() {
@@ -230,11 +240,7 @@ impl Extract<'_> {
     ) -> Result<Fetched> {
         let session = self.client.session(&self.resource.name);
         let endpoint = &self.resource.endpoint;
-        let reader = BodyReader {
-            plan: &endpoint.response,
-            selector: &endpoint.data_selector.steps,
-            limit: session.transport.max_body(),
-        };
+        let reader = BodyReader::new(endpoint, &session.transport);
         let mut retries = 0;
         loop {
             let fetch = session.fetch(request, &self.meter);
@@ -249,22 +255,26 @@ impl Extract<'_> {
                     rows: 0,
                     captures: Vec::new(),
                     last_record: Vec::new(),
+                    document: Document::Body { from: 0 },
                     response,
                 });
             }
             let started = Instant::now();
             let decoded = match reader.read(&response) {
-                Ok(document) => decoder.decode_page(&document).map_err(|error| {
-                    // A document that ends before its end was cut off on the way.
-                    let cut = error.kind() == ErrorKind::Malformed
-                        && error.offset().is_some_and(|at| at >= document.len());
-                    (self.decode_error(error), cut)
-                }),
+                Ok(document) => match decoder.decode_page(&document) {
+                    Ok(page) => Ok((page, Document::of(document, &response))),
+                    Err(error) => {
+                        // A document that ends before its end was cut off on the way.
+                        let cut = error.kind() == ErrorKind::Malformed
+                            && error.offset().is_some_and(|at| at >= document.len());
+                        Err((self.decode_error(error), cut))
+                    }
+                },
                 Err(error) => Err(self.unreadable(&error, &response)),
             };
             self.meter.spend(Stage::Decode, started.elapsed());
             let (error, cut) = match decoded {
-                Ok(page) => {
+                Ok((page, document)) => {
                     let Page {
                         records,
                         filtered,
@@ -279,6 +289,7 @@ impl Extract<'_> {
                         rows,
                         captures,
                         last_record: last_record_captures,
+                        document,
                         response,
                     });
                 }
@@ -326,6 +337,7 @@ struct Fetched {
     rows: u64,
     captures: Vec<Option<Json>>,
     last_record: Vec<Option<Json>>,
+    document: Document,
     response: Arc<Response>,
 }
 

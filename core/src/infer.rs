@@ -275,8 +275,8 @@ impl Spool {
             .map_err(|error| spool_error(&self.path, error))
     }
 
-    /// Reads all blocks again, in their order.
-    pub(crate) fn read(mut self, mut each: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
+    /// Reads all blocks again, in their order. Nothing can be written any more.
+    pub(crate) fn read(&mut self, mut each: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
         if let Some(file) = self.file.take() {
             let end = file.finish().map(drop);
             end.map_err(|error| spool_error(&self.path, error))?;

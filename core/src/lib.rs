@@ -12,6 +12,7 @@
 
 mod auth;
 mod body;
+mod calendar;
 pub mod cli;
 mod client;
 mod connector;
@@ -28,6 +29,7 @@ mod paging;
 mod partition;
 mod processing;
 mod record;
+mod report;
 mod request;
 mod run;
 mod secret;

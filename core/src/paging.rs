@@ -77,7 +77,8 @@ pub struct PageFacts<'a> {
     pub headers: &'a HeaderMap,
     /// The URL that answered, after redirects and without credentials.
     pub url: &'a Url,
-    /// The whole body, decompressed.
+    /// The whole page as JSON in UTF-8, or as JSON Lines where the format is that, whatever the API
+    /// sent; empty when the answer has no content.
     pub body: &'a [u8],
 }
 

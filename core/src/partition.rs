@@ -14,6 +14,7 @@ use arrow::compute::take;
 use connector_plan::{FieldType, Parent, Path, Plan, Resource, Step};
 
 use crate::cli::cell;
+use crate::template::to_text;
 use crate::{Error, ErrorKind, Json, Result};
 
 /// Resources that are read together, parents first.
@@ -24,6 +25,8 @@ pub(crate) struct Family<'p> {
     /// The resource that a reader asked for, and the values by name; others are passed over.
     asked: (String, serde_json::Map<String, Json>),
     failed: Mutex<HashMap<String, (ErrorKind, String)>>,
+    /// The resources of which something was skipped or ignored.
+    passed_over: Mutex<HashSet<String>>,
 }
 
 /// What one reading of a resource is for.
@@ -145,6 +148,7 @@ impl<'p> Family<'p> {
             taps,
             asked: Default::default(),
             failed: Mutex::default(),
+            passed_over: Mutex::default(),
         }
     }
 
@@ -162,7 +166,8 @@ impl<'p> Family<'p> {
         let listed = relations.partitions.iter().flat_map(serde_json::Map::keys);
         let mut names: Vec<&str> = bound.map(|binding| binding.name.as_str()).collect();
         names.extend(listed.map(String::as_str));
-        names.dedup();
+        let mut known = HashSet::new();
+        names.retain(|name| known.insert(*name));
         if let Some(name) = values.keys().find(|name| !names.contains(&name.as_str())) {
             let read = if names.is_empty() {
                 "read by itself, not for values of".to_owned()
@@ -219,6 +224,27 @@ impl<'p> Family<'p> {
     pub(crate) fn fail(&self, resource: &str, error: &Error) {
         let reason = (error.kind(), error.message().to_owned());
         lock(&self.failed).insert(resource.to_owned(), reason);
+    }
+
+    /// Notes that something of a resource was skipped or ignored.
+    pub(crate) fn pass_over(&self, resource: &str) {
+        lock(&self.passed_over).insert(resource.to_owned());
+    }
+
+    /// Why not all of a resource has been read, when that is so, in words.
+    pub(crate) fn passed_over(&self, resource: &Resource) -> Option<String> {
+        if lock(&self.passed_over).contains(&resource.name) {
+            let name = &resource.name;
+            return Some(format!("answers of `{name}` were skipped or ignored"));
+        }
+        resource.relations.parents.iter().find_map(|parent| {
+            let name = &parent.resource;
+            if parent.new_only {
+                return Some(format!("only new records of `{name}` were read"));
+            }
+            let resource = self.order.iter().find(|other| other.name == *name)?;
+            self.passed_over(resource)
+        })
     }
 
     /// What a resource is read for, when its parents have been read.
@@ -297,7 +323,7 @@ impl<'p> Family<'p> {
         all.list.retain(|partition| {
             self.asked_of(child).all(|(name, value)| {
                 let found = partition.values.get(name);
-                found.is_some_and(|found| cell::to_text(found) == cell::to_text(value))
+                found.is_some_and(|found| to_text(found) == to_text(value))
             })
         });
         Ok(all)

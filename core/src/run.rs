@@ -1,6 +1,7 @@
 //! A run: every selected resource read, decoded, written aside and published.
 
 mod dead;
+mod evolving;
 mod history;
 mod inferred;
 mod instant;
@@ -17,7 +18,7 @@ use connector_dataset::{
     Load, LoadOptions, LoadReport, SourceId, Store, StoreOptions, WriterOptions,
 };
 use connector_decode::RecordSchema;
-use connector_plan::{Resource, WriteDisposition};
+use connector_plan::{ContractMode, Field, Resource, WriteDisposition};
 use futures_util::future::join_all;
 use tokio::sync::mpsc;
 
@@ -34,7 +35,7 @@ use crate::cursor::{Asked, Before, Cursors, no_cursor};
 use crate::extract::{Extract, Extracted, Lazy, Member, Supply};
 use crate::meter::Stage;
 use crate::partition::Family;
-use crate::{Error, ErrorKind, Meter, Result, convert};
+use crate::{Error, ErrorKind, Json, Meter, Result, convert};
 
 /// The records that are kept; a run deletes the oldest beyond them.
 pub(crate) const RECORDS_KEPT: usize = 1_000;
@@ -116,6 +117,11 @@ async fn resources(
     let progress = Progress::new(context.arguments.progress, &context.console);
     let mut first_error: Option<ErrorKind> = None;
     let mut interrupted = None;
+    let full_refresh = context.arguments.full_refresh;
+    let evolved: Vec<Resource> = selected
+        .iter()
+        .map(|resource| evolving::with_evolved(resource, store, full_refresh))
+        .collect();
     let names = selected.iter().map(|resource| resource.name.as_str());
     let family = Family::new(&context.plan, names);
     // With a limit, what only children need is read as far as they need it.
@@ -130,13 +136,15 @@ async fn resources(
                 .into_iter()
                 .zip(&group)
                 .map(|(member, resource)| {
+                    let same = |known: &&Resource| known.name == resource.name;
                     let reading = Reading {
                         context,
                         api,
                         store,
                         family: &family,
                         lazy: supply.of(resource),
-                        resource,
+                        declared: &resource.fields,
+                        resource: evolved.iter().find(same).unwrap_or(resource),
                         asked,
                         wanted: selected.iter().any(|known| known.name == resource.name),
                         meter: Arc::new(Meter::default()),
@@ -192,7 +200,9 @@ struct Reading<'a> {
     store: &'a Store,
     family: &'a Family<'a>,
     lazy: Lazy<'a>,
+    /// With the fields that its dataset has beyond those that are declared.
     resource: &'a Resource,
+    declared: &'a [Field],
     asked: &'a Asked,
     /// Whether its dataset is published, or only its children need it.
     wanted: bool,
@@ -263,6 +273,9 @@ impl<'a> Reading<'a> {
         if resource.inferred {
             return self.publish_inferred(entry, shared, options).await;
         }
+        if resource.contract.has(ContractMode::Evolve) {
+            return self.publish_evolving(entry, shared, options).await;
+        }
         let load = self
             .store
             .begin(options)
@@ -272,19 +285,18 @@ impl<'a> Reading<'a> {
         // Two batches wait at most; the encoder works on its own core.
         let (sender, receiver) = mpsc::channel(2);
         let writer = Writer::start(load, receiver, &self.meter)?;
-        let extract = self.extract(arguments.limit, shared, cursors.clone());
-        let extracted = self.interrupt.or(extract.run(sender)).await;
+        let extracted = {
+            // It ends here: nobody who reads the same pages waits for what is written.
+            let extract = self.extract(arguments.limit, shared, cursors.clone());
+            self.interrupt.or(extract.run(sender)).await
+        };
         // A writer that failed ends the reading too: its error is the cause.
         let load = writer.finish().await.map_err(with_resource)?;
         let extracted = extracted?;
+        self.check_whole().map_err(with_resource)?;
         // A sample says nothing about where to go on.
         let sample = arguments.limit.is_some() && extracted.stopped;
-        let state = match &cursors {
-            _ if resource.write_disposition == WriteDisposition::Replace => None,
-            Some(_) if sample => load.cursor().cloned(),
-            Some(cursors) => cursors.state(),
-            None => None,
-        };
+        let state = self.next_cursor(&load, cursors.as_deref(), sample);
         entry.cursor = cursors.map(|cursors| cursors.record(!sample, state.as_ref()));
         let meter = Arc::clone(&self.meter);
         let report = blocking(move || timed(&meter, Stage::Publish, || load.commit(state)))
@@ -293,6 +305,37 @@ impl<'a> Reading<'a> {
             .map_err(with_resource)?;
         publish(entry, extracted, report);
         Ok(())
+    }
+
+    /// Where the next run goes on; a sample changes nothing of it.
+    fn next_cursor(&self, load: &Load, cursors: Option<&Cursors>, sample: bool) -> Option<Json> {
+        match cursors {
+            _ if self.resource.write_disposition == WriteDisposition::Replace => None,
+            Some(_) if sample => load.cursor().cloned(),
+            Some(cursors) => cursors.state(),
+            None => None,
+        }
+    }
+
+    /// What was passed over must not look like what the API no longer has.
+    ///
+    /// # Errors
+    /// When rows would be retired because of it.
+    fn check_whole(&self) -> Result<()> {
+        let resource = self.resource;
+        let history = resource.merge.history();
+        let retires = history.is_some_and(|history| history.retire_absent);
+        if !retires || rows(self.store, resource) == 0 {
+            return Ok(());
+        }
+        let Some(passed_over) = self.family.passed_over(resource) else {
+            return Ok(());
+        };
+        Err(Error::new(
+            ErrorKind::Source,
+            format!("{passed_over}: `retire_absent` would retire the rows of what was not read"),
+        )
+        .hint("have all of it read: no action `ignore`, `on_parent_error: skip` or `new_only`; or remove `retire_absent`"))
     }
 
     fn load_options(&self) -> LoadOptions {
@@ -308,6 +351,7 @@ impl<'a> Reading<'a> {
             writer: WriterOptions::default(),
             metadata: Vec::new(),
             inferred: None,
+            evolved: evolving::evolved(self.declared, &resource.fields),
         }
     }
 
@@ -361,6 +405,7 @@ impl<'a> Reading<'a> {
             cursors,
             meter: Arc::clone(&self.meter),
             lazy: self.lazy.clone(),
+            keeps_whole: false,
         }
     }
 }
@@ -402,12 +447,15 @@ fn asked(context: &Context<'_>, selected: &[Resource]) -> Result<Asked> {
     Ok(asked)
 }
 
+/// The rows of the dataset that a resource has.
+fn rows(store: &Store, resource: &Resource) -> u64 {
+    let state = store.state();
+    state.resource(&resource.name).map_or(0, |state| state.rows)
+}
+
 /// A sample may add to a dataset, but never take its place.
 fn check_limit(limit: Option<u64>, store: &Store, resource: &Resource) -> Result<()> {
-    let existing = store
-        .state()
-        .resource(&resource.name)
-        .map_or(0, |state| state.rows);
+    let existing = rows(store, resource);
     let retires = resource.merge.history();
     let retires = retires.is_some_and(|history| history.retire_absent);
     let harm = if resource.write_disposition == WriteDisposition::Replace {

@@ -1,9 +1,14 @@
 //! Values that are never shown.
 
+use std::borrow::Cow;
+use std::cmp::Reverse;
+use std::collections::VecDeque;
 use std::fmt;
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use secrecy::{ExposeSecret, SecretString};
+
+use crate::template::PATH_VALUE;
 
 /// A text that is never shown: `Debug` and `Display` print `***`, memory is wiped on drop.
 #[derive(Clone)]
@@ -49,41 +54,67 @@ impl PartialEq for Secret {
 
 /// Removes every known secret from texts that come from outside, such as an API's error message.
 #[derive(Clone, Default)]
-pub(crate) struct Redactor(Arc<RwLock<Vec<Secret>>>);
+pub(crate) struct Redactor(Arc<RwLock<Known>>);
+
+#[derive(Default)]
+struct Known {
+    /// Those of the whole run, the longest first.
+    lasting: Vec<Secret>,
+    /// Those of single requests, the last one used at the end.
+    passing: VecDeque<Secret>,
+}
+
+/// How many secrets of single requests are remembered: more than requests are under way, so that
+/// whatever is told about one of them is told without it.
+const PASSING: usize = 256;
 
 /// Shorter texts are everywhere: replacing them would garble messages and hide nothing.
 const SHORTEST: usize = 4;
 
 impl Redactor {
-    /// Learns a secret.
+    /// Learns a secret that counts as long as the client lives.
     pub(crate) fn learn(&self, secret: &Secret) {
         if secret.expose().len() < SHORTEST {
             return;
         }
-        let mut known = self
-            .0
-            .write()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        if !known.contains(secret) {
-            known.push(secret.clone());
-            // The longest first, so that no secret survives as the rest of a shorter one.
-            known.sort_by_key(|secret| std::cmp::Reverse(secret.expose().len()));
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let lasting = &mut known.lasting;
+        if !lasting.contains(secret) {
+            lasting.push(secret.clone());
+            lasting.sort_by_key(|secret| Reverse(secret.expose().len()));
         }
     }
 
-    /// The text with every known secret replaced by `***`, as it is and percent-encoded.
+    /// Learns a secret of one request, such as its signature: after many others it is forgotten.
+    pub(crate) fn learn_passing(&self, secret: &Secret) {
+        if secret.expose().len() < SHORTEST {
+            return;
+        }
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if known.lasting.contains(secret) {
+            return;
+        }
+        let passing = &mut known.passing;
+        if let Some(at) = passing.iter().rposition(|other| other == secret) {
+            passing.remove(at);
+        } else if passing.len() == PASSING {
+            passing.pop_front();
+        }
+        passing.push_back(secret.clone());
+    }
+
+    /// The text with every known secret replaced by `***`: as it is, percent-encoded and as JSON
+    /// writes it.
     pub(crate) fn redact(&self, text: &str) -> String {
-        let known = self
-            .0
-            .read()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let mut secrets: Vec<&Secret> = known.lasting.iter().chain(&known.passing).collect();
+        // The longest first, so that no secret survives as the rest of a shorter one.
+        secrets.sort_by_key(|secret| Reverse(secret.expose().len()));
         let mut text = text.to_owned();
-        for secret in known.iter() {
-            let plain = secret.expose();
-            let encoded: String = url::form_urlencoded::byte_serialize(plain.as_bytes()).collect();
-            for form in [plain, encoded.as_str()] {
-                if text.contains(form) {
-                    text = text.replace(form, "***");
+        for secret in secrets {
+            for form in forms(secret.expose()) {
+                if text.contains(&*form) {
+                    text = text.replace(&*form, "***");
                 }
             }
         }
@@ -113,6 +144,17 @@ impl Redactor {
         }
         self.redact(url.as_str())
     }
+}
+
+/// How requests write a text: as it is, in a query or a form, in a path, in JSON.
+fn forms(plain: &str) -> impl Iterator<Item = Cow<'_, str>> {
+    let query: String = url::form_urlencoded::byte_serialize(plain.as_bytes()).collect();
+    let path: Cow<'_, str> = percent_encoding::utf8_percent_encode(plain, PATH_VALUE).into();
+    let json = serde_json::Value::from(plain).to_string();
+    let json = json[1..json.len() - 1].to_owned();
+    let encoded = [query.into(), path, json.into()];
+    let encoded = encoded.into_iter().filter(move |form| form != plain);
+    std::iter::once(plain.into()).chain(encoded)
 }
 
 impl fmt::Debug for Redactor {
@@ -160,6 +202,30 @@ mod tests {
             redactor.redact("bad token canary/1 2 at ?t=canary%2F1+2, abc"),
             "bad token *** at ?t=***, abc"
         );
+    }
+
+    #[test]
+    fn secrets_of_requests_are_known_for_a_while_and_their_number_is_bounded() {
+        let redactor = Redactor::default();
+        let signature = |number: usize| Secret::from(format!("signature {number:04}/\"x\""));
+        redactor.learn(&Secret::from("canary"));
+        redactor.learn_passing(&Secret::from("canary"));
+        for number in 0..10_000 {
+            redactor.learn_passing(&signature(number));
+            // One that is used again is not forgotten.
+            redactor.learn_passing(&signature(0));
+        }
+        let known = redactor.0.read().unwrap();
+        assert_eq!((known.lasting.len(), known.passing.len()), (1, PASSING));
+        for number in [0, 9_999, 10_000 - PASSING + 1] {
+            let plain = signature(number).expose().to_owned();
+            let path = format!("/signature%20{number:04}%2F%22x%22/");
+            let json = serde_json::json!({"a": plain, "canary": 1}).to_string();
+            assert_eq!(
+                redactor.redact(&format!("{plain} {path} {json}")),
+                "*** /***/ {\"a\":\"***\",\"***\":1}"
+            );
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use connector_plan::{Expression, Lookup, Part, Root, Step, Template, follow};
 
 use crate::expression::{View, evaluate as evaluate_jinja};
-use crate::{Error, ErrorKind, Json, Result, Settings};
+use crate::{Error, ErrorKind, Json, Result, Secret, Settings};
 
 /// What templates can see.
 #[derive(Clone, Copy, Debug, Default)]
@@ -18,13 +18,38 @@ pub(crate) struct Scope<'a> {
 #[derive(Clone, PartialEq)]
 pub(crate) struct Rendered {
     pub value: Json,
-    pub secret: bool,
+    /// The texts in it that no message may have.
+    pub secrets: Vec<Secret>,
 }
 
 impl Rendered {
     /// The value as text; null has none.
     pub(crate) fn text(&self) -> Option<String> {
         to_text(&self.value)
+    }
+
+    /// A value that came from one expression.
+    fn of(value: Json, secret: bool) -> Self {
+        let mut secrets = Vec::new();
+        if secret {
+            collect_texts(&value, &mut secrets);
+        }
+        Self { value, secrets }
+    }
+}
+
+fn collect_texts(value: &Json, texts: &mut Vec<Secret>) {
+    match value {
+        Json::Array(items) => items.iter().for_each(|item| collect_texts(item, texts)),
+        Json::Object(members) => {
+            members
+                .values()
+                .for_each(|value| collect_texts(value, texts));
+        }
+        Json::Null | Json::Bool(_) => {}
+        Json::String(_) | Json::Number(_) => {
+            texts.extend(to_text(value).map(Secret::from));
+        }
     }
 }
 
@@ -40,51 +65,51 @@ pub(crate) fn to_text(value: &Json) -> Option<String> {
 /// The value of a template.
 pub(crate) fn render(template: &Template, scope: Scope<'_>) -> Result<Rendered> {
     match template {
-        Template::Literal(value) => Ok(Rendered {
-            value: value.clone(),
-            secret: false,
-        }),
+        Template::Literal(value) => Ok(Rendered::of(value.clone(), false)),
         Template::Expression(expression) => evaluate(expression, scope),
         Template::Parts(parts) => {
             let mut text = String::new();
-            let mut secret = false;
+            let mut secrets = Vec::new();
             for part in parts {
                 match part {
                     Part::Text(part) => text.push_str(part),
                     Part::Expression(expression) => {
-                        let rendered = evaluate(expression, scope)?;
-                        secret |= rendered.secret;
+                        let mut rendered = evaluate(expression, scope)?;
+                        secrets.append(&mut rendered.secrets);
                         text.push_str(&rendered.text().ok_or_else(|| null(expression))?);
                     }
                 }
             }
+            if !secrets.is_empty() {
+                secrets.push(Secret::from(text.as_str()));
+            }
             Ok(Rendered {
                 value: Json::String(text),
-                secret,
+                secrets,
             })
         }
         Template::Object(members) => {
-            let mut secret = false;
+            let mut secrets = Vec::new();
             let members = members.iter().map(|member| {
-                let rendered = render(&member.value, scope)?;
-                secret |= rendered.secret;
+                let mut rendered = render(&member.value, scope)?;
+                secrets.append(&mut rendered.secrets);
                 Ok((member.name.clone(), rendered.value))
             });
             Ok(Rendered {
                 value: Json::Object(members.collect::<Result<_>>()?),
-                secret,
+                secrets,
             })
         }
         Template::List(elements) => {
-            let mut secret = false;
+            let mut secrets = Vec::new();
             let elements = elements.iter().map(|element| {
-                let rendered = render(element, scope)?;
-                secret |= rendered.secret;
+                let mut rendered = render(element, scope)?;
+                secrets.append(&mut rendered.secrets);
                 Ok(rendered.value)
             });
             Ok(Rendered {
                 value: Json::Array(elements.collect::<Result<_>>()?),
-                secret,
+                secrets,
             })
         }
     }
@@ -99,11 +124,16 @@ pub(crate) fn render_text(template: &Template, scope: Scope<'_>) -> Result<(Stri
             Some(expression) => null(expression),
             None => Error::new(ErrorKind::Configuration, "a text of the spec is null"),
         })?;
-    Ok((text, rendered.secret))
+    Ok((text, !rendered.secrets.is_empty()))
 }
 
-/// The path of an endpoint: the spec's own text as it is, the values in it percent-encoded.
-pub(crate) fn render_path(template: &Template, scope: Scope<'_>) -> Result<String> {
+/// The path of an endpoint: the spec's own text as it is, the values in it percent-encoded; what
+/// is secret in it is given away to be learned.
+pub(crate) fn render_path(
+    template: &Template,
+    scope: Scope<'_>,
+    learn: impl Fn(&Secret),
+) -> Result<String> {
     let parts = match template {
         Template::Parts(parts) => parts,
         Template::Expression(expression) => &vec![Part::Expression(expression.clone())],
@@ -116,9 +146,9 @@ pub(crate) fn render_path(template: &Template, scope: Scope<'_>) -> Result<Strin
         match part {
             Part::Text(text) => path.push_str(text),
             Part::Expression(expression) => {
-                let text = evaluate(expression, scope)?
-                    .text()
-                    .ok_or_else(|| null(expression))?;
+                let rendered = evaluate(expression, scope)?;
+                rendered.secrets.iter().for_each(&learn);
+                let text = rendered.text().ok_or_else(|| null(expression))?;
                 if matches!(text.as_str(), "" | "." | "..") {
                     return Err(Error::new(
                         ErrorKind::Source,
@@ -136,7 +166,7 @@ pub(crate) fn render_path(template: &Template, scope: Scope<'_>) -> Result<Strin
 }
 
 /// Everything but the unreserved characters of RFC 3986, section 2.3.
-const PATH_VALUE: &percent_encoding::AsciiSet = &percent_encoding::NON_ALPHANUMERIC
+pub(crate) const PATH_VALUE: &percent_encoding::AsciiSet = &percent_encoding::NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
     .remove(b'_')
@@ -145,8 +175,8 @@ const PATH_VALUE: &percent_encoding::AsciiSet = &percent_encoding::NON_ALPHANUME
 fn evaluate(expression: &Expression, scope: Scope<'_>) -> Result<Rendered> {
     match expression {
         Expression::Lookup(lookup) => look_up(lookup, scope),
-        Expression::Jinja(jinja) => Ok(Rendered {
-            value: evaluate_jinja(
+        Expression::Jinja(jinja) => {
+            let value = evaluate_jinja(
                 jinja,
                 &View {
                     settings: scope.settings,
@@ -154,9 +184,9 @@ fn evaluate(expression: &Expression, scope: Scope<'_>) -> Result<Rendered> {
                     interval: scope.interval,
                     ..View::default()
                 },
-            )?,
-            secret: jinja.is_secret(),
-        }),
+            )?;
+            Ok(Rendered::of(value, jinja.is_secret()))
+        }
         other => Err(Error::new(
             ErrorKind::Internal,
             format!("this runtime cannot evaluate the expression {other:?}"),
@@ -192,10 +222,7 @@ fn look_up(lookup: &Lookup, scope: Scope<'_>) -> Result<Rendered> {
     let value = found
         .or_else(|| lookup.default.clone())
         .unwrap_or(Json::Null);
-    Ok(Rendered {
-        value,
-        secret: lookup.root == Root::Secrets,
-    })
+    Ok(Rendered::of(value, lookup.root == Root::Secrets))
 }
 
 fn name(expression: &Expression) -> String {
@@ -235,7 +262,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::Secret;
 
     fn lookup(root: Root, keys: &[&str], default: Option<Json>) -> Expression {
         let path = keys
@@ -282,7 +308,7 @@ mod tests {
                 Part::Text("/files/".into()),
                 Part::Expression(lookup(Root::Partition, &[key], None)),
             ]);
-            render_path(&template, scope).map_err(|error| error.to_string())
+            render_path(&template, scope, |_| {}).map_err(|error| error.to_string())
         };
         assert_eq!(path("id"), Ok("/files/a%2Fb%3Fc%23d%20e".into()));
         assert_eq!(

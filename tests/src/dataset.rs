@@ -5,7 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::datatypes::{DataType, Date32Type, Float64Type, Int64Type, TimestampMicrosecondType};
+use arrow::datatypes::{
+    DataType, Date32Type, Decimal128Type, Float64Type, Int64Type, TimestampMicrosecondType,
+};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -151,6 +153,38 @@ impl Rows {
         values
     }
 
+    /// The rows as sorted JSON objects of these columns, null where a file has no such column, as
+    /// engines read files of several ages together.
+    #[must_use]
+    pub fn united(&self, columns: &[&str]) -> Vec<Value> {
+        let mut rows = Vec::new();
+        for batch in &self.0 {
+            for index in 0..batch.num_rows() {
+                let members = columns.iter().map(|name| {
+                    let column = batch.column_by_name(name);
+                    let value = column.map_or(Value::Null, |column| value(column, index));
+                    ((*name).to_owned(), value)
+                });
+                rows.push(Value::Object(members.collect()));
+            }
+        }
+        sorted(rows)
+    }
+
+    /// The names and types of all columns, in the order in which the files first have them.
+    #[must_use]
+    pub fn columns(&self) -> Vec<(String, DataType)> {
+        let mut columns: Vec<(String, DataType)> = Vec::new();
+        for batch in &self.0 {
+            for field in batch.schema().fields() {
+                if !columns.iter().any(|(name, _)| name == field.name()) {
+                    columns.push((field.name().clone(), field.data_type().clone()));
+                }
+            }
+        }
+        columns
+    }
+
     /// The rows as sorted JSON objects of these columns, to be compared with the server's truth.
     #[must_use]
     pub fn objects(&self, columns: &[&str]) -> Vec<Value> {
@@ -175,6 +209,10 @@ fn value(array: &dyn Array, index: usize) -> Value {
         DataType::Int64 => array.as_primitive::<Int64Type>().value(index).into(),
         DataType::Float64 => array.as_primitive::<Float64Type>().value(index).into(),
         DataType::Date32 => array.as_primitive::<Date32Type>().value(index).into(),
+        DataType::Decimal128(..) => array
+            .as_primitive::<Decimal128Type>()
+            .value_as_string(index)
+            .into(),
         DataType::Boolean => array.as_boolean().value(index).into(),
         DataType::Timestamp(..) => array
             .as_primitive::<TimestampMicrosecondType>()

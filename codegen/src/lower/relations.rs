@@ -620,7 +620,19 @@ impl Lowering<'_, '_> {
                 .iter()
                 .find(|bound| bound.resource.value == parent.name)
             {
-                self.check_incremental_parent(parent, new_only, bound.resource.span);
+                let span = bound.resource.span;
+                self.check_incremental_parent(parent, new_only, span);
+                let history = resources[position].merge.history();
+                if new_only && history.is_some_and(|history| history.retire_absent) {
+                    self.report(
+                        Diagnostic::error(
+                            code::CONFLICT,
+                            "records of parents that are not new would be taken for absent",
+                        )
+                        .label(span, "only its new records are read: `new_only`")
+                        .help("remove `new_only`, or `retire_absent` of the write disposition"),
+                    );
+                }
             }
         }
         self.check_related(resources, position, scope, graph);

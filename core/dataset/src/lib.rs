@@ -65,6 +65,7 @@ mod source_id;
 mod standing;
 mod state;
 mod store;
+mod widening;
 mod writer;
 
 pub use conversion::Conversion;
@@ -77,4 +78,5 @@ pub use schema::{ColumnChange, SchemaChange};
 pub use source_id::SourceId;
 pub use state::{DataFile, ResourceState, STATE_VERSION, State};
 pub use store::{Store, StoreOptions};
+pub use widening::widen;
 pub use writer::WriterOptions;

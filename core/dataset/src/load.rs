@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Fields, Schema, SchemaRef};
-use connector_plan::{Merge, MergeStrategy, WriteDisposition};
+use connector_plan::{Field, Merge, MergeStrategy, WriteDisposition};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
@@ -21,11 +21,12 @@ use crate::part::read_metadata;
 use crate::publish::Origin;
 use crate::rewrite::{Changes, Rewriter, Tally};
 use crate::row_set::RowSet;
-use crate::schema::{self, SchemaChange};
+use crate::schema::{self, Conversions, SchemaChange};
 use crate::sorter::Position;
 use crate::standing::Standing;
 use crate::state::{DataFile, ResourceState};
 use crate::store::Shared;
+use crate::widening::widenings;
 use crate::writer::{Format, PartWriter, WriterOptions};
 use crate::{Conversion, Error, ErrorKind};
 
@@ -58,6 +59,9 @@ pub struct LoadOptions {
     pub metadata: Vec<(String, String)>,
     /// For columns that no specification declares: what they were inferred from.
     pub inferred: Option<Inferred>,
+    /// The fields of the schema that the specification does not declare, or not as wide: they are
+    /// kept with the dataset.
+    pub evolved: Vec<Field>,
 }
 
 /// What the columns of a load were inferred from, and how those of the dataset follow.
@@ -166,6 +170,8 @@ pub struct Load {
     rows_read: u64,
     replaced_sample_data: bool,
     schema_changes: Vec<SchemaChange>,
+    /// What becomes of the values of the dataset whose columns are wider now.
+    conversions: Conversions,
     /// Whether the staged files belong to a journal.
     is_committed: bool,
 }
@@ -195,11 +201,6 @@ impl Load {
         let standing = Standing::new(&shared, &options, prior.as_ref())?;
         let base = standing.base.unwrap_or_default();
         let (base_fields, row_groups) = read_base(&shared, &options.resource, &base)?;
-        let no_conversions = BTreeMap::new();
-        let conversions = options
-            .inferred
-            .as_ref()
-            .map_or(&no_conversions, |inferred| &inferred.conversions);
         let mut load_fields = schema::normalise(&options.schema)?;
         // Whatever the disposition, these columns get bloom filters.
         let own = Schema::new(load_fields.clone());
@@ -215,9 +216,16 @@ impl Load {
             versions = Some(history);
         }
         let load_schema = Schema::new(load_fields.clone());
+        let mut conversions = match (&base_fields, &options.inferred) {
+            (Some(base), None) => widenings(base, &load_fields, &fixed(&options)),
+            _ => BTreeMap::new(),
+        };
+        if let Some(inferred) = &options.inferred {
+            conversions.clone_from(&inferred.conversions);
+        }
         let mut schema_changes = Vec::new();
         let fields = match &base_fields {
-            Some(base) => schema::unify(base, &load_fields, conversions, &mut schema_changes)
+            Some(base) => schema::unify(base, &load_fields, &conversions, &mut schema_changes)
                 .map_err(|error| error.in_resource(&options.resource))?,
             None => load_fields,
         };
@@ -274,6 +282,7 @@ impl Load {
             rows_read: 0,
             replaced_sample_data: standing.replaced_sample_data,
             schema_changes,
+            conversions,
             is_committed: false,
         })
     }
@@ -299,6 +308,12 @@ impl Load {
     #[must_use]
     pub fn replaces_sample_data(&self) -> bool {
         self.replaced_sample_data
+    }
+
+    /// Whether rows of earlier loads may stay.
+    #[must_use]
+    pub fn keeps_rows(&self) -> bool {
+        !self.base.is_empty()
     }
 
     /// Adds rows. Memory is bounded by [`WriterOptions`], not by the number of rows.
@@ -340,9 +355,7 @@ impl Load {
         let writer = self.writer.take().ok_or_else(|| self.has_failed())?;
         let (staged, next_number) = writer.finish()?;
         let inferred = self.options.inferred.take();
-        let conversions = inferred
-            .as_ref()
-            .map_or_else(BTreeMap::new, |inferred| inferred.conversions.clone());
+        let conversions = std::mem::take(&mut self.conversions);
         let change = self.resolve(staged, next_number, &conversions)?;
         let rows = total(&change.after, |file| file.rows);
         let state = ResourceState {
@@ -356,6 +369,7 @@ impl Load {
             rows,
             files: change.after.clone(),
             inferred: inferred.map(|inferred| inferred.shape),
+            evolved: std::mem::take(&mut self.options.evolved),
         };
         let journal = Journal::new(
             &self.options.resource,
@@ -580,6 +594,12 @@ impl Drop for Load {
         }
         self.shared.inner().loading.remove(&self.options.resource);
     }
+}
+
+/// The columns by which rows are found: their types stay.
+fn fixed(options: &LoadOptions) -> Vec<&str> {
+    let names = options.primary_key.iter().chain(&options.merge.merge_key);
+    names.map(String::as_str).collect()
 }
 
 /// A failure behind the commit point.

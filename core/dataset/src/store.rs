@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use connector_plan::Field;
 use serde_json::Value;
 
 use crate::disk::{self, Disk, FailPoint};
@@ -154,6 +155,24 @@ impl Store {
     /// As [`Self::begin`], as far as the columns do not matter.
     pub fn prior(&self, options: &LoadOptions) -> Result<Prior, Error> {
         Load::prior(&self.shared, options)
+    }
+
+    /// The fields that a resource's dataset has beyond those of the specification, or in wider types;
+    /// none when this load begins anew, with `full_refresh` or in place of sample data.
+    #[must_use]
+    pub fn evolved(&self, resource: &str, full_refresh: bool) -> Vec<Field> {
+        let inner = self.shared.inner();
+        let known = inner
+            .state
+            .resource(resource)
+            .filter(|known| !full_refresh && known.source.is_same(&self.shared.options.source));
+        known.map_or_else(Vec::new, |known| known.evolved.clone())
+    }
+
+    /// The folder of a resource's dataset.
+    #[must_use]
+    pub(crate) fn folder(&self, resource: &str) -> PathBuf {
+        self.shared.layout.live(resource)
     }
 
     /// A folder for what a resource puts aside in this run; it is gone afterwards.

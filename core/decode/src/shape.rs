@@ -23,11 +23,14 @@
 //! them, equal ones by name. Objects of more than [`MAX_MEMBERS`] different members are maps rather
 //! than records, and JSON text, as is everything below [`MAX_LEVELS`] levels.
 
+mod growth;
+
 use std::collections::{BTreeMap, HashSet};
 
 use connector_plan::{Field, FieldType, RESCUED_COLUMN};
 use serde_json::{Value, json};
 
+pub use self::growth::regrow;
 use crate::error::{Error, ErrorKind};
 use crate::timestamp::{TimestampFormat, parse_date, parse_timestamp};
 use crate::tokens::Tokens;

@@ -41,6 +41,9 @@ impl SessionTokenSource {
                 let mut object = Map::new();
                 for member in members {
                     let rendered = render(&member.value, context.scope)?;
+                    let redactor = &context.redactor;
+                    let secrets = rendered.secrets.iter();
+                    secrets.for_each(|text| redactor.learn(text));
                     object.insert(member.name.clone(), rendered.value);
                 }
                 Some(("application/json", Json::Object(object).to_string()))

@@ -29,7 +29,8 @@ pub(crate) struct CursorReading<'a> {
     known: HashSet<u128>,
     reaches: bool,
     highest: Option<CursorValue>,
-    /// The records at the highest cursor, where they are remembered.
+    /// The records at the highest cursor, where they are remembered: at most one more than can be
+    /// told apart, since a higher cursor may follow.
     top: Vec<u128>,
     /// The cursor of the record before, where an order is declared.
     last: Option<CursorValue>,
@@ -194,8 +195,7 @@ impl<'a> CursorReading<'a> {
             return Err(Error::new(
                 ErrorKind::Source,
                 format!(
-                    "{} records have the same cursor `{}`, more than can be told apart",
-                    saved.boundary.len(),
+                    "more than {MAX_BOUNDARY} records have the same cursor `{}`: they cannot be told apart",
                     cursors.codec.show(&saved.value)
                 ),
             )
@@ -232,6 +232,9 @@ impl<'a> CursorReading<'a> {
             return Ok(());
         }
         for (row, (value, kept)) in values.iter().zip(mask).enumerate() {
+            if self.top.len() > MAX_BOUNDARY {
+                break;
+            }
             if *kept && value.as_ref() == Some(highest) {
                 let hash = self.hash(batch, row)?;
                 self.top.push(hash);
@@ -422,4 +425,71 @@ fn internal(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error
         "the cursor cannot be read from the records",
     )
     .caused_by(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::{Arc, Mutex};
+
+    use arrow::array::{ArrayRef, Int64Array};
+    use connector_plan::CursorKind;
+
+    use super::super::value::Codec;
+    use super::*;
+
+    fn cursors() -> Cursors {
+        let plan = super::super::tests::plan(CursorKind::Integer);
+        Cursors {
+            codec: Codec::new(&plan).unwrap(),
+            path: "at".to_owned(),
+            identity: "integer".to_owned(),
+            since: None,
+            filters: false,
+            range: Range {
+                start: None,
+                start_open: false,
+                end: None,
+                end_closed: false,
+                step: None,
+                granularity: None,
+                initial: None,
+                now: chrono::Utc::now(),
+            },
+            lag: None,
+            whole: false,
+            remembers: true,
+            key: Vec::new(),
+            before: BTreeMap::new(),
+            after: Mutex::default(),
+            redactor: crate::secret::Redactor::default(),
+            plan,
+        }
+    }
+
+    #[test]
+    fn the_records_at_a_cursor_are_counted_only_as_far_as_they_can_be_told_apart() -> Result<()> {
+        let batch = |value: i64, rows: usize| {
+            let column: ArrayRef = Arc::new(Int64Array::from(vec![value; rows]));
+            RecordBatch::try_from_iter([("at", column)]).unwrap()
+        };
+        let cursors = cursors();
+        let whole = crate::partition::Partition::whole();
+        let mut reading = cursors.begin(&whole);
+        assert!(reading.advance()?);
+        for _ in 0..3 {
+            reading.keep(batch(1, MAX_BOUNDARY / 2 + 1))?;
+        }
+        assert_eq!(reading.top.len(), MAX_BOUNDARY + 1);
+        // A higher cursor may still follow.
+        reading.keep(batch(2, 1))?;
+        reading.finish()?;
+        assert_eq!(cursors.state().unwrap()["partitions"]["{}"]["value"], 2);
+        let mut reading = cursors.begin(&whole);
+        assert!(reading.advance()?);
+        reading.keep(batch(3, MAX_BOUNDARY + 1))?;
+        let error = reading.finish().unwrap_err().to_string();
+        assert!(error.contains("have the same cursor `3`"), "{error}");
+        Ok(())
+    }
 }

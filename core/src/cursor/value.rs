@@ -1,11 +1,10 @@
 //! Values of cursors: how they compare, and how records, requests and the state write them.
 
-use std::fmt::Write as _;
-
-use chrono::{DateTime, Months, NaiveDate, SecondsFormat, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, SecondsFormat, TimeDelta, Utc};
 use connector_decode::{TimestampFormat, parse_date, parse_timestamp};
 use connector_plan::{CursorKind, Incremental, Length};
 
+use crate::calendar::{shift, strftime};
 use crate::{Error, ErrorKind, Json, Result};
 
 /// Microseconds of a day.
@@ -154,9 +153,7 @@ impl Codec {
         if self.format == "rfc3339" {
             return Ok(Json::from(at.to_rfc3339_opts(SecondsFormat::AutoSi, true)));
         }
-        let mut text = String::new();
-        write!(text, "{}", at.format(&self.format.replace("%f", "%6f"))).map_err(|_| wrong())?;
-        Ok(Json::from(text))
+        strftime(at, &self.format).map(Json::from).ok_or_else(wrong)
     }
 
     /// A value as the state keeps it: exact, whatever the format of requests.
@@ -315,13 +312,8 @@ fn time(micros: i64) -> Option<Extent> {
 
 fn move_by(at: DateTime<Utc>, length: Length, times: i64) -> Option<DateTime<Utc>> {
     let months = i64::from(length.months).checked_mul(times)?;
-    let by = Months::new(u32::try_from(months.unsigned_abs()).ok()?);
-    let at = if months < 0 {
-        at.checked_sub_months(by)?
-    } else {
-        at.checked_add_months(by)?
-    };
-    at.checked_add_signed(TimeDelta::microseconds(length.micros.checked_mul(times)?))
+    let micros = length.micros.checked_mul(times)?;
+    shift(at, months, TimeDelta::microseconds(micros))
 }
 
 /// A decimal number of at most so many digits behind the point, exactly.

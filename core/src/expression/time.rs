@@ -1,13 +1,15 @@
 //! Instants and durations of expressions, as specs written for Python expect them.
 
 use std::cmp::Ordering;
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::sync::Arc;
 
-use chrono::{DateTime, Datelike as _, Months, TimeDelta, Timelike as _, Utc};
+use chrono::{DateTime, Datelike as _, TimeDelta, Timelike as _, Utc};
 use connector_decode::{TimestampFormat, parse_timestamp};
 use minijinja::value::{DynObject, Object, ObjectRepr};
 use minijinja::{Error, ErrorKind, State, Value};
+
+use crate::calendar::{shift, strftime};
 
 /// The form of `day_delta`, which is that of the systems that specs come from.
 const ISO: &str = "%Y-%m-%dT%H:%M:%S.%f%z";
@@ -33,7 +35,7 @@ pub(super) struct Instant {
 /// A length of time: months by the calendar, the rest exact.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Length {
-    months: i32,
+    months: i64,
     rest: TimeDelta,
 }
 
@@ -110,10 +112,8 @@ pub(super) fn add(left: &Value, right: &Value, minus: bool) -> Result<Value, Err
         (_, Some(other), Some(length), _) if !minus => other.shift(length),
         (_, _, Some(one), Some(other)) => {
             let other = if minus { other.negative() } else { other };
-            return Ok(Value::from_object(Length {
-                months: one.months.saturating_add(other.months),
-                rest: one.rest + other.rest,
-            }));
+            let sum = one.and(other).map(Value::from_object);
+            return sum.ok_or_else(|| invalid(format!("`{left}` and `{right}` are too long")));
         }
         _ => {
             let sign = if minus { '-' } else { '+' };
@@ -189,60 +189,31 @@ fn write(at: DateTime<Utc>, format: &str) -> Result<String, Error> {
         }
         _ => {}
     }
-    let mut text = String::new();
-    write!(text, "{}", at.format(&format.replace("%f", "%6f")))
-        .map_err(|_| invalid(format!("`{format}` is no form of a date")))?;
-    Ok(text)
+    strftime(at, format).ok_or_else(|| invalid(format!("`{format}` is no form of a date")))
 }
 
 fn parse_duration(text: &str) -> Option<Length> {
-    let mut rest = text.strip_prefix('P')?;
-    let (mut months, mut seconds, mut time, mut any) = (0_i32, 0_i64, false, false);
-    while !rest.is_empty() {
-        if let Some(after) = rest.strip_prefix('T') {
-            time = !std::mem::replace(&mut time, true);
-            if !time {
-                return None;
-            }
-            rest = after;
-            continue;
-        }
-        let digits = rest.find(|c: char| !c.is_ascii_digit())?;
-        let number: i64 = rest[..digits].parse().ok()?;
-        let unit = rest.as_bytes()[digits];
-        let scale = match (unit, time) {
-            (b'Y' | b'M', false) => {
-                let by = if unit == b'Y' { 12 } else { 1 };
-                months = months.checked_add(i32::try_from(number).ok()?.checked_mul(by)?)?;
-                0
-            }
-            (b'W', false) => 604_800,
-            (b'D', false) => 86_400,
-            (b'H', true) => 3_600,
-            (b'M', true) => 60,
-            (b'S', true) => 1,
-            _ => return None,
-        };
-        seconds = seconds.checked_add(number.checked_mul(scale)?)?;
-        any = true;
-        rest = &rest[digits + 1..];
-    }
-    any.then_some(Length {
-        months,
-        rest: TimeDelta::try_seconds(seconds)?,
+    // Words such as `1 day`, which cursors know, too, are none.
+    let length = connector_plan::Length::parse(text.strip_prefix('P').map(|_| text)?)?;
+    Some(Length {
+        months: i64::from(length.months),
+        rest: TimeDelta::microseconds(length.micros),
     })
+}
+
+/// Seconds: whole ones are a whole number.
+fn seconds(length: TimeDelta) -> Value {
+    match length.num_microseconds() {
+        #[expect(clippy::cast_precision_loss, reason = "Python gives a double, too")]
+        Some(micros) if micros % 1_000_000 != 0 => Value::from(micros as f64 / 1e6),
+        _ => Value::from(length.num_seconds()),
+    }
 }
 
 impl Instant {
     fn shift(self, length: Length) -> Option<Self> {
-        let months = Months::new(length.months.unsigned_abs());
-        let at = if length.months < 0 {
-            self.at.checked_sub_months(months)?
-        } else {
-            self.at.checked_add_months(months)?
-        };
         Some(Self {
-            at: at.checked_add_signed(length.rest)?,
+            at: shift(self.at, length.months, length.rest)?,
             day: self.day,
         })
     }
@@ -265,6 +236,13 @@ impl Instant {
 }
 
 impl Length {
+    fn and(self, other: Self) -> Option<Self> {
+        Some(Self {
+            months: self.months.checked_add(other.months)?,
+            rest: self.rest.checked_add(&other.rest)?,
+        })
+    }
+
     fn negative(self) -> Self {
         Self {
             months: -self.months,
@@ -354,7 +332,7 @@ impl Object for Length {
         arguments: &[Value],
     ) -> Result<Value, Error> {
         match (method, arguments) {
-            ("total_seconds", []) => Ok(Value::from(self.rest.num_seconds())),
+            ("total_seconds", []) => Ok(seconds(self.rest)),
             _ => Err(Error::new(
                 ErrorKind::UnknownMethod,
                 format!("a duration has no method `{method}`"),
@@ -372,7 +350,25 @@ impl Object for Length {
             f,
             "{} months and {} seconds",
             self.months,
-            self.rest.num_seconds()
+            seconds(self.rest)
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_without_end_are_errors() {
+        for text in ["PT9223372036854S", "P4294967295M"] {
+            let mut sum = duration(text).unwrap();
+            let doubled = (0..70).try_for_each(|_| {
+                sum = add(&sum, &sum.clone(), false)?;
+                Ok::<_, Error>(())
+            });
+            let error = doubled.unwrap_err().to_string();
+            assert!(error.contains("are too long"), "{error}");
+        }
     }
 }

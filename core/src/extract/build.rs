@@ -62,7 +62,8 @@ impl Place<'_> {
             partition: Some(&Json::Object(values)),
             interval: interval.as_ref(),
         };
-        client.site.endpoint(&render_path(path, scope)?)
+        let learn = |secret: &Secret| client.redactor.learn_passing(secret);
+        client.site.endpoint(&render_path(path, scope, learn)?)
     }
 }
 
@@ -85,15 +86,15 @@ impl<'a> RequestBuilder<'a> {
             partition: Some(partition),
             interval: window.map(|window| &window.values),
         };
+        // Many of them differ from partition to partition.
+        let learn = |secret: &Secret| client.redactor.learn_passing(secret);
         let endpoint = &resource.endpoint;
         let mut params = Vec::new();
         for param in &endpoint.params {
             for template in &param.values {
                 let rendered = render(template, scope)?;
                 if let Some(text) = rendered.text() {
-                    if rendered.secret {
-                        client.redactor.learn(&Secret::from(text.as_str()));
-                    }
+                    rendered.secrets.iter().for_each(learn);
                     params.push((param.name.clone(), text));
                 }
             }
@@ -103,7 +104,7 @@ impl<'a> RequestBuilder<'a> {
         for header in client.plan.client.headers.iter().chain(&endpoint.headers) {
             let (text, secret) = render_text(&header.value, scope)?;
             if secret {
-                client.redactor.learn(&Secret::from(text.as_str()));
+                learn(&Secret::from(text.as_str()));
             }
             headers.insert(
                 header_name(&header.name)?,
@@ -115,14 +116,18 @@ impl<'a> RequestBuilder<'a> {
             Some(Body::Json(members)) => {
                 let mut object = serde_json::Map::new();
                 for member in members {
-                    object.insert(member.name.clone(), render(&member.value, scope)?.value);
+                    let rendered = render(&member.value, scope)?;
+                    rendered.secrets.iter().for_each(learn);
+                    object.insert(member.name.clone(), rendered.value);
                 }
                 Some(RenderedBody::Json(Json::Object(object)))
             }
             Some(Body::Form(fields)) => {
                 let mut form = Vec::new();
                 for field in fields {
-                    if let Some(text) = render(&field.value, scope)?.text() {
+                    let rendered = render(&field.value, scope)?;
+                    rendered.secrets.iter().for_each(learn);
+                    if let Some(text) = rendered.text() {
                         form.push((field.name.clone(), text));
                     }
                 }
@@ -156,7 +161,8 @@ impl<'a> RequestBuilder<'a> {
                     interval: window.map(|window| window.values.clone()),
                 }
             } else {
-                Place::Fixed(client.site.endpoint(&render_path(&endpoint.path, scope)?)?)
+                let path = render_path(&endpoint.path, scope, learn)?;
+                Place::Fixed(client.site.endpoint(&path)?)
             },
             params,
             headers,

@@ -1,8 +1,9 @@
 //! What is done about some answers, as the spec says.
 
-use connector_plan::{Action, Path, ResponseAction, Root, Wait};
+use connector_plan::{Action, Path, ResponseAction, ResponseBody, Root, Step, Wait};
 
 use super::Response;
+use crate::body::BodyReader;
 use crate::expression::{Captured, Decision, View};
 use crate::{Error, Result, Settings};
 
@@ -11,6 +12,11 @@ use crate::{Error, Result, Settings};
 pub(crate) struct Actions {
     rules: Vec<Rule>,
     settings: Option<Settings>,
+    /// What the answers are, and the way to their records.
+    body: ResponseBody,
+    selector: Vec<Step>,
+    /// The bytes that an answer may have when it is unpacked.
+    limit: usize,
 }
 
 /// One action and what must be true of an answer.
@@ -27,7 +33,12 @@ struct Predicate {
 }
 
 impl Actions {
-    pub(crate) fn new(plans: &[ResponseAction], settings: &Settings) -> Result<Self> {
+    /// These actions for answers that are read like this.
+    pub(crate) fn new(
+        plans: &[ResponseAction],
+        settings: &Settings,
+        reader: BodyReader<'_>,
+    ) -> Result<Self> {
         let rule = |plan: &ResponseAction| {
             let predicate = plan.predicate.as_ref();
             let predicate = predicate.map(|condition| {
@@ -44,13 +55,21 @@ impl Actions {
         Ok(Self {
             rules: plans.iter().map(rule).collect::<Result<_>>()?,
             settings: Some(settings.clone()),
+            body: reader.plan.clone(),
+            selector: reader.selector.to_vec(),
+            limit: reader.limit,
         })
     }
 
     /// The action for an answer.
     pub(crate) fn find(&self, response: &Response) -> Result<Option<&Rule>> {
+        let reader = BodyReader {
+            plan: &self.body,
+            selector: &self.selector,
+            limit: self.limit,
+        };
         for rule in &self.rules {
-            if rule.fits(response, self.settings.as_ref())? {
+            if rule.fits(response, &reader, self.settings.as_ref())? {
                 return Ok(Some(rule));
             }
         }
@@ -71,7 +90,12 @@ impl Rule {
         &self.plan.waits
     }
 
-    fn fits(&self, response: &Response, settings: Option<&Settings>) -> Result<bool> {
+    fn fits(
+        &self,
+        response: &Response,
+        reader: &BodyReader<'_>,
+        settings: Option<&Settings>,
+    ) -> Result<bool> {
         let plan = &self.plan;
         let status = response.status.as_u16();
         let statuses = &plan.statuses;
@@ -87,16 +111,14 @@ impl Rule {
             return Ok(false);
         }
         if let Some(content) = &plan.content
-            && !String::from_utf8_lossy(&response.body).contains(content.as_str())
+            && !reader.contains(response, content)
         {
             return Ok(false);
         }
         let Some(predicate) = &self.predicate else {
             return Ok(true);
         };
-        // What is no JSON has none of these values.
-        let values = connector_decode::capture(&response.body, &predicate.paths)
-            .unwrap_or_else(|_| vec![None; predicate.paths.len()]);
+        let values = reader.capture(response, &predicate.paths);
         predicate.decision.holds(&View {
             settings,
             headers: Some(&response.headers),
@@ -142,7 +164,13 @@ mod tests {
             body: body.as_bytes().to_vec(),
             ignored: false,
         };
-        let actions = Actions::new(std::slice::from_ref(plan), &Settings::new()).unwrap();
+        let reader = BodyReader {
+            plan: &ResponseBody::default(),
+            selector: &[],
+            limit: 1_000,
+        };
+        let plans = std::slice::from_ref(plan);
+        let actions = Actions::new(plans, &Settings::new(), reader).unwrap();
         let found = actions.find(&response).unwrap();
         assert_eq!(found.is_some(), expect, "{plan:?} of {status} {body}");
     }

@@ -93,6 +93,7 @@ impl AutoPaginator {
             }
             return Ok(Way::Single);
         }
+        readable(side)?;
         let found = next_link(side, page.url)
             .map(|path| Way::Link(path.to_vec()))
             .or_else(|| by_page(side))
@@ -189,6 +190,8 @@ impl Paginator for AutoPaginator {
         }
         let side = match self.way {
             Some(Way::Header) => Side::default(),
+            // An answer without content says nothing.
+            _ if page.body.trim_ascii().is_empty() => Side::default(),
             _ => Side::read(page.body, &self.records.steps),
         };
         if self.way.is_none() {
@@ -196,11 +199,24 @@ impl Paginator for AutoPaginator {
             tracing::debug!(?way, "how the pages follow each other has been detected");
             self.way = Some(way);
         }
+        if self.way != Some(Way::Single) {
+            readable(&side)?;
+        }
         self.follow(page, &side)
     }
 
     fn warnings(&mut self) -> Vec<String> {
         self.warning.take().into_iter().collect()
+    }
+}
+
+/// Refuses a page that may say something which cannot be read.
+fn readable(side: &Side) -> Result<()> {
+    match &side.error {
+        None => Ok(()),
+        Some(error) => Err(lost(format!(
+            "what the response says beside its records cannot be read: {error}"
+        ))),
     }
 }
 

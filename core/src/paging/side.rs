@@ -19,10 +19,12 @@ pub(super) struct Side {
     members: Vec<(Vec<String>, Json)>,
     /// Whether the page itself is an object.
     pub is_object: bool,
+    /// Why the members are not all there: one is nothing that JSON values can be, such as `1e999`.
+    pub error: Option<serde_json::Error>,
 }
 
 impl Side {
-    /// Reads a page; what lies below `records` is passed over. A body that is no JSON says nothing.
+    /// Reads a page, of JSON Lines the first one; what lies below `records` is passed over.
     pub(super) fn read(body: &[u8], records: &[Step]) -> Self {
         let records: Vec<&str> = records
             .iter()
@@ -42,9 +44,7 @@ impl Side {
             members: &mut side.members,
         };
         let mut reader = serde_json::Deserializer::from_slice(body);
-        if seed.deserialize(&mut reader).is_err() {
-            side.members.clear();
-        }
+        side.error = seed.deserialize(&mut reader).err();
         side
     }
 
@@ -157,6 +157,7 @@ mod tests {
                 .map(|key| Step::Key((*key).to_owned()))
                 .collect();
             let side = Side::read(body.as_bytes(), &steps);
+            assert!(side.error.is_none(), "{body}");
             let shown: Vec<String> = side
                 .members()
                 .map(|(path, value)| format!("{}={value}", path.join(".")))
@@ -174,12 +175,23 @@ mod tests {
             r#"data.next="x""#,
         );
         check(r#"[{"next":1}]"#, &[], "");
-        check(r#"{"a":1"#, &[], "");
         check(
             r#"{"a":{"b":{"c":{"d":{"e":{"f":1}}}}},"z":-1}"#,
             &[],
             "z=-1",
         );
-        check("id,next\n1,2", &[], "");
+        check("{\"a\":1}\n{\"b\":2}", &[], "a=1");
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_not_passed_over() {
+        for body in [
+            r#"{"a":1"#,
+            r#"{"a":1e999}"#,
+            r#"{"a":"\ud800"}"#,
+            "id,next",
+        ] {
+            assert!(Side::read(body.as_bytes(), &[]).error.is_some(), "{body}");
+        }
     }
 }

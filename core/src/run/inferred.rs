@@ -56,14 +56,18 @@ impl Reading<'_> {
             })
         };
         let limit = self.context.arguments.limit;
-        let extract = self.extract(limit, shared, None);
-        let extracted = self.interrupt.or(extract.run(sender)).await;
+        let extracted = {
+            // It ends here: nobody who reads the same pages waits for what is written.
+            let extract = self.extract(limit, shared, None);
+            self.interrupt.or(extract.run(sender)).await
+        };
         let joined = joining.await.map_err(|error| {
             Error::new(ErrorKind::Internal, "the records cannot be put aside").caused_by(error)
         })?;
         // Records that could not be put aside end the reading too: theirs is the cause.
         let (mut shape, spool) = joined.map_err(with_resource)?;
         let mut extracted = extracted?;
+        self.check_whole().map_err(with_resource)?;
         let meter = Arc::clone(&self.meter);
         let (report, rescued) = blocking(move || {
             let inferred = columns(&resource, &mut shape, known.as_ref())?;
@@ -97,7 +101,7 @@ fn load(
     store: &Store,
     mut options: LoadOptions,
     inferred: Inferred,
-    spool: Spool,
+    mut spool: Spool,
     redactor: &Redactor,
     meter: &Meter,
 ) -> Result<(LoadReport, Report)> {

@@ -349,6 +349,45 @@ fn a_chosen_range_never_moves_the_cursor_back_nor_over_a_gap() {
 }
 
 #[test]
+fn a_partition_is_found_again_when_its_name_becomes_secret() {
+    let world = World::new("from", "to", "at");
+    world.add("/north-west", &[event(1, "2024-01-01T00:00:00Z")]);
+    let setting = Setting::new(
+        world,
+        "
+  - name: events
+    partitions: [{region: north-west}]
+    endpoint: {path: '/{region}'}
+    incremental: {cursor_path: at, start_param: from}
+    schema: {fields: {id: integer, at: timestamp}}
+config: {key: {type: string, secret: true}}
+",
+    );
+    let name = |key: &str| {
+        let file = setting.workspace.path("settings.yaml");
+        std::fs::write(&file, format!("key: {key}\n")).unwrap();
+        file.to_str().unwrap().to_owned()
+    };
+    let partitions = || {
+        let state = setting.state("events");
+        let names = state["partitions"].as_object().unwrap().keys();
+        names.cloned().collect::<Vec<_>>()
+    };
+    setting.asks(&["--config", &name("canary-key")], &["/north-west"]);
+    assert_eq!(partitions(), [r#"{"region":"north-west"}"#]);
+    let again = "/north-west?from=2024-01-01T00:00:00Z";
+    // What is secret now leaves the state; what was secret once stays out of it.
+    setting.asks(&["--config", &name("north-west")], &[again]);
+    let hidden = partitions();
+    assert!(
+        hidden[0].starts_with('#') && hidden.len() == 1,
+        "{hidden:?}"
+    );
+    setting.asks(&["--config", &name("canary-key")], &[again]);
+    assert_eq!(partitions(), hidden);
+}
+
+#[test]
 fn a_sample_leaves_the_cursor_where_it_was() {
     let setting = events();
     setting.run(&["--limit", "1"], 0);

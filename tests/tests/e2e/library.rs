@@ -7,7 +7,7 @@ use std::sync::Arc;
 use connector_content::{Client, Config};
 use connector_core::{
     Auth, AuthRequest, ClientOptions, Connector, CustomPaginator, ErrorKind, Grant, Json,
-    PageFacts, Paginator, Path, Step, Target, Turn, cli,
+    PageFacts, Paginator, Path, Settings, Step, Target, Turn, cli,
 };
 use connector_sandbox::{Answer, Options, RequestRecord, Sandbox, Scripted};
 use connector_tests::{Rows, Workspace};
@@ -78,6 +78,137 @@ fn a_value_that_nothing_binds_is_an_error() {
     let found: Result<Vec<_>, _> = block_on(users.try_collect());
     assert_eq!(found.unwrap_err().message(), says);
     assert_eq!(server.data_requests().len(), 0);
+}
+
+/// The connector of a spec, as its crate would embed it.
+fn connector(name: &'static str, spec: &str) -> Connector {
+    let source = connector_codegen::Source::new("spec.yaml", spec);
+    let lowered = connector_codegen::lower(&source, &connector_codegen::LowerOptions::new(name));
+    let (ir, _) = lowered.map_err(|found| found.render(false)).unwrap();
+    Connector {
+        name,
+        version: "0.0.0",
+        plan: ir.plan.to_json().unwrap().leak(),
+    }
+}
+
+/// Records that nobody looks at.
+struct Any;
+
+impl connector_core::Record for Any {
+    fn from_row(_: &connector_core::Row<'_>) -> connector_core::Result<Self> {
+        Ok(Self)
+    }
+}
+
+#[test]
+fn values_are_told_apart_to_their_last_character() {
+    let long = "x".repeat(60);
+    let connector = connector(
+        "shelves",
+        &format!(
+            "client: {{base_url: 'https://api.example.com'}}\nresources:\n\
+             - name: books\n  partitions: [{{shelf: {long}1, row: 1}}, {{shelf: {long}2, row: 2}}]\n\
+             \x20 endpoint: {{path: '/{{shelf}}/{{row}}', paginator: single_page}}\n\
+             \x20 schema: {{fields: {{id: string}}}}\n"
+        ),
+    );
+    let server = Sandbox::start(&connector.plan().unwrap(), Options::default()).unwrap();
+    let settings = Settings::new().with("base_url", server.base_url());
+    let client = connector_core::Client::new(&connector, settings).unwrap();
+    let books = || client.request::<Any>("books");
+    let request = books().of("shelf", format!("{long}2")).stream();
+    let _: Vec<_> = block_on(request.try_collect()).unwrap();
+    assert_eq!(paths(&server.data_requests()), [format!("/{long}2/2")]);
+    let request = books().of("wing", 1).stream();
+    let found: Result<Vec<Any>, _> = block_on(request.try_collect());
+    let error = found.err().unwrap();
+    let says = "`books` is read for values of `row`, `shelf`, not of `wing`";
+    assert_eq!(error.message(), says);
+}
+
+/// Signs every request by its URL.
+#[derive(Debug)]
+struct Signed;
+
+impl Auth for Signed {
+    fn authenticate<'a>(
+        &'a self,
+        request: AuthRequest<'a>,
+    ) -> BoxFuture<'a, connector_core::Result<Grant>> {
+        let signature = format!("seal of {}", request.url.path());
+        Box::pin(async move { Ok(Grant::new().header("x-seal", signature.into())) })
+    }
+}
+
+#[test]
+fn what_is_computed_from_a_secret_is_in_no_message() {
+    let spec = "config: {key: {type: string, secret: true}}\n\
+                client: {base_url: 'https://api.example.com', retry: {max_retries: 0}}\n\
+                resources:\n\
+                - name: rows\n  endpoint:\n    path: \"/of/{{ secrets.key ~ ' path/1' }}\"\n    method: POST\n\
+                \x20   params: {q: \"{{ secrets.key[:4] ~ ' query' }}\"}\n\
+                \x20   json: {seal: \"{{ secrets.key | base64encode }}\", all: [{hash: \"{{ secrets.key | hash }}\", kind: shown}]}\n\
+                \x20 schema: {fields: {id: integer}}\n\
+                - name: forms\n  endpoint:\n    path: /forms\n    method: POST\n\
+                \x20   data: {seal: \"{{ secrets.key | base64encode }}\"}\n\
+                \x20 schema: {fields: {id: integer}}\n";
+    let connector = connector("sealed", spec);
+    let plan = connector.plan().unwrap();
+    let options = Options {
+        responder: Some(Arc::new(|request, _| {
+            let body = String::from_utf8_lossy(&request.body).into_owned();
+            let query: Vec<&str> = request
+                .query
+                .iter()
+                .map(|(_, value)| value.as_str())
+                .collect();
+            let seal = request.header("x-seal").unwrap();
+            Some(Answer::json(
+                400,
+                format!("{} {} {seal} {body}", request.path, query.join(" ")),
+            ))
+        })),
+        ..Options::default()
+    };
+    let server = Sandbox::start(&plan, options).unwrap();
+    let settings = Settings::new()
+        .with("base_url", server.base_url())
+        .with("key", connector_core::Secret::from("canary-key"));
+    let options = ClientOptions {
+        auth: Some(Arc::new(Signed)),
+        ..ClientOptions::default()
+    };
+    let client = connector_core::Client::with_options(&connector, settings, &options).unwrap();
+    for (resource, hidden) in [
+        (
+            "rows",
+            [
+                "cana",
+                "path/1",
+                "path%2F1",
+                "Y2FuYXJ5LWtleQ",
+                "seal of",
+                "d3a2c52c",
+            ],
+        ),
+        (
+            "forms",
+            ["Y2FuYXJ5LWtleQ", "seal of", "cana", "%3D", "==", "canary"],
+        ),
+    ] {
+        let request = client.request::<Any>(resource).stream();
+        let error = block_on(request.try_collect::<Vec<_>>()).err().unwrap();
+        let told = format!("{error} {error:?}");
+        assert!(
+            told.contains("kind\\\":\\\"shown") || resource == "forms",
+            "{told}"
+        );
+        assert!(told.contains("400 Bad Request"), "{told}");
+        for text in hidden {
+            assert!(!told.contains(text), "`{text}` in {told}");
+        }
+    }
 }
 
 /// Follows the days that the API names, backwards.
@@ -184,15 +315,8 @@ fn a_command_line_can_have_its_own_authentication() {
     let spec = "client: {base_url: 'https://api.example.com'}\n\
                 resources:\n\
                 - {name: things, endpoint: things, primary_key: id, schema: {fields: {id: string}}}";
-    let source = connector_codegen::Source::new("spec.yaml", spec);
-    let options = connector_codegen::LowerOptions::new("sealed");
-    let (ir, _) = connector_codegen::lower(&source, &options).unwrap();
-    let connector = Connector {
-        name: "sealed",
-        version: "0.0.0",
-        plan: ir.plan.to_json().unwrap().leak(),
-    };
-    let server = Sandbox::start(&ir.plan, Options::default()).unwrap();
+    let connector = connector("sealed", spec);
+    let server = Sandbox::start(&connector.plan().unwrap(), Options::default()).unwrap();
     let workspace = Workspace::new();
     let mut arguments: Vec<OsString> = ["sealed", "--progress", "none"].map(Into::into).into();
     arguments.extend(["--base-url".into(), server.base_url().into()]);

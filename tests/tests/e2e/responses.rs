@@ -47,20 +47,20 @@ fn scripted(connector: &Connector, answers: Vec<Answer>) -> Sandbox {
 }
 
 /// What a run came to.
-struct Ran {
+pub(crate) struct Ran {
     workspace: Workspace,
-    server: Sandbox,
+    pub(crate) server: Sandbox,
     record: Value,
 }
 
 impl Ran {
-    fn ids(&self) -> Vec<i64> {
+    pub(crate) fn ids(&self) -> Vec<i64> {
         let ids = rows(&self.workspace, "items").column("id");
         ids.iter().map(|id| id.as_i64().unwrap()).collect()
     }
 
     #[track_caller]
-    fn says(&self, texts: &[&str]) {
+    pub(crate) fn says(&self, texts: &[&str]) {
         let error = entry(&self.record, "items")["error"].to_string();
         for text in texts {
             assert!(error.contains(text), "no `{text}` in {error}");
@@ -71,7 +71,7 @@ impl Ran {
 }
 
 #[track_caller]
-fn ran(endpoint: &str, answers: Vec<Answer>, code: u8) -> Ran {
+pub(crate) fn ran(endpoint: &str, answers: Vec<Answer>, code: u8) -> Ran {
     let connector = connector(&spec(endpoint));
     let server = scripted(&connector, answers);
     let workspace = Workspace::new();
@@ -553,7 +553,7 @@ fn page(ids: &[i64]) -> Answer {
 
 /// What actions make of a second answer: the exit code, the identifiers, the requests, the ignored.
 #[track_caller]
-fn acted(
+pub(crate) fn acted(
     actions: &str,
     second: Answer,
     code: u8,

@@ -13,7 +13,7 @@ use crate::relations::{entry, expect_code, rows, run};
 const FIELDS: &str = "id: integer, day: integer, size: integer, name: string";
 
 /// A connector whose only resource has these keys more, and these fields.
-fn connector(keys: &str, fields: &str) -> Connector {
+pub(crate) fn connector(keys: &str, fields: &str) -> Connector {
     let spec = format!(
         "client: {{base_url: \"https://api.example.com\", concurrency: 1}}\n\
          resources:\n- name: items\n  endpoint: {{path: /items, paginator: single_page}}\n\
@@ -29,15 +29,15 @@ fn connector(keys: &str, fields: &str) -> Connector {
 }
 
 /// An API that gives what it was told last.
-struct Api {
-    connector: Connector,
+pub(crate) struct Api {
+    pub connector: Connector,
     records: Arc<Mutex<Value>>,
     server: Sandbox,
-    workspace: Workspace,
+    pub workspace: Workspace,
 }
 
 impl Api {
-    fn new(keys: &str, fields: &str) -> Self {
+    pub(crate) fn new(keys: &str, fields: &str) -> Self {
         let connector = connector(keys, fields);
         let records = Arc::new(Mutex::new(json!([])));
         let given = Arc::clone(&records);
@@ -59,7 +59,7 @@ impl Api {
 
     /// A run over these records; gives its record.
     #[track_caller]
-    fn run(&self, records: &Value, arguments: &[&str], code: u8) -> Value {
+    pub(crate) fn run(&self, records: &Value, arguments: &[&str], code: u8) -> Value {
         self.records.lock().unwrap().clone_from(records);
         let (found, record) = run(&self.connector, &self.server, &self.workspace, arguments);
         expect_code(found, code);
@@ -237,6 +237,85 @@ fn scd2_ends_what_is_absent_only_when_it_is_asked_to_and_never_for_a_sample() {
     assert_eq!(record["load"]["retired"], 1);
     assert_eq!(active(), [2, 3]);
     assert_eq!(rows(&api.workspace, "items").count(), 3);
+}
+
+#[test]
+fn scd2_ends_nothing_because_of_what_was_passed_over() {
+    // Of the resource itself an answer is ignored; of its parent one, or one is skipped.
+    for (levels, own, broken) in [
+        (
+            "",
+            "response_actions: [{status_code: 404, action: ignore}]",
+            "/orgs/2/items",
+        ),
+        (
+            "response_actions: [{status_code: 404, action: ignore}]",
+            "",
+            "/teams/2/orgs",
+        ),
+        ("skip", "", "/teams/2/orgs"),
+    ] {
+        for schema in ["\n  schema: {fields: {id: integer}}", ""] {
+            let (policy, actions) = match levels {
+                "skip" => ("\n  on_parent_error: skip", ""),
+                actions => ("", actions),
+            };
+            let spec = format!(
+                "client: {{base_url: \"https://api.example.com\", retry: {{max_retries: 0}}}}\n\
+                 resources:\n- name: teams\n  selected: false\n  endpoint: /teams\n\
+                 \x20 schema: {{fields: {{id: integer}}}}\n\
+                 - name: orgs\n  selected: false\n  parent: {{resource: teams, field: id, as: team}}{policy}\n\
+                 \x20 endpoint: {{path: '/teams/{{team}}/orgs', paginator: single_page, {actions}}}\n\
+                 \x20 schema: {{fields: {{id: integer}}}}\n\
+                 - name: items\n  parent: {{resource: orgs, field: id, as: org}}\n\
+                 \x20 primary_key: id\n\
+                 \x20 write_disposition: {{disposition: merge, strategy: scd2, retire_absent: true}}\n\
+                 \x20 endpoint: {{path: '/orgs/{{org}}/items', paginator: single_page, {own}}}{schema}\n"
+            );
+            let lowered = lower(&Source::new("spec.yaml", spec), &LowerOptions::new("tree"));
+            let (ir, _) = lowered.map_err(|found| found.render(false)).unwrap();
+            let mut api = Api::new("primary_key: id", FIELDS);
+            api.connector.plan = ir.plan.to_json().unwrap().leak();
+            let given = Arc::clone(&api.records);
+            let options = Options {
+                responder: Some(Arc::new(move |request, _| {
+                    let answer = &given.lock().unwrap()[&request.path];
+                    Some(match answer {
+                        Value::Null => Answer::json(404, "{}"),
+                        records => Answer::json(200, records.to_string()),
+                    })
+                })),
+                ..Options::default()
+            };
+            api.server = Sandbox::start(&ir.plan, options).unwrap();
+            let both = json!([{"id": 1}, {"id": 2}]);
+            let whole = json!({
+                "/teams": both, "/teams/1/orgs": [{"id": 1}], "/teams/2/orgs": [{"id": 2}],
+                "/orgs/1/items": [{"id": 10}], "/orgs/2/items": [{"id": 20}],
+            });
+            let mut part = whole.clone();
+            part[broken] = Value::Null;
+            let mut fewer = whole.clone();
+            fewer[broken] = json!([]);
+            let active = || {
+                let rows = rows(&api.workspace, "items").objects(&["id", "_valid_to"]);
+                let active = rows.iter().filter(|row| row["_valid_to"].is_null());
+                active.count()
+            };
+            // There is nothing yet that could be retired.
+            api.run(&part, &[], 0);
+            api.run(&whole, &[], 0);
+            assert_eq!(active(), 2, "{broken}");
+            let record = api.run(&part, &[], 4);
+            let error = record["error"].to_string();
+            for text in ["were skipped or ignored: `retire_absent`", "would retire"] {
+                assert!(error.contains(text), "{error}");
+            }
+            assert_eq!(active(), 2, "{broken}");
+            api.run(&fewer, &[], 0);
+            assert_eq!(active(), 1, "{broken}");
+        }
+    }
 }
 
 #[test]
