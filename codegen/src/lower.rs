@@ -6,6 +6,7 @@
 mod auth;
 mod client;
 mod condition;
+mod contract;
 mod endpoint;
 mod fields;
 mod header;

@@ -8,6 +8,7 @@ mod macros;
 mod auth;
 mod client;
 mod config;
+mod contract;
 mod endpoint;
 mod fields;
 mod incremental;
@@ -26,6 +27,7 @@ pub(crate) use auth::{
 };
 pub(crate) use client::{ClientSpec, RetrySpec};
 pub(crate) use config::{InputSpec, InputType};
+pub(crate) use contract::{ContractModeSpec, ContractSpec};
 pub(crate) use endpoint::{EndpointMapping, EndpointSpec, MethodSpec, ParameterSpec};
 pub(crate) use fields::{DedupSortSpec, FieldMapping, FieldSpec, SchemaSpec, TypeSpec};
 pub(crate) use incremental::{

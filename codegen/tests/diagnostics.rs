@@ -1034,3 +1034,29 @@ fn processing_steps() {
         &endpoint("processing_steps: [{remove: a}]"),
     );
 }
+
+#[test]
+fn contracts() {
+    check(
+        "contract_modes",
+        &resource("schema_contract: {tables: evolv, columns: discard_rows, data_types: freeze}"),
+    );
+    check("contract_word", &resource("schema_contract: freez"));
+    check("contract_form", &resource("schema_contract: [freeze]"));
+    check(
+        "contract_without_schema",
+        "client:\n  base_url: https://api.example.com\nresource_defaults:\n  schema_contract: freeze\nresources:\n- name: files\n",
+    );
+    check(
+        "contract_of_fields",
+        &fields(
+            "id: {type: integer, schema_contract: {columns: freeze}}\n\
+             name: {type: string, schema_contract: {tables: freeze, data_type: discard}}\n\
+             tags: {type: array, items: {type: string, schema_contract: freeze}}",
+        ),
+    );
+    check(
+        "contract_of_a_history",
+        "client:\n  base_url: https://api.example.com\nresources:\n- name: files\n  primary_key: id\n  write_disposition: {disposition: merge, strategy: scd2, retire_absent: true}\n  schema_contract: {data_type: discard_row}\n  schema: {fields: {id: integer}}\n",
+    );
+}

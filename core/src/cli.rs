@@ -12,7 +12,8 @@ mod inspect;
 mod logging;
 mod preview;
 pub(crate) mod progress;
-mod runs;
+mod report;
+pub(crate) mod runs;
 mod sandbox;
 mod state;
 pub(crate) mod summary;
@@ -116,6 +117,7 @@ fn dispatch(context: &mut Context<'_>, command: clap::Command) -> Result<ExitCod
         Action::Schema { resource, json } => inspect::schema(context, resource.as_deref(), json),
         Action::State { action, json } => state::run(context, &action, json),
         Action::Runs(action) => runs::run(context, &action),
+        Action::Report { file } => report::run(context, file.as_deref()),
         Action::Completions(shell) => inspect::completions(context, shell, command),
     }
 }

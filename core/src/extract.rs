@@ -34,11 +34,6 @@ use crate::paging::{PageFacts, paginator};
 use crate::partition::{Family, Partition};
 use crate::{Error, Json, Meter, Result, convert, filter, processing};
 
-/// A batch is handed over when it has this many records …
-const BATCH_ROWS: usize = 32 * 1024;
-/// … or holds this many bytes.
-const BATCH_BYTES: usize = 8 << 20;
-
 /// One reading of a resource, from the first page to the last.
 #[derive(Debug)]
 pub(crate) struct Extract<'a> {
@@ -57,6 +52,8 @@ pub(crate) struct Extract<'a> {
     pub lazy: Lazy<'a>,
     /// What follows the reading, so that another run can go on with it.
     pub tracking: Option<Tracking>,
+    /// Whether records that may give new columns are kept as they are, too.
+    pub keeps_whole: bool,
 }
 
 /// What a reading came to.
@@ -151,12 +148,14 @@ impl Extract<'_> {
             last_record_captures: paginator.last_record_captures(),
             filter: filter::of(self.resource, &self.client.settings)?,
             processor: processing::of(self.resource, &self.client.settings, &partition.values)?,
+            contract: self.resource.contract.clone(),
             lines: *format == BodyFormat::Jsonl,
             texts: matches!(format, BodyFormat::Csv(_) | BodyFormat::Xml),
             ..DecoderOptions::default()
         };
         let schema = match self.resource.inferred {
             true => RecordSchema::raw(),
+            false if self.keeps_whole => RecordSchema::evolving(&self.resource.fields),
             false => RecordSchema::new(&self.resource.fields),
         };
         let mut decoder =
@@ -258,9 +257,8 @@ impl Extract<'_> {
                 cursor.interrupt();
             }
             let mut over = limit.is_some_and(|limit| extracted.rows >= limit);
-            let full = decoder.rows() >= BATCH_ROWS || decoder.bytes() >= BATCH_BYTES;
             let late = self.is_late(handed_over);
-            let due = full || over || late || each_page || self.lazy.by_page();
+            let due = decoder.is_full() || over || late || each_page || self.lazy.by_page();
             if (due || turn.is_none()) && decoder.rows() > 0 {
                 let batch = decoder
                     .take_batch()

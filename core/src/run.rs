@@ -1,6 +1,7 @@
 //! A run: every selected resource read, decoded, written aside and published.
 
 mod dead;
+mod evolving;
 mod history;
 mod inferred;
 mod instant;
@@ -19,7 +20,7 @@ use connector_dataset::{
     Load, LoadOptions, LoadReport, SourceId, Store, StoreOptions, WriterOptions,
 };
 use connector_decode::RecordSchema;
-use connector_plan::{Resource, WriteDisposition};
+use connector_plan::{ContractMode, Field, Resource, WriteDisposition};
 use futures_util::future::join_all;
 use tokio::sync::mpsc;
 
@@ -38,7 +39,7 @@ use crate::cursor::{Asked, Before, Cursors, no_cursor};
 use crate::extract::{Delivery, Extract, Extracted, Lazy, Member, Supply};
 use crate::meter::Stage;
 use crate::partition::Family;
-use crate::{Error, ErrorKind, Meter, Result, convert};
+use crate::{Error, ErrorKind, Json, Meter, Result, convert};
 
 /// The records that are kept; a run deletes the oldest beyond them.
 pub(crate) const RECORDS_KEPT: usize = 1_000;
@@ -124,6 +125,11 @@ async fn resources(
     let progress = Progress::new(context.arguments.progress, &context.console);
     let mut first_error: Option<ErrorKind> = None;
     let mut interrupted = None;
+    let full_refresh = context.arguments.full_refresh;
+    let evolved: Vec<Resource> = selected
+        .iter()
+        .map(|resource| evolving::with_evolved(resource, store, full_refresh))
+        .collect();
     let names = selected.iter().map(|resource| resource.name.as_str());
     let family = Family::new(&context.plan, names);
     // With a limit, what only children need is read as far as they need it.
@@ -138,13 +144,15 @@ async fn resources(
                 .into_iter()
                 .zip(&group)
                 .map(|(member, resource)| {
+                    let same = |known: &&Resource| known.name == resource.name;
                     let reading = Reading {
                         context,
                         api,
                         store,
                         family: &family,
                         lazy: supply.of(resource),
-                        resource,
+                        declared: &resource.fields,
+                        resource: evolved.iter().find(same).unwrap_or(resource),
                         asked,
                         wanted: selected.iter().any(|known| known.name == resource.name),
                         meter: Arc::new(Meter::default()),
@@ -200,7 +208,9 @@ struct Reading<'a> {
     store: &'a Store,
     family: &'a Family<'a>,
     lazy: Lazy<'a>,
+    /// With the fields that its dataset has beyond those that are declared.
     resource: &'a Resource,
+    declared: &'a [Field],
     asked: &'a Asked,
     /// Whether its dataset is published, or only its children need it.
     wanted: bool,
@@ -268,8 +278,14 @@ impl<'a> Reading<'a> {
         let arguments = &self.context.arguments;
         check_limit(arguments.limit, self.store, resource)?;
         if resource.inferred {
-            let options = self.load_options();
-            return self.publish_inferred(entry, shared, options).await;
+            return self
+                .publish_inferred(entry, shared, self.load_options())
+                .await;
+        }
+        if resource.contract.has(ContractMode::Evolve) {
+            return self
+                .publish_evolving(entry, shared, self.load_options())
+                .await;
         }
         let mut resumption = self.resumption().await.map_err(with_resource)?;
         let mut shared = shared;
@@ -297,12 +313,7 @@ impl<'a> Reading<'a> {
         self.check_whole().map_err(with_resource)?;
         // A sample says nothing about where to go on.
         let sample = arguments.limit.is_some() && extracted.stopped;
-        let state = match &cursors {
-            _ if resource.write_disposition == WriteDisposition::Replace => None,
-            Some(_) if sample => load.cursor().cloned(),
-            Some(cursors) => cursors.state(),
-            None => None,
-        };
+        let state = self.next_cursor(&load, cursors.as_deref(), sample);
         entry.cursor = cursors.map(|cursors| cursors.record(!sample, state.as_ref()));
         let meter = Arc::clone(&self.meter);
         let report = blocking(move || timed(&meter, Stage::Publish, || load.commit(state)))
@@ -311,6 +322,16 @@ impl<'a> Reading<'a> {
             .map_err(with_resource)?;
         publish(entry, extracted, report);
         Ok(())
+    }
+
+    /// Where the next run goes on; a sample changes nothing of it.
+    fn next_cursor(&self, load: &Load, cursors: Option<&Cursors>, sample: bool) -> Option<Json> {
+        match cursors {
+            _ if self.resource.write_disposition == WriteDisposition::Replace => None,
+            Some(_) if sample => load.cursor().cloned(),
+            Some(cursors) => cursors.state(),
+            None => None,
+        }
     }
 
     /// What was passed over must not look like what the API no longer has.
@@ -348,6 +369,7 @@ impl<'a> Reading<'a> {
             metadata: Vec::new(),
             inferred: None,
             resume: None,
+            evolved: evolving::evolved(self.declared, &resource.fields),
         }
     }
 
@@ -408,6 +430,7 @@ impl<'a> Reading<'a> {
             meter: Arc::clone(&self.meter),
             lazy: self.lazy.clone(),
             tracking: None,
+            keeps_whole: false,
         }
     }
 }

@@ -143,6 +143,7 @@ impl Lowering<'_, '_> {
         let primary_key = self.primary_key(resource, &mut fields);
         let write_disposition = self.write_disposition(resource);
         let merge = self.merge(resource, &fields, &primary_key, write_disposition);
+        let contract = self.contract(resource, &fields, &merge);
         let processing_steps = self.processing_steps(resource, &fields, &primary_key);
         if let Some(written) = cursor.as_ref().filter(|_| inferred) {
             self.report(
@@ -186,6 +187,7 @@ impl Lowering<'_, '_> {
             incremental,
             fields,
             inferred,
+            contract,
             primary_key,
             write_disposition,
             merge,

@@ -6,7 +6,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use super::read::{FromNode, OneOrMany, Reporter};
 use super::scalars::Whole;
-use super::{Given, Key, Named, Text};
+use super::{ContractSpec, Given, Key, Named, Text};
 use crate::yaml::{Name, Node, Value};
 
 mapping! {
@@ -17,7 +17,7 @@ mapping! {
     /// The fields by name. A type alone is short for a mapping.
     fields: Named<FieldSpec> = "fields" | "properties" => required;
     later {
-        "additionalProperties" => "remove it: what the schema does not know goes to `_rescued`",
+        "additionalProperties" => "write `schema_contract` at the resource: `freeze` instead of `false`, `rescue` instead of `true`",
         "required" => "write `nullable: false` at the fields",
     }
 }
@@ -47,6 +47,10 @@ mapping! {
     /// lowest (`asc`) value in this field counts; null never wins over a value, and of equal values
     /// the last to arrive counts. For the write disposition `merge`.
     dedup_sort: DedupSortSpec = "dedup_sort";
+    /// What happens to values of this field that do not fit (`data_type`), and, when it is an object,
+    /// to members that are not declared (`columns`); a mode alone is for both. By default as for
+    /// what it is part of.
+    schema_contract: ContractSpec = "schema_contract";
     /// The format of a timestamp, or several to try in order: `rfc3339`, `epoch_seconds`,
     /// `epoch_milliseconds` or a strptime form such as `%Y-%m-%d %H:%M:%S`, in UTC unless it says
     /// otherwise.

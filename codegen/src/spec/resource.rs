@@ -7,7 +7,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use super::read::{FromNode, OneOrMany, Reporter};
 use super::relations::{OnParentErrorSpec, ParentSpec, PartitionsSpec};
 use super::{
-    EndpointSpec, Given, IncrementalSpec, Key, Over, ProcessingStepSpec, SchemaSpec, Text,
+    ContractSpec, EndpointSpec, Given, IncrementalSpec, Key, Over, ProcessingStepSpec, SchemaSpec,
+    Text,
 };
 use crate::yaml::{Name, Node, Value};
 
@@ -43,6 +44,12 @@ mapping! {
     /// kept with the dataset: wider types where values differ, JSON text where no type holds them
     /// all; `cargo connector infer SPEC` prints what to write here.
     schema: SchemaSpec = "schema";
+    /// What happens to what the schema does not say, `rescue` by default: a mode (`rescue`,
+    /// `evolve`, `freeze`, `discard_value`, `discard_row`), or one for `columns`, members that are
+    /// not declared, and one for `data_type`, values that do not fit. A field may have its own. What
+    /// is discarded is counted, by field and with the first place, in the summary and the run
+    /// record. Needs a `schema`: without one the columns always follow the records.
+    schema_contract: ContractSpec = "schema_contract";
     /// The resource, or the resources, whose records give values for the requests: one reading per
     /// distinct value.
     parent: OneOrMany<ParentSpec> = "parent" | "parents";
@@ -58,7 +65,6 @@ mapping! {
         "response_actions" => "move it to the endpoint",
         "error_handler" => "move it to the endpoint",
         "response" => "move it to the endpoint",
-        "schema_contract" => "remove it: what the schema does not know goes to `_rescued`",
         "columns" => "write `schema` with `fields`",
         "table_name" => "the resource's name is the name of its dataset",
         "table_format" => "datasets are plain Parquet files",

@@ -70,6 +70,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             metadata: Vec::new(),
             inferred: None,
             resume: None,
+            evolved: Vec::new(),
         })?;
         for page in &pages {
             load.write(page)?;

@@ -97,6 +97,7 @@ fn measure(
         metadata: Vec::new(),
         inferred: None,
         resume: None,
+        evolved: Vec::new(),
     })?;
     for number in pages {
         load.write(&page(*number, version))?;

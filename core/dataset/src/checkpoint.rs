@@ -61,6 +61,8 @@ pub struct Checkpoint {
     pub full_refresh: bool,
     /// The run that had written the dataset which the load adds to.
     base: Option<RunId>,
+    /// The columns of the files.
+    columns: Vec<String>,
     /// The rows of the files.
     pub rows: u64,
     pub(crate) files: Vec<DataFile>,
@@ -149,9 +151,10 @@ impl Checkpoint {
         Ok(self.rows == self.files.iter().map(|file| file.rows).sum::<u64>())
     }
 
-    /// Why this load cannot be gone on with by one with these options.
-    pub(crate) fn mismatch(&self, options: &LoadOptions) -> bool {
-        self.resource != options.resource
+    /// Whether it is not of the load with these options, whose files have these columns.
+    pub(crate) fn mismatch(&self, options: &LoadOptions, schema: &Schema) -> bool {
+        self.columns != columns(schema)
+            || self.resource != options.resource
             || self.identity != options.identity
             || self.disposition != options.disposition
             || self.full_refresh != options.full_refresh
@@ -183,6 +186,7 @@ impl CheckpointWriter {
     pub(crate) fn new(
         options: &LoadOptions,
         store: &StoreOptions,
+        schema: &Schema,
         base: Option<RunId>,
         resumed: Option<&Checkpoint>,
     ) -> Self {
@@ -202,6 +206,7 @@ impl CheckpointWriter {
                 disposition: options.disposition,
                 full_refresh: options.full_refresh,
                 base,
+                columns: columns(schema),
                 rows: 0,
                 files: Vec::new(),
                 position: Value::Null,
@@ -297,6 +302,17 @@ pub(crate) fn discard_expired(
         }
     }
     Ok(discarded)
+}
+
+/// The columns of a file, in words.
+fn columns(schema: &Schema) -> Vec<String> {
+    let fields = schema.fields().iter();
+    fields
+        .map(|field| {
+            let null = if field.is_nullable() { " or null" } else { "" };
+            format!("{}: {}{null}", field.name(), field.data_type())
+        })
+        .collect()
 }
 
 fn kept_path(layout: &Layout, resource: &str, name: &str) -> PathBuf {

@@ -6,18 +6,23 @@ use arrow::array::{
     Array, ArrayRef, AsArray, Float64Array, ListArray, StringArray, StructArray, UInt32Array,
     new_empty_array, new_null_array,
 };
-use arrow::compute::{concat, take};
+use arrow::compute::{CastOptions, cast_with_options, concat, take};
 use arrow::datatypes::{DataType, Date32Type, Float64Type, Int64Type};
 
 use crate::Error;
+
+/// Every integer up to this one, and its negative, is equalled by a double.
+pub(crate) const EXACT_INTEGERS: u64 = 1 << 53;
 
 /// How the values of a column become those of a wider one; all of them are exact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Conversion {
     /// Integers become doubles that equal them.
     ToNumber,
-    /// Dates become texts.
+    /// Dates and integers become texts.
     ToText,
+    /// Integers and decimals become decimals of as many digits before and behind the point.
+    ToDecimal,
     /// Booleans, numbers, dates and texts become JSON texts.
     ToJson,
     /// JSON texts of values that say nothing of their type, null, `{}`, `[]`, become such values
@@ -41,6 +46,7 @@ impl Conversion {
             Self::ToNumber => numbers(column),
             Self::ToText => texts(column, false),
             Self::ToJson => texts(column, true),
+            Self::ToDecimal => decimals(column, to),
             Self::FromNothing => return from_nothing(column, to, path),
         };
         converted
@@ -64,6 +70,15 @@ fn numbers(column: &ArrayRef) -> Option<ArrayRef> {
         })
         .collect();
     Some(Arc::new(Float64Array::from(doubles?)))
+}
+
+fn decimals(column: &ArrayRef, to: &DataType) -> Option<ArrayRef> {
+    // One that does not fit would be an error, and none is rounded: the scale only grows.
+    let options = CastOptions {
+        safe: false,
+        ..CastOptions::default()
+    };
+    cast_with_options(column, to, &options).ok()
 }
 
 fn texts(column: &ArrayRef, as_json: bool) -> Option<ArrayRef> {
@@ -150,7 +165,7 @@ fn refused(path: &str) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::{BooleanArray, Date32Array, Int64Array};
+    use arrow::array::{BooleanArray, Date32Array, Decimal128Array, Int64Array};
     use arrow::datatypes::{Field, Fields};
 
     use super::*;
@@ -198,6 +213,25 @@ mod tests {
             StringArray::from(vec![Some("1970-01-01"), None]),
         );
         check(
+            Conversion::ToText,
+            Int64Array::from(vec![Some(-12), None]),
+            StringArray::from(vec![Some("-12"), None]),
+        );
+        let decimals = |values: Vec<Option<i128>>, precision, scale| {
+            let array = Decimal128Array::from(values);
+            array.with_precision_and_scale(precision, scale).unwrap()
+        };
+        check(
+            Conversion::ToDecimal,
+            Int64Array::from(vec![Some(-12), None]),
+            decimals(vec![Some(-1200), None], 10, 2),
+        );
+        check(
+            Conversion::ToDecimal,
+            decimals(vec![Some(125), None], 3, 2),
+            decimals(vec![Some(12500), None], 9, 4),
+        );
+        check(
             Conversion::FromNothing,
             StringArray::from(vec![None::<&str>, None]),
             Int64Array::from(vec![None, None]),
@@ -238,7 +272,8 @@ mod tests {
             );
         }
         let odd = Int64Array::from(vec![(1 << 53) + 1]);
-        check(Conversion::ToNumber, odd, &DataType::Float64);
+        check(Conversion::ToNumber, odd.clone(), &DataType::Float64);
+        check(Conversion::ToDecimal, odd, &DataType::Decimal128(10, 2));
         let text = StringArray::from(vec!["1"]);
         check(Conversion::FromNothing, text.clone(), &DataType::Int64);
         check(Conversion::ToNumber, text, &DataType::Float64);

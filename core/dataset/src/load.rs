@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Fields, Schema, SchemaRef};
-use connector_plan::{Merge, MergeStrategy, WriteDisposition};
+use connector_plan::{Field, Merge, MergeStrategy, WriteDisposition};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use crate::checkpoint::{self, Checkpoint, CheckpointWriter};
+use crate::fresh::{Fresh, Update};
 use crate::history::Versions;
 use crate::journal::Journal;
 use crate::key::{KeyHasher, Role};
@@ -21,10 +22,12 @@ use crate::part::read_metadata;
 use crate::publish::Origin;
 use crate::rewrite::{Changes, Rewriter, Tally};
 use crate::row_set::RowSet;
-use crate::schema::{self, SchemaChange};
+use crate::schema::{self, Conversions, SchemaChange};
+use crate::sorter::Position;
 use crate::standing::Standing;
 use crate::state::{DataFile, ResourceState};
 use crate::store::Shared;
+use crate::widening::widenings;
 use crate::writer::{Format, PartWriter, WriterOptions};
 use crate::{Conversion, Error, ErrorKind};
 
@@ -59,6 +62,9 @@ pub struct LoadOptions {
     pub inferred: Option<Inferred>,
     /// What an earlier run has kept of this load: its rows are the first ones of this load.
     pub resume: Option<Checkpoint>,
+    /// The fields of the schema that the specification does not declare, or not as wide: they are
+    /// kept with the dataset.
+    pub evolved: Vec<Field>,
 }
 
 /// What the columns of a load were inferred from, and how those of the dataset follow.
@@ -159,6 +165,8 @@ pub struct Load {
     /// Taken when the load ends or has failed.
     writer: Option<PartWriter>,
     keys: Option<LoadKeys>,
+    /// Where rows may take the places of others.
+    fresh: Option<Fresh>,
     /// The columns of a history, where one is kept.
     versions: Option<Versions>,
     cursor: Option<Value>,
@@ -166,6 +174,8 @@ pub struct Load {
     replaced_sample_data: bool,
     schema_changes: Vec<SchemaChange>,
     checkpoints: CheckpointWriter,
+    /// What becomes of the values of the dataset whose columns are wider now.
+    conversions: Conversions,
     /// Whether the staged files belong to a journal.
     is_committed: bool,
 }
@@ -187,15 +197,6 @@ impl Load {
             ))
             .with_hint("declare `primary_key`, or use `append` or `replace`"));
         }
-        if let Some(kept) = &options.resume
-            && kept.mismatch(&options)
-        {
-            return Err(Error::conflict(format!(
-                "what is kept of a load of `{}` is not of this load",
-                options.resource
-            ))
-            .with_hint("read it from the beginning"));
-        }
         let prior = shared.register(&options.resource)?;
         let base_run = prior.as_ref().map(|prior| prior.run);
         let registration = Registration {
@@ -205,11 +206,6 @@ impl Load {
         let standing = Standing::new(&shared, &options, prior.as_ref())?;
         let base = standing.base.unwrap_or_default();
         let (base_fields, row_groups) = read_base(&shared, &options.resource, &base)?;
-        let no_conversions = BTreeMap::new();
-        let conversions = options
-            .inferred
-            .as_ref()
-            .map_or(&no_conversions, |inferred| &inferred.conversions);
         let mut load_fields = schema::normalise(&options.schema)?;
         // Whatever the disposition, these columns get bloom filters.
         let own = Schema::new(load_fields.clone());
@@ -227,9 +223,16 @@ impl Load {
             versions = Some(history);
         }
         let load_schema = Schema::new(load_fields.clone());
+        let mut conversions = match (&base_fields, &options.inferred) {
+            (Some(base), None) => widenings(base, &load_fields, &fixed(&options)),
+            _ => BTreeMap::new(),
+        };
+        if let Some(inferred) = &options.inferred {
+            conversions.clone_from(&inferred.conversions);
+        }
         let mut schema_changes = Vec::new();
         let fields = match &base_fields {
-            Some(base) => schema::unify(base, &load_fields, conversions, &mut schema_changes)
+            Some(base) => schema::unify(base, &load_fields, &conversions, &mut schema_changes)
                 .map_err(|error| error.in_resource(&options.resource))?,
             None => load_fields,
         };
@@ -239,6 +242,15 @@ impl Load {
             options.primary_key.clone(),
             file_metadata(&shared, &options),
         )?);
+        if let Some(kept) = &options.resume
+            && kept.mismatch(&options, &format.schema)
+        {
+            return Err(Error::conflict(format!(
+                "what is kept of a load of `{}` is not of this load",
+                options.resource
+            ))
+            .with_hint("read it from the beginning"));
+        }
         let staged = shared.layout.staged(run, &options.resource);
         let spill = shared.layout.spill(run, &options.resource);
         // Left by an earlier load of this run that could not clean up.
@@ -253,11 +265,12 @@ impl Load {
             Arc::clone(&format),
         );
         let mut keys = None;
+        let mut fresh = None;
         if is_merge {
             let (primary_key, merge) = (&options.primary_key, &options.merge);
             let history = versions.clone();
             let disk = &shared.disk;
-            keys = Some(LoadKeys::new(
+            let of_load = LoadKeys::new(
                 &load_schema,
                 primary_key,
                 merge,
@@ -265,11 +278,19 @@ impl Load {
                 !base.is_empty(),
                 disk,
                 &spill,
-            )?);
+            )?;
+            let may_update = of_load.may_update_in_place() && !base.is_empty();
+            fresh = may_update.then(|| Fresh::new(options.writer.update_bytes));
+            keys = Some(of_load);
         }
         registration.keep();
-        let checkpoints =
-            CheckpointWriter::new(&options, &shared.options, base_run, options.resume.as_ref());
+        let checkpoints = CheckpointWriter::new(
+            &options,
+            &shared.options,
+            &format.schema,
+            base_run,
+            options.resume.as_ref(),
+        );
         let mut load = Self {
             shared,
             options,
@@ -278,12 +299,14 @@ impl Load {
             format,
             writer: Some(writer),
             keys,
+            fresh,
             versions,
             cursor: standing.cursor,
             rows_read: 0,
             replaced_sample_data: standing.replaced_sample_data,
             schema_changes,
             checkpoints,
+            conversions,
             is_committed: false,
         };
         if let Some(kept) = load.options.resume.take() {
@@ -317,6 +340,8 @@ impl Load {
                 }
             }
             self.rows_read += file.rows;
+            // Not all of its rows are in memory any more.
+            self.fresh = None;
             if let Some(writer) = &mut self.writer {
                 writer.adopt(file.clone());
             }
@@ -383,6 +408,12 @@ impl Load {
         self.replaced_sample_data
     }
 
+    /// Whether rows of earlier loads may stay.
+    #[must_use]
+    pub fn keeps_rows(&self) -> bool {
+        !self.base.is_empty()
+    }
+
     /// Adds rows. Memory is bounded by [`WriterOptions`], not by the number of rows.
     ///
     /// After an error the load cannot be committed any more.
@@ -404,6 +435,9 @@ impl Load {
             keys.extend(batch, self.rows_read, position)
                 .map_err(|error| error.in_resource(&self.options.resource))?;
         }
+        if let Some(fresh) = &mut self.fresh {
+            fresh.push(Position::new(position.0, position.1)?, adapted);
+        }
         self.rows_read += batch.num_rows() as u64;
         self.writer = Some(writer);
         Ok(())
@@ -419,9 +453,7 @@ impl Load {
         let writer = self.writer.take().ok_or_else(|| self.has_failed())?;
         let (staged, next_number) = writer.finish()?;
         let inferred = self.options.inferred.take();
-        let conversions = inferred
-            .as_ref()
-            .map_or_else(BTreeMap::new, |inferred| inferred.conversions.clone());
+        let conversions = std::mem::take(&mut self.conversions);
         let change = self.resolve(staged, next_number, &conversions)?;
         let rows = total(&change.after, |file| file.rows);
         let state = ResourceState {
@@ -435,6 +467,7 @@ impl Load {
             rows,
             files: change.after.clone(),
             inferred: inferred.map(|inferred| inferred.shape),
+            evolved: std::mem::take(&mut self.options.evolved),
         };
         let journal = Journal::new(
             &self.options.resource,
@@ -521,7 +554,10 @@ impl Load {
         let base = std::mem::take(&mut self.base);
         let paths: Vec<PathBuf> = base.iter().map(|(file, _)| live.join(&file.name)).collect();
         let outcome = match self.keys.take() {
-            Some(keys) => {
+            Some(mut keys) => {
+                if self.fresh.as_ref().is_some_and(Fresh::is_whole) {
+                    keys.update_in_place();
+                }
                 let run = self.shared.options.run;
                 let spill = self.shared.layout.spill(run, &self.options.resource);
                 keys.resolve(&self.shared.disk, &spill, &paths, self.rows_read)?
@@ -545,27 +581,24 @@ impl Load {
         let mut spare_bytes = self.options.writer.compaction_bytes;
         let is_joined = self.small_files(&base, &mut spare_bytes);
         let writer = self.part_writer(next_number).with_slack();
-        let mut rewriter = Rewriter::new(writer, self.versions.as_ref(), spare_bytes);
+        let fresh = self.fresh.take().unwrap_or_default();
+        let mut rewriter = Rewriter::new(writer, &fresh, self.versions.as_ref(), spare_bytes);
         // Earlier rows first, so that the newest rows are the last ones of the dataset.
         let mut kept = Vec::new();
-        for (index, (file, row_groups)) in base.into_iter().enumerate() {
-            let gone = outcome.existing.get(index).unwrap_or(&none);
-            let retired = outcome.retired.get(index).unwrap_or(&none);
-            let is_touched = gone.len() + retired.len() > 0 || !conversions.is_empty();
-            if !is_touched && !is_joined.get(index).is_some_and(|is_joined| *is_joined) {
+        for (index, ((file, row_groups), path)) in base.into_iter().zip(&paths).enumerate() {
+            let changes = Changes {
+                gone: outcome.existing.get(index).unwrap_or(&none),
+                retired: outcome.retired.get(index).unwrap_or(&none),
+                updates: of_file(&outcome.updates, index),
+                conversions,
+            };
+            let is_joined = is_joined.get(index).is_some_and(|is_joined| *is_joined);
+            if changes.are_none() && !is_joined || !rewriter.add(path, changes, is_joined)? {
                 change.row_groups_left += row_groups as u64;
                 kept.push(file);
-                continue;
+            } else {
+                change.removed.push(file);
             }
-            if let Some(path) = paths.get(index) {
-                let changes = Changes {
-                    gone,
-                    retired,
-                    conversions,
-                };
-                rewriter.add(path, changes)?;
-            }
-            change.removed.push(file);
         }
         change.tally = rewriter.tally();
         let mut added = Vec::new();
@@ -579,9 +612,10 @@ impl Load {
             let changes = Changes {
                 gone,
                 retired: &none,
+                updates: &[],
                 conversions: &BTreeMap::new(),
             };
-            rewriter.add(&path, changes)?;
+            rewriter.add(&path, changes, true)?;
             self.shared.disk.remove_file(&path)?;
         }
         let (mut rewritten, next_number) = rewriter.finish()?;
@@ -666,6 +700,12 @@ impl Drop for Load {
     }
 }
 
+/// The columns by which rows are found: their types stay.
+fn fixed(options: &LoadOptions) -> Vec<&str> {
+    let names = options.primary_key.iter().chain(&options.merge.merge_key);
+    names.map(String::as_str).collect()
+}
+
 /// A failure behind the commit point.
 fn unfinished(error: Error) -> Error {
     error.with_hint("the load is complete and safe: the next run finishes publishing it")
@@ -686,6 +726,13 @@ struct Change {
     searched: u64,
     row_groups_left: u64,
     tally: Tally,
+}
+
+/// The updates of one file; all of them are in order.
+fn of_file(updates: &[Update], file: usize) -> &[Update] {
+    let start = updates.partition_point(|update| update.row.file() < file);
+    let end = updates.partition_point(|update| update.row.file() <= file);
+    updates.get(start..end).unwrap_or_default()
 }
 
 fn total(files: &[DataFile], of: impl Fn(&DataFile) -> u64) -> u64 {

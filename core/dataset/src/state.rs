@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use connector_plan::WriteDisposition;
+use connector_plan::{Field, WriteDisposition};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -51,6 +51,10 @@ pub struct ResourceState {
     /// What the columns were inferred from, when no specification declares them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inferred: Option<Value>,
+    /// The fields that the dataset has beyond those of the specification, or in wider types,
+    /// because the contract let its columns follow the records.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub evolved: Vec<Field>,
 }
 
 /// A data file of a dataset.

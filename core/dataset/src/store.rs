@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use connector_plan::Field;
 use serde_json::Value;
 
 use crate::checkpoint::{self, Checkpoint, Kept};
@@ -189,6 +190,24 @@ impl Store {
         let shared = &self.shared;
         let keep = shared.options.keep_checkpoints;
         checkpoint::discard_expired(&shared.disk, &shared.layout, keep)
+    }
+
+    /// The fields that a resource's dataset has beyond those of the specification, or in wider types;
+    /// none when this load begins anew, with `full_refresh` or in place of sample data.
+    #[must_use]
+    pub fn evolved(&self, resource: &str, full_refresh: bool) -> Vec<Field> {
+        let inner = self.shared.inner();
+        let known = inner
+            .state
+            .resource(resource)
+            .filter(|known| !full_refresh && known.source.is_same(&self.shared.options.source));
+        known.map_or_else(Vec::new, |known| known.evolved.clone())
+    }
+
+    /// The folder of a resource's dataset.
+    #[must_use]
+    pub(crate) fn folder(&self, resource: &str) -> PathBuf {
+        self.shared.layout.live(resource)
     }
 
     /// A folder for what a resource puts aside in this run; it is gone afterwards.

@@ -8,7 +8,7 @@ mod text;
 mod validity;
 
 use arrow::array::ArrayRef;
-use connector_plan::FieldType;
+use connector_plan::{Contract, FieldType};
 
 pub(crate) use object::ObjectColumn;
 pub(crate) use text::TextColumn;
@@ -38,7 +38,11 @@ pub(crate) enum Column {
 
 impl Column {
     /// An empty column, below which at most `levels` of objects and lists may be.
-    pub(crate) fn new(field_type: &FieldType, levels: usize) -> Result<Self, Error> {
+    pub(crate) fn new(
+        field_type: &FieldType,
+        modes: &Contract,
+        levels: usize,
+    ) -> Result<Self, Error> {
         Ok(match field_type {
             FieldType::Boolean => Self::Boolean(BooleanColumn::default()),
             FieldType::Integer => Self::Integer(IntegerColumn::default()),
@@ -50,8 +54,10 @@ impl Column {
                 Self::Decimal(DecimalColumn::new(*precision, *scale)?)
             }
             FieldType::Json => Self::Json(TextColumn::default()),
-            FieldType::Object(fields) => Self::Object(Box::new(ObjectColumn::new(fields, levels)?)),
-            FieldType::List(item) => Self::List(Box::new(ListColumn::new(item, levels)?)),
+            FieldType::Object(fields) => {
+                Self::Object(Box::new(ObjectColumn::new(fields, modes, levels)?))
+            }
+            FieldType::List(item) => Self::List(Box::new(ListColumn::new(item, modes, levels)?)),
         })
     }
 

@@ -1,7 +1,7 @@
 //! The decoder: pages in, record batches out.
 
 use arrow::array::{RecordBatch, RecordBatchOptions};
-use connector_plan::{Path, Selector, Step};
+use connector_plan::{Contract, Path, Selector, Step};
 use serde_json::Value;
 
 use crate::column::ObjectColumn;
@@ -13,6 +13,11 @@ use crate::rescue::{Report, Rescue};
 use crate::schema::RecordSchema;
 use crate::tokens::{Tokens, excerpt};
 use crate::walk::{Lost, MAX_CAPTURES, Records, Sink, Walk};
+
+/// A batch has this many records …
+const BATCH_ROWS: usize = 32 * 1024;
+/// … or this many bytes.
+const BATCH_BYTES: usize = 8 << 20;
 
 /// What to take from a page, and how much of it.
 #[derive(Clone, Debug)]
@@ -28,6 +33,8 @@ pub struct DecoderOptions {
     pub filter: Option<RecordFilter>,
     /// What is done to the records that are kept; nothing by default.
     pub processor: Option<RecordProcessor>,
+    /// What happens to what the fields do not say; by default it goes to `_rescued`.
+    pub contract: Contract,
     /// Whether a page is any number of documents, each on lines of its own (JSON Lines), instead of
     /// one.
     pub lines: bool,
@@ -52,6 +59,7 @@ impl Default for DecoderOptions {
             last_record_captures: Vec::new(),
             filter: None,
             processor: None,
+            contract: Contract::default(),
             lines: false,
             texts: false,
             max_depth: 128,
@@ -83,6 +91,10 @@ pub struct Page {
     pub selector_misses: u64,
     /// The values that went to `_rescued`; [`Decoder::report`] tells of which fields.
     pub rescued: u64,
+    /// The values that were dropped, as the contract says.
+    pub discarded_values: u64,
+    /// The records that were dropped, as the contract says.
+    pub discarded_rows: u64,
     /// The members that were dropped because their key came again in the same object.
     pub duplicate_keys: u64,
 }
@@ -136,19 +148,20 @@ impl Decoder {
                 ));
             }
         }
-        let columns = ObjectColumn::new(schema.fields(), options.max_depth)?;
+        let columns = ObjectColumn::new(schema.fields(), &options.contract, options.max_depth)?;
         let columns = if schema.is_raw() {
             columns.raw()
         } else {
             columns
         };
         let query = Query::new(&options.selector, options.max_depth)?;
+        let rescue = Rescue::new(schema.evolves());
         Ok(Self {
             schema,
             options,
             query,
             columns,
-            rescue: Rescue::new(),
+            rescue,
             misses: Misses::default(),
         })
     }
@@ -193,6 +206,8 @@ impl Decoder {
                     last_record_captures,
                     selector_misses: misses,
                     rescued: counts.rescued,
+                    discarded_values: counts.discarded_values,
+                    discarded_rows: counts.discarded_rows,
                     duplicate_keys: counts.duplicate_keys,
                 })
             }
@@ -301,6 +316,12 @@ impl Decoder {
         self.columns.bytes() + self.rescue.bytes()
     }
 
+    /// Whether the columns have as many records, or hold as many bytes, as a batch should have.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.rows() >= BATCH_ROWS || self.bytes() >= BATCH_BYTES
+    }
+
     /// The columns as a batch; they are empty afterwards, with room for as much again.
     ///
     /// # Errors
@@ -311,6 +332,9 @@ impl Decoder {
         let rows = self.columns.len();
         let mut arrays = self.columns.take_columns()?;
         arrays.push(self.rescue.take(rows)?);
+        if let Some(whole) = self.rescue.take_whole(rows) {
+            arrays.push(whole?);
+        }
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         RecordBatch::try_new_with_options(self.schema.arrow(), arrays, &options)
             .map_err(Error::from_arrow)

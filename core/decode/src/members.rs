@@ -66,6 +66,11 @@ impl Members {
         &self.slots[field + 1]
     }
 
+    /// The count of what a declared field has given, by its position.
+    pub(crate) fn declared_path(&mut self, field: usize) -> &mut PathId {
+        &mut self.slots[field + 1].path
+    }
+
     /// The position of a slot's field; beyond all fields for an undeclared key.
     pub(crate) fn field(slot: usize) -> usize {
         slot - 1

@@ -1,6 +1,8 @@
-//! What no column could hold: the `_rescued` column, and the counts of what went there.
+//! What no column could hold: the `_rescued` column, and the counts of what went there or was
+//! dropped.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use arrow::array::ArrayRef;
 use serde::{Deserialize, Serialize};
@@ -22,8 +24,20 @@ pub struct Report {
     pub records: u64,
     /// The fields of which values went to `_rescued`, at most 1,000 of them.
     pub rescued: Vec<RescuedField>,
+    /// The fields of records that are kept whole, because new columns may come of them, where they
+    /// were first; what becomes of them is not counted.
+    pub pending: Vec<RescuedField>,
     /// The values that went to `_rescued` from yet other fields.
     pub rescued_other: u64,
+    /// The fields of which values were dropped, as the contract says, at most 1,000 of them.
+    pub discarded_values: Vec<RescuedField>,
+    /// The values of yet other fields that were dropped.
+    pub discarded_values_other: u64,
+    /// The fields because of which records were dropped, as the contract says, at most 1,000 of
+    /// them. A record counts once, for the first of its fields.
+    pub discarded_rows: Vec<RescuedField>,
+    /// The records that were dropped because of yet other fields.
+    pub discarded_rows_other: u64,
     /// The members that were dropped because their key came again in the same object.
     pub duplicate_keys: u64,
     /// The values on the way of the selector that have nothing of what it asks for next, although
@@ -33,7 +47,7 @@ pub struct Report {
     pub first_selector_miss: Option<String>,
 }
 
-/// A field of which values went to `_rescued`.
+/// A field of which values went to `_rescued`, or were dropped.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct RescuedField {
@@ -45,6 +59,21 @@ pub struct RescuedField {
     pub sample: String,
     /// Which record of the decoder that was, from 1.
     pub record: u64,
+}
+
+/// What becomes of something that no column takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Fate {
+    /// It goes to `_rescued`.
+    Rescue,
+    /// It goes there, too, and may become a column when everything has been read.
+    Evolve,
+    /// It is dropped.
+    DiscardValue,
+    /// Its record is dropped.
+    DiscardRow,
+    /// Its key came again in the same object.
+    TakenBack,
 }
 
 /// The index of a path in the counts; 0 while it is unknown.
@@ -61,8 +90,10 @@ pub(crate) struct Rescue {
     /// The keys of the entries.
     keys: String,
     column: TextColumn,
+    /// The records that may give new columns, as they came; `None` when none do.
+    whole: Option<TextColumn>,
     paths: Paths,
-    /// The paths of all values that the current page has rescued.
+    /// The paths of all values that the current page has rescued or dropped.
     events: Vec<PathId>,
     /// The first values that the current page has rescued of a path without a sample.
     samples: Vec<Sample>,
@@ -75,6 +106,7 @@ struct Entry {
     key_end: usize,
     start: usize,
     end: usize,
+    fate: Fate,
     path: PathId,
 }
 
@@ -90,16 +122,19 @@ struct Sample {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RescueMark {
     rows: usize,
+    whole: usize,
     events: usize,
 }
 
 impl Rescue {
-    pub(crate) fn new() -> Self {
+    /// With a column of whole records when new columns may come of them.
+    pub(crate) fn new(evolves: bool) -> Self {
         Self {
             base: 1,
             entries: Vec::new(),
             keys: String::new(),
             column: TextColumn::default(),
+            whole: evolves.then(TextColumn::default),
             paths: Paths::default(),
             events: Vec::new(),
             samples: Vec::new(),
@@ -114,22 +149,25 @@ impl Rescue {
         self.base + at as u64
     }
 
-    /// Keeps the value between `start` and the tokens' place for `_rescued`.
+    /// Notes a value that no column takes, and what becomes of it.
     pub(crate) fn add(
         &mut self,
         tokens: &Tokens<'_>,
-        start: usize,
+        value: Range<usize>,
+        fate: Fate,
         place: &Place<'_>,
         path: &mut PathId,
     ) {
         if *path == PathId::default() {
-            *path = self.paths.id(place.general_field_path(tokens.bytes()));
+            let general = place.general_field_path(tokens.bytes());
+            *path = self.paths.id(general, fate);
         }
         place.write_field_path(tokens.bytes(), &mut self.keys);
         self.entries.push(Entry {
             key_end: self.keys.len(),
-            start,
-            end: tokens.at,
+            start: value.start,
+            end: value.end,
+            fate,
             path: *path,
         });
     }
@@ -145,7 +183,7 @@ impl Rescue {
         if again.skip_value().is_ok() {
             for entry in &mut self.entries {
                 if (start..again.at).contains(&entry.start) {
-                    entry.end = entry.start;
+                    entry.fate = Fate::TakenBack;
                 }
             }
         }
@@ -161,86 +199,127 @@ impl Rescue {
         self.duplicates += 1;
     }
 
-    /// Writes what the record with this index has given.
+    /// Writes what the record with this index, whose text begins at `start`, has given. False when
+    /// the record is dropped.
     #[inline]
     pub(crate) fn end_record(
         &mut self,
         tokens: &Tokens<'_>,
+        start: usize,
         row: usize,
         place: &Place<'_>,
-    ) -> Result<(), Error> {
+    ) -> Result<bool, Error> {
         if self.entries.is_empty() {
-            return Ok(());
+            return Ok(true);
         }
-        self.write_record(tokens.bytes(), row, place)
+        let kept = self.write_record(tokens.bytes(), start..tokens.at, row, place);
+        self.entries.clear();
+        self.keys.clear();
+        kept
     }
 
     #[inline(never)]
-    fn write_record(&mut self, page: &[u8], row: usize, place: &Place<'_>) -> Result<(), Error> {
+    fn write_record(
+        &mut self,
+        page: &[u8],
+        record: Range<usize>,
+        row: usize,
+        place: &Place<'_>,
+    ) -> Result<bool, Error> {
+        let number = self.committed.records + place.record_number();
+        let dropped = self
+            .entries
+            .iter()
+            .any(|entry| entry.fate == Fate::DiscardRow);
+        // Elsewhere there is nobody to make columns of it.
+        let evolves =
+            self.whole.is_some() && self.entries.iter().any(|entry| entry.fate == Fate::Evolve);
         let mut size = self.column.size() + self.keys.len() + 2;
         size += self
             .entries
             .iter()
             .map(|e| e.end - e.start + 4)
             .sum::<usize>();
-        if i32::try_from(size).is_err() {
+        if !dropped && i32::try_from(size).is_err() {
             return Err(Error::new(
                 ErrorKind::Limit,
                 "the undeclared values of one batch take more than 2 GiB",
             ));
         }
-        self.fill(row);
+        if !dropped {
+            self.fill(row);
+        }
+        let entries = &self.entries;
         let mut key_start = 0;
+        let keyed = entries.iter().map(|entry| {
+            let key = &self.keys[key_start..entry.key_end];
+            key_start = entry.key_end;
+            (entry, key)
+        });
+        let (events, samples, paths) = (&mut self.events, &mut self.samples, &mut self.paths);
+        let mut sample = |entry: &Entry, key: &str, events: &[PathId]| {
+            if paths.needs_sample(entry.path) {
+                samples.push(Sample {
+                    path: entry.path,
+                    event: events.len(),
+                    place: format!("{}.{key}", place.json_path(page)),
+                    record: number,
+                });
+            }
+        };
+        let mut count = |entry: &Entry, key: &str| {
+            sample(entry, key, events);
+            if !(evolves && matches!(entry.fate, Fate::Rescue | Fate::Evolve)) {
+                events.push(entry.path);
+            }
+        };
+        if dropped {
+            let mut reasons = keyed.filter(|(entry, _)| entry.fate == Fate::DiscardRow);
+            if let Some((entry, key)) = reasons.next() {
+                count(entry, key);
+            }
+            return Ok(false);
+        }
         let mut any = false;
-        let (keys, events) = (self.keys.as_bytes(), &mut self.events);
-        let (entries, samples, paths) = (&self.entries, &mut self.samples, &mut self.paths);
-        let record = self.committed.records + place.record_number();
         self.column.append(|text| {
-            for entry in entries {
-                let key = &keys[key_start..entry.key_end];
-                key_start = entry.key_end;
-                if entry.start == entry.end {
+            for (entry, key) in keyed {
+                match entry.fate {
+                    Fate::TakenBack | Fate::DiscardRow => continue,
+                    Fate::DiscardValue | Fate::Rescue | Fate::Evolve => count(entry, key),
+                }
+                if entry.fate == Fate::DiscardValue {
                     continue;
                 }
                 text.extend_from_slice(if any { b",\"" } else { b"{\"" });
                 any = true;
-                text.extend_from_slice(key);
+                text.extend_from_slice(key.as_bytes());
                 text.extend_from_slice(b"\":");
                 text.extend_from_slice(&page[entry.start..entry.end]);
-                if paths.needs_sample(entry.path) {
-                    let key = String::from_utf8_lossy(key);
-                    samples.push(Sample {
-                        path: entry.path,
-                        event: events.len(),
-                        place: format!("{}.{key}", place.json_path(page)),
-                        record,
-                    });
-                }
-                events.push(entry.path);
             }
             if any {
                 text.push(b'}');
             }
         });
         if !any {
-            // All was taken back.
+            // All was taken back, or dropped.
             self.column.truncate(row);
         }
-        self.entries.clear();
-        self.keys.clear();
-        Ok(())
+        if evolves && let Some(whole) = &mut self.whole {
+            fill(whole, row);
+            whole.append(|text| text.extend_from_slice(&page[record]));
+        }
+        Ok(true)
     }
 
     /// Fills the column with nulls up to a row.
     fn fill(&mut self, row: usize) {
-        for _ in self.column.len()..row {
-            self.column.append_null();
-        }
+        fill(&mut self.column, row);
     }
 
     pub(crate) fn mark(&self) -> RescueMark {
         RescueMark {
             rows: self.column.len(),
+            whole: self.whole.as_ref().map_or(0, TextColumn::len),
             events: self.events.len(),
         }
     }
@@ -248,6 +327,9 @@ impl Rescue {
     /// Takes back what the page has given since a mark.
     pub(crate) fn truncate(&mut self, mark: RescueMark) {
         self.column.truncate(mark.rows);
+        if let Some(whole) = &mut self.whole {
+            whole.truncate(mark.whole);
+        }
         self.events.truncate(mark.events);
         while let Some(sample) = self.samples.pop_if(|sample| sample.event >= mark.events) {
             self.paths.no_sample(sample.path);
@@ -274,26 +356,44 @@ impl Rescue {
         for sample in self.samples.drain(..) {
             self.paths.sample(sample);
         }
-        let rescued = self.paths.count(&self.events);
+        let counts = self.paths.count(&self.events);
         self.events.clear();
         self.committed.records += records;
         self.committed.duplicate_keys += duplicate_keys;
         PageCounts {
-            rescued,
             duplicate_keys,
+            ..counts
         }
     }
 
     pub(crate) fn report(&self) -> Report {
         let mut report = self.committed.clone();
-        report.rescued_other = self.paths.other;
-        let counted = self.paths.counts.iter().filter(|field| field.count > 0);
-        report.rescued = counted.cloned().collect();
+        let [rescued, values, rows] = self.paths.other;
+        report.rescued_other = rescued;
+        report.discarded_values_other = values;
+        report.discarded_rows_other = rows;
+        let pending =
+            |(field, _): &&(RescuedField, Fate)| field.count == 0 && !field.sample.is_empty();
+        let pending = self.paths.counts.iter().filter(pending);
+        report.pending = pending.map(|(field, _)| field.clone()).collect();
+        for (field, fate) in self
+            .paths
+            .counts
+            .iter()
+            .filter(|(field, _)| field.count > 0)
+        {
+            let fields = match fate {
+                Fate::DiscardValue => &mut report.discarded_values,
+                Fate::DiscardRow => &mut report.discarded_rows,
+                Fate::Rescue | Fate::Evolve | Fate::TakenBack => &mut report.rescued,
+            };
+            fields.push(field.clone());
+        }
         report
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        self.column.bytes()
+        self.column.bytes() + self.whole.as_ref().map_or(0, TextColumn::bytes)
     }
 
     /// The column for a number of rows; it is empty afterwards.
@@ -301,28 +401,51 @@ impl Rescue {
         self.fill(rows);
         self.column.take()
     }
+
+    /// The column of whole records for a number of rows, where there is one.
+    pub(crate) fn take_whole(&mut self, rows: usize) -> Option<Result<ArrayRef, Error>> {
+        let whole = self.whole.as_mut()?;
+        fill(whole, rows);
+        Some(whole.take())
+    }
+}
+
+/// Fills a column with nulls up to a row.
+fn fill(column: &mut TextColumn, row: usize) {
+    for _ in column.len()..row {
+        column.append_null();
+    }
 }
 
 /// What a page has given beside its records.
 #[derive(Debug, Default)]
 pub(crate) struct PageCounts {
     pub(crate) rescued: u64,
+    pub(crate) discarded_values: u64,
+    pub(crate) discarded_rows: u64,
     pub(crate) duplicate_keys: u64,
 }
 
-/// The counts of rescued values, by the general path of their field.
+/// The counts of rescued and dropped values, by the general path of their field and by their fate.
 #[derive(Debug, Default)]
 struct Paths {
     /// By identifier less one; without a sample for as long as `sampled` says so.
-    counts: Vec<RescuedField>,
+    counts: Vec<(RescuedField, Fate)>,
     sampled: Vec<bool>,
-    ids: HashMap<String, PathId>,
-    other: u64,
+    ids: HashMap<(String, Fate), PathId>,
+    /// Beyond the limit: rescued values, dropped values, dropped records.
+    other: [u64; 3],
 }
 
 impl PathId {
-    /// All paths beyond the limit.
-    const OTHER: Self = Self(u32::MAX);
+    /// All paths beyond the limit, by fate.
+    fn other(fate: Fate) -> Self {
+        Self(match fate {
+            Fate::DiscardValue => u32::MAX - 1,
+            Fate::DiscardRow => u32::MAX - 2,
+            Fate::Rescue | Fate::Evolve | Fate::TakenBack => u32::MAX,
+        })
+    }
 
     fn index(self) -> usize {
         (self.0 as usize).wrapping_sub(1)
@@ -330,23 +453,25 @@ impl PathId {
 }
 
 impl Paths {
-    fn id(&mut self, path: String) -> PathId {
-        if let Some(id) = self.ids.get(&path) {
+    fn id(&mut self, path: String, fate: Fate) -> PathId {
+        let key = (path, fate);
+        if let Some(id) = self.ids.get(&key) {
             return *id;
         }
         if self.counts.len() >= MAX_PATHS {
-            return PathId::OTHER;
+            return PathId::other(fate);
         }
-        self.counts.push(RescuedField {
-            path: path.clone(),
+        let field = RescuedField {
+            path: key.0.clone(),
             count: 0,
             sample: String::new(),
             record: 0,
-        });
+        };
+        self.counts.push((field, fate));
         self.sampled.push(false);
         // At most `MAX_PATHS`.
         let id = PathId(u32::try_from(self.counts.len()).unwrap_or(u32::MAX));
-        self.ids.insert(path, id);
+        self.ids.insert(key, id);
         id
     }
 
@@ -365,19 +490,46 @@ impl Paths {
     }
 
     fn sample(&mut self, sample: Sample) {
-        if let Some(field) = self.counts.get_mut(sample.path.index()) {
+        if let Some((field, _)) = self.counts.get_mut(sample.path.index()) {
             field.sample = sample.place;
             field.record = sample.record;
         }
     }
 
-    fn count(&mut self, events: &[PathId]) -> u64 {
+    fn count(&mut self, events: &[PathId]) -> PageCounts {
+        let mut counts = [0; 3];
         for event in events {
-            match self.counts.get_mut(event.index()) {
-                Some(field) => field.count += 1,
-                None => self.other += 1,
-            }
+            let fate = match self.counts.get_mut(event.index()) {
+                Some((field, fate)) => {
+                    field.count += 1;
+                    *fate
+                }
+                None => {
+                    let fates = [Fate::DiscardValue, Fate::DiscardRow];
+                    let other = fates
+                        .into_iter()
+                        .find(|fate| PathId::other(*fate) == *event);
+                    let fate = other.unwrap_or(Fate::Rescue);
+                    self.other[kind(fate)] += 1;
+                    fate
+                }
+            };
+            counts[kind(fate)] += 1;
         }
-        events.len() as u64
+        PageCounts {
+            rescued: counts[0],
+            discarded_values: counts[1],
+            discarded_rows: counts[2],
+            duplicate_keys: 0,
+        }
+    }
+}
+
+/// What is counted apart.
+fn kind(fate: Fate) -> usize {
+    match fate {
+        Fate::Rescue | Fate::Evolve | Fate::TakenBack => 0,
+        Fate::DiscardValue => 1,
+        Fate::DiscardRow => 2,
     }
 }

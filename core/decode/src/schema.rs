@@ -11,9 +11,11 @@ pub struct RecordSchema {
     fields: Vec<Field>,
     arrow: SchemaRef,
     raw: bool,
+    evolves: bool,
 }
 
-/// The column of records that have no schema: the JSON text of each.
+/// The column of records that have no schema: the JSON text of each. Beside a schema that may grow:
+/// the text of those that have something for it, null for the others.
 pub const RAW_COLUMN: &str = "_record";
 
 impl RecordSchema {
@@ -26,6 +28,21 @@ impl RecordSchema {
             fields: fields.to_vec(),
             arrow: Arc::new(Schema::new(columns)),
             raw: false,
+            evolves: false,
+        }
+    }
+
+    /// The schema of records with these fields, which may get more: behind the other columns,
+    /// [`RAW_COLUMN`] has the records with something that the contract lets become columns.
+    #[must_use]
+    pub fn evolving(fields: &[Field]) -> Self {
+        let plain = Self::new(fields);
+        let mut columns = plain.arrow.fields().to_vec();
+        columns.push(Arc::new(ArrowField::new(RAW_COLUMN, DataType::Utf8, true)));
+        Self {
+            arrow: Arc::new(Schema::new(columns)),
+            evolves: true,
+            ..plain
         }
     }
 
@@ -47,6 +64,11 @@ impl RecordSchema {
     /// Whether records are kept as they are.
     pub(crate) fn is_raw(&self) -> bool {
         self.raw
+    }
+
+    /// Whether records that may give new columns are kept as they are, too.
+    pub(crate) fn evolves(&self) -> bool {
+        self.evolves
     }
 
     /// The columns: the fields in their order, then `_rescued`.

@@ -39,6 +39,8 @@ pub(crate) struct Records<'w> {
     pub(crate) max_capture: usize,
     /// The records that the filter dropped.
     pub(crate) filtered: u64,
+    /// The records of this page that its contract dropped.
+    discarded: u64,
     /// The rows of the columns that are not of this page.
     pub(crate) before: usize,
     /// Where the last record starts.
@@ -79,6 +81,7 @@ pub(crate) struct Lost {
 struct Mark {
     rows: usize,
     filtered: u64,
+    discarded: u64,
     matched: bool,
     misses: u64,
     /// Whether the first miss came before.
@@ -381,6 +384,7 @@ impl<'w> Records<'w> {
             filter: None,
             max_capture: 0,
             filtered: 0,
+            discarded: 0,
             before: 0,
             last: None,
             matched: false,
@@ -446,7 +450,7 @@ impl Records<'_> {
 
     /// The records of this page so far, those included that were dropped.
     pub(crate) fn received(&self) -> u64 {
-        (self.len() - self.before) as u64 + self.filtered
+        (self.len() - self.before) as u64 + self.filtered + self.discarded
     }
 
     /// What comes next may stand in front of what has been read.
@@ -486,7 +490,7 @@ impl Records<'_> {
     #[inline]
     fn record(&mut self, tokens: &mut Tokens<'_>, place: &Place<'_>) -> Result<(), Error> {
         let row = self.len();
-        let place = place.record((row - self.before + 1) as u64 + self.filtered);
+        let place = place.record((row - self.before + 1) as u64 + self.filtered + self.discarded);
         self.last = Some(tokens.at);
         if let Some(filter) = self.filter
             && !self.keeps(filter, tokens, &place)?
@@ -496,12 +500,17 @@ impl Records<'_> {
         }
         match &mut self.sink {
             Sink::Columns { columns, rescue } => {
+                let start = tokens.at;
                 if tokens.peek() == b'{' {
                     columns.read(tokens, rescue, &place)?;
                 } else {
                     columns.read_bare(tokens, rescue, &place)?;
                 }
-                rescue.end_record(tokens, row, &place)
+                if !rescue.end_record(tokens, start, row, &place)? {
+                    columns.truncate(row);
+                    self.discarded += 1;
+                }
+                Ok(())
             }
             Sink::Records(spans) => {
                 let start = tokens.at;
@@ -545,6 +554,7 @@ impl Records<'_> {
         Mark {
             rows: self.len(),
             filtered: self.filtered,
+            discarded: self.discarded,
             matched: self.matched,
             misses: self.misses,
             lost: self.lost.is_some(),
@@ -559,12 +569,14 @@ impl Records<'_> {
         let Mark {
             rows,
             filtered,
+            discarded,
             matched,
             misses,
             lost,
             rescue: mark,
         } = mark;
         self.filtered = filtered;
+        self.discarded = discarded;
         self.matched = matched;
         self.misses = misses;
         if !lost {

@@ -9,6 +9,7 @@
 //! one back (see [`Plan::from_json`]) can fail only when it was written by another version.
 
 mod client;
+mod contract;
 mod endpoint;
 mod expression;
 mod field;
@@ -29,6 +30,7 @@ pub use client::{
     ApiKeyLocation, Auth, Client, ClientAuthentication, Grant, JwtAlgorithm, JwtGrant,
     NamedTemplate, OAuth2, RateLimit, Retry, SessionToken, Timeouts,
 };
+pub use contract::{Contract, ContractMode};
 pub use endpoint::{Body, Endpoint, Method, Parameter};
 pub use expression::{
     Comparison, Condition, FILTERS, FUNCTIONS, Jinja, Operand, Predicate, Read, TESTS,

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Condition, Endpoint, Field, Incremental, Merge, ProcessingStep, Relations};
+use crate::{Condition, Contract, Endpoint, Field, Incremental, Merge, ProcessingStep, Relations};
 
 /// One dataset and the requests that fill it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -34,6 +34,9 @@ pub struct Resource {
     /// only what comes from parents.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub inferred: bool,
+    /// What happens to what the fields do not say.
+    #[serde(default, skip_serializing_if = "Contract::is_default")]
+    pub contract: Contract,
     /// The names of the top-level fields that identify a record; empty when nothing does.
     pub primary_key: Vec<String>,
     /// What happens to the records of earlier runs.

@@ -117,6 +117,7 @@ pub(crate) fn warnings(resource: &ResourceRecord, selected: &[Resource]) -> Vec<
             resource.rescued.len() - 5
         ));
     }
+    warnings.extend(discard_warnings(resource));
     if resource.rows_filtered > 0 {
         warnings.push(format!(
             "{} records were dropped by the filters of the spec",
@@ -187,6 +188,32 @@ pub(crate) fn notes(record: &RunRecord, selected: &[Resource], api: &Api, consol
         "\nRead it:\n  duckdb -c \"SELECT * FROM '{glob}' LIMIT 5\"\n  \
          python -c \"import polars; print(polars.read_parquet('{glob}'))\""
     ));
+}
+
+/// What the contract dropped, and where it was first.
+fn discard_warnings(resource: &ResourceRecord) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let (values, rows) = resource.discarded();
+    for (all, fields, what) in [
+        (values, &resource.discarded_values, "values"),
+        (rows, &resource.discarded_rows, "records"),
+    ] {
+        for field in fields.iter().take(5) {
+            warnings.push(format!(
+                "{} {what} were dropped because of `{}`, as `schema_contract` says, first at {}",
+                count(field.values),
+                field.path,
+                field.first_at
+            ));
+        }
+        if fields.len() > 5 {
+            warnings.push(format!(
+                "{} {what} were dropped in all; the run record lists the fields",
+                count(all)
+            ));
+        }
+    }
+    warnings
 }
 
 /// The range of an incremental reading.

@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::AtomicU64;
 
 use arrow::array::RecordBatch;
-use connector_decode::Report;
+use connector_decode::{Report, RescuedField};
 use futures_util::future;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio::sync::mpsc;
@@ -68,6 +68,7 @@ pub(crate) async fn read_alone(
             meter: Arc::clone(meter),
             lazy: supply.of(resource),
             tracking: None,
+            keeps_whole: false,
         })
     };
     let own = extract(resource, limit, &asked)?;
@@ -226,7 +227,7 @@ impl Extract<'_> {
         let (tally, cursor) = ended.remove(&partition)?;
         Some(Event::Ended {
             partition,
-            tally,
+            tally: Box::new(tally),
             cursor,
         })
     }
@@ -342,21 +343,30 @@ impl Extracted {
 }
 
 fn merge(all: &mut Report, one: Report) {
-    all.rescued_other += one.rescued_other;
     all.duplicate_keys += one.duplicate_keys;
     all.selector_misses += one.selector_misses;
     all.first_selector_miss = all.first_selector_miss.take().or(one.first_selector_miss);
-    for field in one.rescued {
-        let known = all
-            .rescued
-            .iter_mut()
-            .find(|known| known.path == field.path);
+    merge_fields(&mut all.pending, one.pending);
+    all.rescued_other += one.rescued_other;
+    all.discarded_values_other += one.discarded_values_other;
+    all.discarded_rows_other += one.discarded_rows_other;
+    all.rescued_other += merge_fields(&mut all.rescued, one.rescued);
+    all.discarded_values_other += merge_fields(&mut all.discarded_values, one.discarded_values);
+    all.discarded_rows_other += merge_fields(&mut all.discarded_rows, one.discarded_rows);
+}
+
+/// Adds the counts by field; gives those that there is no room for.
+fn merge_fields(all: &mut Vec<RescuedField>, one: Vec<RescuedField>) -> u64 {
+    let mut other = 0;
+    for field in one {
+        let known = all.iter_mut().find(|known| known.path == field.path);
         if let Some(known) = known {
             known.count += field.count;
-        } else if all.rescued.len() < RESCUED_PATHS {
-            all.rescued.push(field);
+        } else if all.len() < RESCUED_PATHS {
+            all.push(field);
         } else {
-            all.rescued_other += field.count;
+            other += field.count;
         }
     }
+    other
 }

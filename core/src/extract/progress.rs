@@ -38,7 +38,7 @@ pub(crate) enum Event {
     /// A partition has been read to its end.
     Ended {
         partition: String,
-        tally: Tally,
+        tally: Box<Tally>,
         cursor: Option<Json>,
     },
 }

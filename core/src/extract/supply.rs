@@ -43,7 +43,7 @@ pub(crate) struct Source<'a> {
 /// How far the reading of a source is.
 enum Reading<'a> {
     Open(BoxFuture<'a, Result<Extracted>>),
-    Ended(Result<Extracted>),
+    Ended(Box<Result<Extracted>>),
 }
 
 /// What became of a source.
@@ -95,6 +95,7 @@ impl<'a> Supply<'a> {
                     meter: counted,
                     lazy,
                     tracking: None,
+                    keeps_whole: false,
                 };
                 extract.run_for_children().await
             });
@@ -128,7 +129,7 @@ impl<'a> Supply<'a> {
             let outcome = match source.reading.try_lock() {
                 Ok(mut reading) => match &mut *reading {
                     Reading::Ended(outcome) => {
-                        Some(std::mem::replace(outcome, Ok(Extracted::default())))
+                        Some(std::mem::replace(&mut **outcome, Ok(Extracted::default())))
                     }
                     Reading::Open(_) => None,
                 },
@@ -191,7 +192,7 @@ impl Source<'_> {
         if let Err(error) = &outcome {
             family.fail(&self.resource.name, error);
         }
-        *reading = Reading::Ended(outcome);
+        *reading = Reading::Ended(Box::new(outcome));
         // Its last values are there even so.
         false
     }

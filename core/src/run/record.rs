@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use connector_dataset::{LoadReport, RunId, SourceId};
-use connector_decode::Report;
+use connector_decode::{Report, RescuedField};
 use connector_plan::{Resource, WriteDisposition};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -146,6 +146,18 @@ pub struct ResourceRecord {
     pub rescued: Vec<RescuedRecord>,
     /// Values of further paths, beyond those listed.
     pub rescued_other: u64,
+    /// Values that the contract dropped, by path.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub discarded_values: Vec<RescuedRecord>,
+    /// Values of further paths that it dropped.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub discarded_values_other: u64,
+    /// Records that the contract dropped, by the path of the first reason.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub discarded_rows: Vec<RescuedRecord>,
+    /// Records that it dropped because of further paths.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub discarded_rows_other: u64,
     /// Keys that came twice in one object; the last one counts.
     pub duplicate_keys: u64,
     /// Values on the way of `data_selector` that have nothing of what it asks for next, although
@@ -439,12 +451,11 @@ impl ResourceRecord {
         self.duplicate_keys = report.duplicate_keys;
         self.selector_misses = report.selector_misses;
         self.first_selector_miss = report.first_selector_miss;
-        let fields = report.rescued.into_iter().map(|field| RescuedRecord {
-            path: field.path,
-            values: field.count,
-            first_at: field.sample,
-        });
-        self.rescued = fields.collect();
+        self.discarded_values_other = report.discarded_values_other;
+        self.discarded_rows_other = report.discarded_rows_other;
+        self.rescued = by_path(report.rescued);
+        self.discarded_values = by_path(report.discarded_values);
+        self.discarded_rows = by_path(report.discarded_rows);
     }
 
     /// A number of what became of its dataset; zero when nothing did.
@@ -462,6 +473,32 @@ impl ResourceRecord {
             .sum::<u64>()
             + self.rescued_other
     }
+
+    /// How many values, and how many records, the contract dropped.
+    pub(crate) fn discarded(&self) -> (u64, u64) {
+        let sum = |fields: &[RescuedRecord]| fields.iter().map(|field| field.values).sum::<u64>();
+        (
+            sum(&self.discarded_values) + self.discarded_values_other,
+            sum(&self.discarded_rows) + self.discarded_rows_other,
+        )
+    }
+}
+
+fn by_path(fields: Vec<RescuedField>) -> Vec<RescuedRecord> {
+    let fields = fields.into_iter().map(|field| RescuedRecord {
+        path: field.path,
+        values: field.count,
+        first_at: field.sample,
+    });
+    fields.collect()
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the form that serde takes"
+)]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl fmt::Display for ErrorRecord {

@@ -188,8 +188,11 @@ impl Reading<'_> {
         let store = self.store.clone();
         let mut load = blocking(move || store.begin(options))
             .await?
-            .map_err(convert::dataset_error)
-            .map_err(with_resource)?;
+            .map_err(|error| Unread {
+                error: with_resource(convert::dataset_error(error)),
+                // Without what is kept it may begin.
+                is_rejected: resumes,
+            })?;
         let began = position.began;
         let cursors = self.cursors(&load, anew, began).map_err(with_resource)?;
         let cursors = cursors.map(Arc::new);

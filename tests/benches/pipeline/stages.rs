@@ -107,6 +107,7 @@ pub fn encode(options: &Options) -> Result<Measurement> {
             metadata: Vec::new(),
             inferred: None,
             resume: None,
+            evolved: Vec::new(),
         })?;
         Ok((store, load))
     })?;

@@ -5,12 +5,16 @@
 mod authentication;
 mod bad_input;
 mod command_line;
+mod contracts;
 mod datasets;
 mod encodings;
 mod expressions;
 mod faults;
+#[cfg(target_os = "linux")]
+mod full_disk;
 mod incremental;
 mod jsonpath;
+mod kills;
 mod library;
 mod live;
 mod no_schema;

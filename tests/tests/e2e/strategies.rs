@@ -13,7 +13,7 @@ use crate::relations::{entry, expect_code, rows, run};
 const FIELDS: &str = "id: integer, day: integer, size: integer, name: string";
 
 /// A connector whose only resource has these keys more, and these fields.
-fn connector(keys: &str, fields: &str) -> Connector {
+pub(crate) fn connector(keys: &str, fields: &str) -> Connector {
     let spec = format!(
         "client: {{base_url: \"https://api.example.com\", concurrency: 1}}\n\
          resources:\n- name: items\n  endpoint: {{path: /items, paginator: single_page}}\n\
@@ -29,15 +29,15 @@ fn connector(keys: &str, fields: &str) -> Connector {
 }
 
 /// An API that gives what it was told last.
-struct Api {
-    connector: Connector,
+pub(crate) struct Api {
+    pub connector: Connector,
     records: Arc<Mutex<Value>>,
     server: Sandbox,
-    workspace: Workspace,
+    pub workspace: Workspace,
 }
 
 impl Api {
-    fn new(keys: &str, fields: &str) -> Self {
+    pub(crate) fn new(keys: &str, fields: &str) -> Self {
         let connector = connector(keys, fields);
         let records = Arc::new(Mutex::new(json!([])));
         let given = Arc::clone(&records);
@@ -59,7 +59,7 @@ impl Api {
 
     /// A run over these records; gives its record.
     #[track_caller]
-    fn run(&self, records: &Value, arguments: &[&str], code: u8) -> Value {
+    pub(crate) fn run(&self, records: &Value, arguments: &[&str], code: u8) -> Value {
         self.records.lock().unwrap().clone_from(records);
         let (found, record) = run(&self.connector, &self.server, &self.workspace, arguments);
         expect_code(found, code);

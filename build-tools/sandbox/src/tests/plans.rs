@@ -77,6 +77,7 @@ pub(crate) fn resource(name: &str, path: &str, selector: &str, paginator: Pagina
             field("last_modified", timestamp(), true),
         ],
         primary_key: vec!["file_id".to_owned()],
+        contract: connector_plan::Contract::default(),
         write_disposition: WriteDisposition::Merge,
         merge: Merge::default(),
         identity: String::new(),

@@ -98,6 +98,7 @@ pub fn options(disposition: WriteDisposition, has_extra: bool) -> LoadOptions {
         metadata: Vec::new(),
         inferred: None,
         resume: None,
+        evolved: Vec::new(),
     }
 }
 

@@ -5,14 +5,15 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, ListArray};
 use arrow::buffer::{OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::FieldRef;
-use connector_plan::FieldType;
+use connector_plan::{Contract, ContractMode, FieldType};
 
+use super::object::frozen;
 use super::validity::Validity;
 use super::{Column, renewed};
 use crate::error::Error;
 use crate::place::Place;
-use crate::rescue::{PathId, Rescue};
-use crate::schema::arrow_item;
+use crate::rescue::{Fate, PathId, Rescue};
+use crate::schema::{arrow_item, type_name};
 use crate::tokens::Tokens;
 
 /// A column of lists.
@@ -24,17 +25,22 @@ pub(crate) struct ListColumn {
     offsets: Vec<i32>,
     validity: Validity,
     path: PathId,
+    /// What happens to items that do not fit.
+    mode: ContractMode,
+    expected: &'static str,
 }
 
 impl ListColumn {
-    pub(crate) fn new(item: &FieldType, levels: usize) -> Result<Self, Error> {
+    pub(crate) fn new(item: &FieldType, modes: &Contract, levels: usize) -> Result<Self, Error> {
         let levels = levels.checked_sub(1).ok_or_else(Error::schema_too_deep)?;
         Ok(Self {
             item: arrow_item(item),
-            items: Column::new(item, levels)?,
+            items: Column::new(item, modes, levels)?,
             offsets: vec![0],
             validity: Validity::default(),
             path: PathId::default(),
+            mode: modes.data_type,
+            expected: type_name(item),
         })
     }
 
@@ -62,7 +68,7 @@ impl ListColumn {
                     tokens.at = start;
                     tokens.skip_value()?;
                     self.items.append_null();
-                    rescue.add(tokens, start, &item, &mut self.path);
+                    self.unfit(tokens, start, rescue, &item)?;
                 }
                 index += 1;
                 if !tokens.separator(b']')? {
@@ -77,6 +83,30 @@ impl ListColumn {
         )]
         self.offsets.push((self.size() + index) as i32);
         Ok(true)
+    }
+
+    /// Something that the items do not take, between `start` and the tokens' place.
+    #[cold]
+    #[inline(never)]
+    fn unfit(
+        &mut self,
+        tokens: &Tokens<'_>,
+        start: usize,
+        rescue: &mut Rescue,
+        place: &Place<'_>,
+    ) -> Result<(), Error> {
+        let fate = match self.mode {
+            ContractMode::Freeze => {
+                let found = tokens.since(start);
+                return Err(frozen(Some(self.expected), tokens, start, found, place));
+            }
+            ContractMode::Rescue => Fate::Rescue,
+            ContractMode::Evolve => Fate::Evolve,
+            ContractMode::DiscardValue => Fate::DiscardValue,
+            ContractMode::DiscardRow => Fate::DiscardRow,
+        };
+        rescue.add(tokens, start..tokens.at, fate, place, &mut self.path);
+        Ok(())
     }
 
     /// Takes a value as a list of one, where a format does not tell the two apart.

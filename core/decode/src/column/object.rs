@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use arrow::array::{Array as _, ArrayRef, StructArray};
 use arrow::datatypes::Fields;
-use connector_plan::Field;
+use connector_plan::{Contract as Modes, ContractMode, Field};
 
 use super::Column;
 use super::validity::Validity;
 use crate::error::{Error, ErrorKind};
 use crate::members::Members;
 use crate::place::Place;
-use crate::rescue::Rescue;
+use crate::rescue::{Fate, Rescue};
 use crate::schema::{arrow_fields, type_name};
 use crate::tokens::{Tokens, excerpt};
 
@@ -25,6 +25,8 @@ pub(crate) struct ObjectColumn {
     columns: Vec<Column>,
     /// What the records have to say about each column.
     contracts: Vec<Contract>,
+    /// What happens to members that are not declared.
+    undeclared: ContractMode,
     fields: Fields,
     validity: Validity,
     len: usize,
@@ -37,6 +39,8 @@ struct Contract {
     nullable: bool,
     name: Box<str>,
     expected: &'static str,
+    /// What happens to values that do not fit.
+    mode: ContractMode,
 }
 
 /// The violations of one object so far: a later member of the same key may heal one.
@@ -44,11 +48,11 @@ struct Contract {
 struct Violations(Vec<(usize, Error)>);
 
 impl ObjectColumn {
-    pub(crate) fn new(fields: &[Field], levels: usize) -> Result<Self, Error> {
+    pub(crate) fn new(fields: &[Field], modes: &Modes, levels: usize) -> Result<Self, Error> {
         let levels = levels.checked_sub(1).ok_or_else(Error::schema_too_deep)?;
         let columns = fields
             .iter()
-            .map(|field| Column::new(&field.field_type, levels))
+            .map(|field| Column::new(&field.field_type, &modes.field(&field.name), levels))
             .collect::<Result<_, _>>()?;
         let contracts = fields
             .iter()
@@ -56,12 +60,14 @@ impl ObjectColumn {
                 nullable: field.nullable,
                 name: field.name.as_str().into(),
                 expected: type_name(&field.field_type),
+                mode: modes.field(&field.name).data_type,
             })
             .collect();
         Ok(Self {
             members: Members::new(fields),
             columns,
             contracts,
+            undeclared: modes.columns,
             fields: arrow_fields(fields),
             validity: Validity::default(),
             len: 0,
@@ -130,7 +136,7 @@ impl ObjectColumn {
             }
             self.members.settle();
         }
-        self.finish(start, filled, tokens, place, violations)
+        self.finish(start, filled, tokens, rescue, place, violations)
     }
 
     /// Takes a record that is no object and appends it: its value is that of the field `value`.
@@ -156,7 +162,7 @@ impl ObjectColumn {
             let place = place.name(BARE_FIELD);
             self.read_member(slot, tokens, rescue, &place, &mut violations)?;
         }
-        self.finish(start, filled, tokens, place, violations)
+        self.finish(start, filled, tokens, rescue, place, violations)
     }
 
     /// Takes a member's value and appends it where it belongs.
@@ -174,14 +180,13 @@ impl ObjectColumn {
         let fits = match self.columns.get_mut(field) {
             Some(column) if tokens.peek() != b'n' => {
                 column.read(tokens, rescue, place)?
-                    || self.read_empty_text(field, value_at, tokens, place, violations)?
+                    || self.read_empty_text(field, value_at, tokens, rescue, place, violations)?
             }
             Some(column) => {
                 tokens.literal("null")?;
                 column.append_null();
                 if !self.contracts[field].nullable {
-                    let found = tokens.since(value_at);
-                    violations.add(&self.contracts, field, tokens, value_at, found, place);
+                    self.violate(field, value_at, tokens, rescue, place, violations);
                 }
                 true
             }
@@ -201,6 +206,7 @@ impl ObjectColumn {
         field: usize,
         value_at: usize,
         tokens: &mut Tokens<'_>,
+        rescue: &mut Rescue,
         place: &Place<'_>,
         violations: &mut Violations,
     ) -> Result<bool, Error> {
@@ -215,8 +221,7 @@ impl ObjectColumn {
             column.append_null();
         }
         if !self.contracts[field].nullable {
-            let found = tokens.since(value_at);
-            violations.add(&self.contracts, field, tokens, value_at, found, place);
+            self.violate(field, value_at, tokens, rescue, place, violations);
         }
         Ok(true)
     }
@@ -235,16 +240,57 @@ impl ObjectColumn {
         tokens.at = value_at;
         tokens.skip_value()?;
         let field = Members::field(slot);
+        let mode = self
+            .contracts
+            .get(field)
+            .map_or(self.undeclared, |c| c.mode);
         if let Some(column) = self.columns.get_mut(field) {
             column.append_null();
-            if !self.contracts[field].nullable {
-                let found = tokens.since(value_at);
-                violations.add(&self.contracts, field, tokens, value_at, found, place);
+            if !self.contracts[field].nullable && mode != ContractMode::Freeze {
+                self.violate(field, value_at, tokens, rescue, place, violations);
+                if mode == ContractMode::DiscardRow {
+                    return Ok(());
+                }
             }
         }
+        let fate = match mode {
+            ContractMode::Freeze => {
+                let expected = self.contracts.get(field).map(|contract| contract.expected);
+                let found = tokens.since(value_at);
+                violations.freeze(field, expected, tokens, value_at, found, place);
+                return Ok(());
+            }
+            ContractMode::Rescue => Fate::Rescue,
+            ContractMode::Evolve => Fate::Evolve,
+            ContractMode::DiscardValue => Fate::DiscardValue,
+            ContractMode::DiscardRow => Fate::DiscardRow,
+        };
         let path = &mut self.members.slot_mut(slot).path;
-        rescue.add(tokens, value_at, place, path);
+        rescue.add(tokens, value_at..tokens.at, fate, place, path);
         Ok(())
+    }
+
+    /// A field that is never null is: the value at `at`, or nothing before what is there.
+    #[cold]
+    #[inline(never)]
+    fn violate(
+        &mut self,
+        field: usize,
+        at: usize,
+        tokens: &Tokens<'_>,
+        rescue: &mut Rescue,
+        place: &Place<'_>,
+        violations: &mut Violations,
+    ) {
+        let contract = &self.contracts[field];
+        if contract.mode == ContractMode::DiscardRow {
+            let path = self.members.declared_path(field);
+            // What is missing is where its object ends, so that it goes with the object.
+            let start = at.min(tokens.at.saturating_sub(1));
+            rescue.add(tokens, start..tokens.at, Fate::DiscardRow, place, path);
+            return;
+        }
+        violations.null(field, contract.expected, tokens, at, place);
     }
 
     /// A key comes again: what its earlier value, which was at `before`, left is taken back.
@@ -272,20 +318,25 @@ impl ObjectColumn {
         start: u64,
         filled: usize,
         tokens: &Tokens<'_>,
+        rescue: &mut Rescue,
         place: &Place<'_>,
         mut violations: Violations,
     ) -> Result<(), Error> {
         if filled < self.columns.len() {
+            let mut missing = Vec::new();
             for (field, column) in self.columns.iter_mut().enumerate() {
                 if self.members.declared(field).at >= start {
                     continue;
                 }
                 column.append_null();
-                let contract = &self.contracts[field];
-                if !contract.nullable {
-                    let place = place.name(&contract.name);
-                    violations.add(&self.contracts, field, tokens, tokens.at, b"", &place);
+                if !self.contracts[field].nullable {
+                    missing.push(field);
                 }
+            }
+            for field in missing {
+                let name = self.contracts[field].name.clone();
+                let place = place.name(&name);
+                self.violate(field, tokens.at, tokens, rescue, &place, &mut violations);
             }
         }
         self.len += 1;
@@ -334,19 +385,19 @@ impl ObjectColumn {
 }
 
 impl Violations {
+    /// A field that is never null has no value, or one that does not fit.
     #[cold]
-    fn add(
+    fn null(
         &mut self,
-        contracts: &[Contract],
         field: usize,
+        expected: &str,
         tokens: &Tokens<'_>,
         at: usize,
-        found: &[u8],
         place: &Place<'_>,
     ) {
-        let expected = contracts[field].expected;
         let path = place.json_path(tokens.bytes());
         let record = place.record_number();
+        let found = tokens.since(at);
         let message = if found.is_empty() {
             format!("record {record} of the page has no `{path}`: expected {expected}")
         } else {
@@ -358,4 +409,43 @@ impl Violations {
             .with_hint("a field that may be missing or null is declared `nullable: true`");
         self.0.push((field, error));
     }
+
+    /// A member is not declared, or does not fit, where nothing may change.
+    #[cold]
+    fn freeze(
+        &mut self,
+        field: usize,
+        expected: Option<&str>,
+        tokens: &Tokens<'_>,
+        at: usize,
+        found: &[u8],
+        place: &Place<'_>,
+    ) {
+        self.0
+            .push((field, frozen(expected, tokens, at, found, place)));
+    }
+}
+
+/// What a frozen contract says to a value; without an expected type its member is not declared.
+#[cold]
+pub(super) fn frozen(
+    expected: Option<&str>,
+    tokens: &Tokens<'_>,
+    at: usize,
+    found: &[u8],
+    place: &Place<'_>,
+) -> Error {
+    let expected = expected.unwrap_or("no such field, as the schema declares none");
+    let path = place.json_path(tokens.bytes());
+    let record = place.record_number();
+    let found = excerpt(found);
+    Error::new(
+        ErrorKind::SchemaContract,
+        format!("`{path}` of record {record} of the page: expected {expected}, found `{found}`"),
+    )
+    .at(at)
+    .with_hint(
+        "the `schema_contract` is `freeze`: correct the `schema`, or choose a mode that goes on, \
+         such as `rescue` or `evolve`",
+    )
 }

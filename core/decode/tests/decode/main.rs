@@ -7,6 +7,7 @@
 )]
 
 mod cells;
+mod contracts;
 mod documents;
 mod properties;
 mod reference;

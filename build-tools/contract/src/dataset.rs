@@ -5,7 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::datatypes::{DataType, Date32Type, Float64Type, Int64Type, TimestampMicrosecondType};
+use arrow::datatypes::{
+    DataType, Date32Type, Decimal128Type, Float64Type, Int64Type, TimestampMicrosecondType,
+};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -15,7 +17,9 @@ use sha2::{Digest as _, Sha256};
 pub struct Files(BTreeMap<String, String>);
 
 impl Files {
-    pub(crate) fn below(folder: &Path) -> Self {
+    /// Those below a folder; none when there is no such folder.
+    #[must_use]
+    pub fn below(folder: &Path) -> Self {
         let mut files = BTreeMap::new();
         walk(folder, &mut |path| {
             let name = path
@@ -34,12 +38,14 @@ impl Files {
     }
 
     /// The first file whose content has this text.
-    pub(crate) fn containing(folder: &Path, text: &str) -> Option<PathBuf> {
+    #[must_use]
+    pub fn containing(folder: &Path, text: &str) -> Option<PathBuf> {
         Self::all_containing(folder, text).into_iter().next()
     }
 
     /// The files whose content has this text.
-    pub(crate) fn all_containing(folder: &Path, text: &str) -> Vec<PathBuf> {
+    #[must_use]
+    pub fn all_containing(folder: &Path, text: &str) -> Vec<PathBuf> {
         let mut found = Vec::new();
         walk(folder, &mut |path| {
             let content = fs::read(path).unwrap_or_default();
@@ -110,10 +116,6 @@ impl Rows {
     /// # Panics
     /// When a file cannot be read.
     #[must_use]
-    #[expect(
-        clippy::expect_used,
-        reason = "a file that cannot be read fails the test"
-    )]
     pub fn read(folder: &Path) -> Self {
         let mut paths: Vec<PathBuf> = Vec::new();
         walk(folder, &mut |path| {
@@ -149,7 +151,6 @@ impl Rows {
     /// # Panics
     /// When there is no such column or its type is another one.
     #[must_use]
-    #[expect(clippy::expect_used, reason = "a wrong column fails the test")]
     pub fn column(&self, name: &str) -> Vec<Value> {
         let mut values = Vec::new();
         for batch in &self.0 {
@@ -157,6 +158,38 @@ impl Rows {
             values.extend((0..column.len()).map(|index| value(column, index)));
         }
         values
+    }
+
+    /// The rows as sorted JSON objects of these columns, null where a file has no such column, as
+    /// engines read files of several ages together.
+    #[must_use]
+    pub fn united(&self, columns: &[&str]) -> Vec<Value> {
+        let mut rows = Vec::new();
+        for batch in &self.0 {
+            for index in 0..batch.num_rows() {
+                let members = columns.iter().map(|name| {
+                    let column = batch.column_by_name(name);
+                    let value = column.map_or(Value::Null, |column| value(column, index));
+                    ((*name).to_owned(), value)
+                });
+                rows.push(Value::Object(members.collect()));
+            }
+        }
+        sorted(rows)
+    }
+
+    /// The names and types of all columns, in the order in which the files first have them.
+    #[must_use]
+    pub fn columns(&self) -> Vec<(String, DataType)> {
+        let mut columns: Vec<(String, DataType)> = Vec::new();
+        for batch in &self.0 {
+            for field in batch.schema().fields() {
+                if !columns.iter().any(|(name, _)| name == field.name()) {
+                    columns.push((field.name().clone(), field.data_type().clone()));
+                }
+            }
+        }
+        columns
     }
 
     /// The rows as sorted JSON objects of these columns, to be compared with the server's truth.
@@ -173,7 +206,6 @@ impl Rows {
     }
 }
 
-#[expect(clippy::panic, reason = "a wrong column fails the test")]
 fn value(array: &dyn Array, index: usize) -> Value {
     if array.is_null(index) {
         return Value::Null;
@@ -183,6 +215,10 @@ fn value(array: &dyn Array, index: usize) -> Value {
         DataType::Int64 => array.as_primitive::<Int64Type>().value(index).into(),
         DataType::Float64 => array.as_primitive::<Float64Type>().value(index).into(),
         DataType::Date32 => array.as_primitive::<Date32Type>().value(index).into(),
+        DataType::Decimal128(..) => array
+            .as_primitive::<Decimal128Type>()
+            .value_as_string(index)
+            .into(),
         DataType::Boolean => array.as_boolean().value(index).into(),
         DataType::Timestamp(..) => array
             .as_primitive::<TimestampMicrosecondType>()
@@ -202,19 +238,7 @@ fn value(array: &dyn Array, index: usize) -> Value {
     }
 }
 
-/// These columns of the server's records, as [`Rows::objects`] gives them.
-#[must_use]
-pub fn truth(records: &[Value], columns: &[&str]) -> Vec<Value> {
-    let rows = records.iter().map(|record| {
-        let members = columns
-            .iter()
-            .map(|name| ((*name).to_owned(), record[*name].clone()));
-        Value::Object(members.collect())
-    });
-    sorted(rows.collect())
-}
-
-fn sorted(mut rows: Vec<Value>) -> Vec<Value> {
+pub(crate) fn sorted(mut rows: Vec<Value>) -> Vec<Value> {
     rows.sort_by_key(Value::to_string);
     rows
 }

@@ -1,0 +1,108 @@
+//! Columns that become wider: which changes of a type keep every value exact.
+
+use std::collections::BTreeMap;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::{DataType, Fields, SchemaRef};
+use parquet::file::metadata::ParquetMetaData;
+use parquet::file::statistics::Statistics;
+
+use crate::Error;
+use crate::conversion::{Conversion, EXACT_INTEGERS};
+use crate::part::read_metadata;
+use crate::schema::{self, Conversions};
+use crate::store::Store;
+
+/// The conversions that make the old columns the new ones, where a type has changed into one that
+/// holds all of its values. Those of `fixed` stay as they are: rows are found by them.
+pub(crate) fn widenings(old: &Fields, new: &Fields, fixed: &[&str]) -> Conversions {
+    let mut found = BTreeMap::new();
+    let old = old
+        .iter()
+        .filter(|field| !fixed.contains(&field.name().as_str()));
+    of_fields(&old.cloned().collect(), new, "", &mut found);
+    found
+}
+
+fn of_fields(old: &Fields, new: &Fields, parent: &str, found: &mut Conversions) {
+    for field in old {
+        if let Some((_, other)) = new.find(field.name()) {
+            let path = schema::join(parent, field.name());
+            of_type(field.data_type(), other.data_type(), path, found);
+        }
+    }
+}
+
+fn of_type(old: &DataType, new: &DataType, path: String, found: &mut Conversions) {
+    use DataType::{Date32, Decimal128, Float64, Int64, List, Struct, Utf8};
+    let conversion = match (old, new) {
+        (Struct(old), Struct(new)) => return of_fields(old, new, &path, found),
+        (List(old), List(new)) => {
+            let path = schema::join(&path, "element");
+            return of_type(old.data_type(), new.data_type(), path, found);
+        }
+        (Int64, Float64) => Conversion::ToNumber,
+        (Date32 | Int64, Utf8) => Conversion::ToText,
+        (Int64, Decimal128(..)) => Conversion::ToDecimal,
+        (Decimal128(precision, scale), Decimal128(wider, finer))
+            if (wider, finer) != (precision, scale)
+                && finer >= scale
+                && i16::from(*wider) - i16::from(*finer)
+                    >= i16::from(*precision) - i16::from(*scale) =>
+        {
+            Conversion::ToDecimal
+        }
+        _ => return,
+    };
+    found.insert(path, conversion);
+}
+
+/// The rows with the columns of a schema that has more columns, or wider ones.
+///
+/// # Errors
+/// When a value has no counterpart in the wider type, or a column is none of the schema's.
+pub fn widen(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, Error> {
+    let conversions = widenings(batch.schema_ref().fields(), schema.fields(), &[]);
+    schema::adapt_converted(batch, schema, &conversions)
+}
+
+impl Store {
+    /// Whether the integers that a resource's dataset holds in a column, and in the parts of an
+    /// object or a list, are all equalled by doubles, as far as its files say.
+    ///
+    /// # Errors
+    /// When a data file cannot be read.
+    pub fn has_exact_integers(&self, resource: &str, column: &str) -> Result<bool, Error> {
+        let state = self.state();
+        let files = state
+            .resource(resource)
+            .map_or(&[][..], |known| &known.files);
+        let folder = self.folder(resource);
+        for file in files {
+            let metadata = read_metadata(&folder.join(&file.name))?;
+            if !are_exact(metadata.metadata(), column) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
+
+fn are_exact(metadata: &ParquetMetaData, column: &str) -> bool {
+    metadata.row_groups().iter().all(|group| {
+        let columns = group.columns().iter();
+        let mut own = columns.filter(|chunk| {
+            chunk.column_path().parts().first().map(String::as_str) == Some(column)
+        });
+        own.all(|chunk| match chunk.statistics() {
+            Some(Statistics::Int64(values)) => {
+                let ends = [values.min_opt(), values.max_opt()];
+                let all_null = values.null_count_opt() == u64::try_from(chunk.num_values()).ok();
+                let inside = |end: &i64| end.unsigned_abs() <= EXACT_INTEGERS;
+                all_null || ends.into_iter().all(|end| end.is_some_and(inside))
+            }
+            Some(_) => true,
+            None => false,
+        })
+    })
+}
