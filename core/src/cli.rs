@@ -14,6 +14,7 @@ mod preview;
 pub(crate) mod progress;
 mod runs;
 mod sandbox;
+mod schema_diff;
 mod state;
 pub(crate) mod summary;
 mod table;
@@ -113,7 +114,14 @@ fn dispatch(context: &mut Context<'_>, command: clap::Command) -> Result<ExitCod
             served => served,
         },
         Action::Resources { json } => inspect::resources(context, json),
-        Action::Schema { resource, json } => inspect::schema(context, resource.as_deref(), json),
+        Action::Schema {
+            resource,
+            diff: true,
+            json,
+        } => schema_diff::run(context, resource.as_deref(), json),
+        Action::Schema { resource, json, .. } => {
+            inspect::schema(context, resource.as_deref(), json)
+        }
         Action::State { action, json } => state::run(context, &action, json),
         Action::Runs(action) => runs::run(context, &action),
         Action::Completions(shell) => inspect::completions(context, shell, command),
