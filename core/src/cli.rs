@@ -12,12 +12,13 @@ mod inspect;
 mod logging;
 mod preview;
 pub(crate) mod progress;
-mod runs;
+mod report;
+pub(crate) mod runs;
 mod sandbox;
 mod schema_diff;
 mod state;
 pub(crate) mod summary;
-mod table;
+pub(crate) mod table;
 mod trial;
 
 use std::ffi::OsString;
@@ -124,6 +125,7 @@ fn dispatch(context: &mut Context<'_>, command: clap::Command) -> Result<ExitCod
         }
         Action::State { action, json } => state::run(context, &action, json),
         Action::Runs(action) => runs::run(context, &action),
+        Action::Report { file } => report::run(context, file.as_deref()),
         Action::Completions(shell) => inspect::completions(context, shell, command),
     }
 }

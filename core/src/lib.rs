@@ -29,6 +29,7 @@ mod paging;
 mod partition;
 mod processing;
 mod record;
+mod report;
 mod request;
 mod run;
 mod secret;

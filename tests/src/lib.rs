@@ -4,11 +4,10 @@
 //! every run is searched for the secrets that it was given. The tests are in `tests/e2e`.
 
 mod binary;
-mod dataset;
 mod workspace;
 
 pub use binary::binary;
-pub use dataset::{Files, Rows, truth};
+pub use connector_contract::{Files, Rows, truth};
 pub use workspace::{Outcome, Run, Workspace};
 
 /// The examples of the README, which must compile.

@@ -5,10 +5,11 @@ use std::process::{Command, Stdio};
 use connector_plan::sandbox::Fault;
 use connector_plan::{Plan, Resource, SettingRole, WriteDisposition};
 use connector_sandbox::{Options, Sandbox};
+use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::folder;
-use crate::rows::{Rows, records, scalars};
+use crate::dataset::{Files, Rows};
+use crate::truth::{columns, rows as rows_of, with_json};
 
 /// Some pages of the usual hundred records, the last of them not full.
 const RECORDS: u64 = 230;
@@ -173,7 +174,7 @@ impl Contract {
             for (what, text) in [("standard output", &stdout), ("standard error", &stderr)] {
                 assert!(!text.contains(secret), "secret {index} is in {what}");
             }
-            if let Some(file) = folder::containing(run.folder.path(), secret) {
+            if let Some(file) = Files::containing(run.folder.path(), secret) {
                 panic!("secret {index} is in `{}`", file.display());
             }
         }
@@ -192,14 +193,20 @@ impl Contract {
             assert!(!truth.is_empty(), "the sandbox has no `{name}`");
             let rows = self.rows(run, name);
             assert_eq!(rows.count(), truth.len(), "rows of `{name}`");
-            let columns = scalars(&resource, &truth);
-            assert_eq!(
-                rows.objects(&columns),
-                records(&truth, &columns),
-                "values of `{name}`"
-            );
+            let columns = columns(&resource);
+            assert!(!columns.is_empty(), "columns of `{name}`");
+            let names: Vec<&str> = columns.iter().map(|field| field.name.as_str()).collect();
+            let found = with_json(rows.objects(&names), &columns);
+            let expected = rows_of(&truth, &columns);
+            // All of them would be pages of text.
+            for (found, expected) in found.iter().zip(&expected) {
+                assert_eq!(found, expected, "values of `{name}`");
+            }
+            let rescued = rows.column("_rescued");
+            assert!(rescued.iter().all(Value::is_null), "rescued of `{name}`");
         }
-        let unfinished = folder::unfinished(run.folder.path());
+        let files = Files::below(&run.folder.path().join("data"));
+        let unfinished = files.unfinished();
         assert!(unfinished.is_empty(), "unfinished: {unfinished:?}");
     }
 }

@@ -16,10 +16,12 @@
 )]
 
 mod contract;
-mod folder;
-mod rows;
+mod dataset;
+mod truth;
 
 pub use contract::Contract;
+pub use dataset::{Files, Rows};
+pub use truth::truth;
 
 /// The tests of a connector, given its `CONNECTOR` constant.
 ///

@@ -10,6 +10,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use connector_plan::sandbox::{Fault, SandboxOptions};
 use connector_plan::{Plan, Setting};
 
+use super::report;
 use super::runs::{self, RunsAction};
 use super::state::{self, StateAction};
 use crate::Connector;
@@ -64,6 +65,9 @@ pub(crate) enum Action {
         json: bool,
     },
     Runs(RunsAction),
+    Report {
+        file: Option<PathBuf>,
+    },
     Sandbox(SandboxOptions),
     Completions(clap_complete::Shell),
 }
@@ -266,6 +270,7 @@ pub(crate) fn command(connector: &Connector, plan: &Plan) -> Command {
         )
         .subcommand(state::command())
         .subcommand(runs::command())
+        .subcommand(report::command())
         .subcommand(sandbox_command())
         .subcommand(
             Command::new("completions")
@@ -505,6 +510,9 @@ fn action(name: &str, sub: &ArgMatches) -> Action {
             json: sub.get_flag("json"),
         },
         "runs" => Action::Runs(runs::action(sub)),
+        "report" => Action::Report {
+            file: report::file(sub),
+        },
         "sandbox" => {
             let defaults = SandboxOptions::default();
             let number = |name: &str, default| sub.get_one::<u64>(name).copied().unwrap_or(default);

@@ -10,8 +10,11 @@ mod datasets;
 mod encodings;
 mod expressions;
 mod faults;
+#[cfg(target_os = "linux")]
+mod full_disk;
 mod incremental;
 mod jsonpath;
+mod kills;
 mod library;
 mod live;
 mod no_schema;

@@ -1,4 +1,4 @@
-//! The record of a run: what it tells, however the run ends; and `runs`, which shows it.
+//! The record of a run: what it tells, however the run ends; and `runs` and `report`, which show it.
 
 use std::fs;
 use std::path::PathBuf;
@@ -427,4 +427,53 @@ fn a_folder_without_runs_and_a_record_that_is_none_are_said_to_be_that() {
         "{}",
         damaged.stderr
     );
+}
+
+#[test]
+fn a_report_is_one_page_of_all_runs() {
+    let workspace = Workspace::new();
+    let none = workspace.storage().args(["report"]).run().expect(2);
+    none.says(&[
+        "there is nothing to report: `data`",
+        "run the connector first",
+    ]);
+    assert!(!workspace.path("storage-report.html").exists());
+
+    let hostile = "<svg onload=alert(1)>";
+    let server = server(Options {
+        records: 120,
+        script: vec![
+            Scripted::get("/v1/files", 2, Answer::json(503, "{}")),
+            Scripted::get("/v1/files", 4, Answer::json(404, hostile)),
+        ],
+        ..Options::default()
+    });
+    workspace.storage().against(&server).run().expect(0);
+    workspace.storage().against(&server).run().expect(4);
+    let written = workspace.storage().args(["report"]).run().expect(0);
+    assert_eq!(written.stdout, "storage-report.html\n");
+    let page = fs::read_to_string(workspace.path("storage-report.html")).unwrap();
+    for text in [
+        "<!DOCTYPE html>",
+        "<title>Runs of storage</title>",
+        "<h3>Rows read</h3>",
+        "120 new, 0 updated in all",
+        "1 of 6 requests were sent again",
+        "the API answered 503 Service Unavailable: 1 times",
+        "✕ failed",
+        "body: &lt;svg onload=alert(1)&gt;",
+        "1 files of 1 datasets",
+    ] {
+        assert!(page.contains(text), "no {text:?}");
+    }
+    assert!(!page.contains(hostile));
+    let printed = workspace.storage().args(["report", "-"]).run().expect(0);
+    assert!(printed.stdout.starts_with("<!DOCTYPE html>"));
+    let nowhere = workspace
+        .storage()
+        .args(["report", "no/such/folder/x.html"]);
+    nowhere
+        .run()
+        .expect(5)
+        .says(&["the page cannot be written"]);
 }

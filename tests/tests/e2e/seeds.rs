@@ -29,7 +29,7 @@ fn texts(records: &[Value], field: &str) -> BTreeSet<String> {
     records.iter().map(text).collect()
 }
 
-/// Runs a connector and checks every dataset against the server's records.
+/// Runs a connector, whose datasets its contract compares with the server's records.
 fn run(connector: &Connector, options: Options) -> (Workspace, Sandbox) {
     let plan = connector.plan().unwrap();
     let server = Sandbox::start(&plan, options).unwrap();
@@ -39,35 +39,6 @@ fn run(connector: &Connector, options: Options) -> (Workspace, Sandbox) {
         .against(&server)
         .run()
         .expect(0);
-    for resource in &plan.resources {
-        let rows = Rows::read(
-            &workspace
-                .path("data")
-                .join(connector.name)
-                .join(&resource.name),
-        );
-        // These are the same in Parquet and in JSON.
-        let simple = |field: &&connector_plan::Field| {
-            use connector_plan::FieldType::{Boolean, Integer, String};
-            matches!(field.field_type, Boolean | Integer | String)
-        };
-        let columns: Vec<&str> = resource
-            .fields
-            .iter()
-            .filter(simple)
-            .map(|field| field.name.as_str())
-            .collect();
-        let truth = server.truth(&resource.name);
-        assert!(!truth.is_empty(), "{}", resource.name);
-        assert_eq!(
-            rows.objects(&columns),
-            connector_tests::truth(&truth, &columns),
-            "{}",
-            resource.name
-        );
-        let rescued = rows.column("_rescued");
-        assert!(rescued.iter().all(Value::is_null), "{}", resource.name);
-    }
     (workspace, server)
 }
 

@@ -17,7 +17,9 @@ use sha2::{Digest as _, Sha256};
 pub struct Files(BTreeMap<String, String>);
 
 impl Files {
-    pub(crate) fn below(folder: &Path) -> Self {
+    /// Those below a folder; none when there is no such folder.
+    #[must_use]
+    pub fn below(folder: &Path) -> Self {
         let mut files = BTreeMap::new();
         walk(folder, &mut |path| {
             let name = path
@@ -36,12 +38,14 @@ impl Files {
     }
 
     /// The first file whose content has this text.
-    pub(crate) fn containing(folder: &Path, text: &str) -> Option<PathBuf> {
+    #[must_use]
+    pub fn containing(folder: &Path, text: &str) -> Option<PathBuf> {
         Self::all_containing(folder, text).into_iter().next()
     }
 
     /// The files whose content has this text.
-    pub(crate) fn all_containing(folder: &Path, text: &str) -> Vec<PathBuf> {
+    #[must_use]
+    pub fn all_containing(folder: &Path, text: &str) -> Vec<PathBuf> {
         let mut found = Vec::new();
         walk(folder, &mut |path| {
             let content = fs::read(path).unwrap_or_default();
@@ -104,10 +108,6 @@ impl Rows {
     /// # Panics
     /// When a file cannot be read.
     #[must_use]
-    #[expect(
-        clippy::expect_used,
-        reason = "a file that cannot be read fails the test"
-    )]
     pub fn read(folder: &Path) -> Self {
         let mut paths: Vec<PathBuf> = Vec::new();
         walk(folder, &mut |path| {
@@ -143,7 +143,6 @@ impl Rows {
     /// # Panics
     /// When there is no such column or its type is another one.
     #[must_use]
-    #[expect(clippy::expect_used, reason = "a wrong column fails the test")]
     pub fn column(&self, name: &str) -> Vec<Value> {
         let mut values = Vec::new();
         for batch in &self.0 {
@@ -199,7 +198,6 @@ impl Rows {
     }
 }
 
-#[expect(clippy::panic, reason = "a wrong column fails the test")]
 fn value(array: &dyn Array, index: usize) -> Value {
     if array.is_null(index) {
         return Value::Null;
@@ -232,19 +230,7 @@ fn value(array: &dyn Array, index: usize) -> Value {
     }
 }
 
-/// These columns of the server's records, as [`Rows::objects`] gives them.
-#[must_use]
-pub fn truth(records: &[Value], columns: &[&str]) -> Vec<Value> {
-    let rows = records.iter().map(|record| {
-        let members = columns
-            .iter()
-            .map(|name| ((*name).to_owned(), record[*name].clone()));
-        Value::Object(members.collect())
-    });
-    sorted(rows.collect())
-}
-
-fn sorted(mut rows: Vec<Value>) -> Vec<Value> {
+pub(crate) fn sorted(mut rows: Vec<Value>) -> Vec<Value> {
     rows.sort_by_key(Value::to_string);
     rows
 }
