@@ -207,7 +207,6 @@ fn measure(out: &Path, scenario: &Scenario) -> Result<()> {
     }
     let making = (cpu() - start) / pages.len().min(200) as f64 * pages.len() as f64;
     forget_peak();
-    let base = peak();
     let start = cpu();
     let store = Store::open(out, StoreOptions::new("bench", SourceId::Sandbox, ""))?;
     let mut load = store.begin(scenario.table.options())?;
@@ -217,7 +216,7 @@ fn measure(out: &Path, scenario: &Scenario) -> Result<()> {
     let staged = cpu();
     let report = load.commit(None)?;
     let (whole, commit) = (cpu() - start - making, cpu() - staged);
-    let peak = peak() - base;
+    let peak = peak();
     drop(store);
     check(scenario, &report)?;
     let Table {

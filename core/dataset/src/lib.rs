@@ -11,14 +11,35 @@
 //!
 //! A [`Store`] holds the folder of one connector for one run. [`Store::begin`] opens a [`Load`] of
 //! one resource, which stages Parquet files as batches arrive; [`Load::commit`] compares their
-//! primary keys with those of the dataset, rewrites the files that lose rows and publishes the
-//! result in one step: the dataset is the old or the new one at every instant, whatever happens to
-//! the process or the disk. Memory is bounded whatever the number of rows.
+//! primary keys with those of the dataset, rewrites what changes and publishes the result in one
+//! step: the dataset is the old or the new one at every instant, whatever happens to the process or
+//! the disk. Memory is bounded whatever the number of rows.
+//!
+//! A merge costs what it changes, as far as plain Parquet allows it:
+//!
+//! - Keys are compared where the statistics of a row group allow one of the load, and its bloom
+//!   filters, which are made where keys come in no order, as UUIDs do; of these row groups only the
+//!   columns of the key are decoded.
+//! - Files without a change are left alone. Of the others, row groups without a change are copied as
+//!   bytes, with their statistics, page indexes and bloom filters.
+//! - Where rows keep their places (updates of a load that fits in
+//!   [`update_bytes`](WriterOptions::update_bytes), versions of a history that end), only the columns
+//!   that differ are encoded again, the others copied as bytes. Rows that are sent again as they were
+//!   change nothing.
+//! - What is left: row groups that lose rows, or have fewer columns than the dataset has now, are
+//!   decoded and encoded again. Small row groups and files are joined within
+//!   [`compaction_bytes`](WriterOptions::compaction_bytes).
+//!
+//! A merge holds, beside the open row group (at most twice
+//! [`row_group_bytes`](WriterOptions::row_group_bytes)) and `update_bytes`: 28 MiB of keys being
+//! sorted, the rest of them spilled to disk, 4 MiB that tell most keys that are not in the load, 16
+//! bytes for each update in place, and a bit for each row of the files with a change.
 
 mod conversion;
 mod disk;
 mod encoding;
 mod error;
+mod fresh;
 mod history;
 mod journal;
 mod key;
@@ -39,6 +60,7 @@ mod row_set;
 mod run_id;
 mod scan;
 mod schema;
+mod schema_diff;
 mod sorter;
 mod source_id;
 mod standing;
@@ -54,6 +76,7 @@ pub use load::{Inferred, Load, LoadOptions, LoadReport, Prior};
 pub use records::RunRecords;
 pub use run_id::RunId;
 pub use schema::{ColumnChange, SchemaChange};
+pub use schema_diff::{ColumnDiff, DiffKind, schema_diff};
 pub use source_id::SourceId;
 pub use state::{DataFile, ResourceState, STATE_VERSION, State};
 pub use store::{Store, StoreOptions};

@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
+use crate::fresh::{Fresh, Update};
 use crate::history::Versions;
 use crate::journal::Journal;
 use crate::key::{KeyHasher, Role};
@@ -21,6 +22,7 @@ use crate::publish::Origin;
 use crate::rewrite::{Changes, Rewriter, Tally};
 use crate::row_set::RowSet;
 use crate::schema::{self, Conversions, SchemaChange};
+use crate::sorter::Position;
 use crate::standing::Standing;
 use crate::state::{DataFile, ResourceState};
 use crate::store::Shared;
@@ -160,6 +162,8 @@ pub struct Load {
     /// Taken when the load ends or has failed.
     writer: Option<PartWriter>,
     keys: Option<LoadKeys>,
+    /// Where rows may take the places of others.
+    fresh: Option<Fresh>,
     /// The columns of a history, where one is kept.
     versions: Option<Versions>,
     cursor: Option<Value>,
@@ -245,11 +249,12 @@ impl Load {
             Arc::clone(&format),
         );
         let mut keys = None;
+        let mut fresh = None;
         if is_merge {
             let (primary_key, merge) = (&options.primary_key, &options.merge);
             let history = versions.clone();
             let disk = &shared.disk;
-            keys = Some(LoadKeys::new(
+            let of_load = LoadKeys::new(
                 &load_schema,
                 primary_key,
                 merge,
@@ -257,7 +262,10 @@ impl Load {
                 !base.is_empty(),
                 disk,
                 &spill,
-            )?);
+            )?;
+            let may_update = of_load.may_update_in_place() && !base.is_empty();
+            fresh = may_update.then(|| Fresh::new(options.writer.update_bytes));
+            keys = Some(of_load);
         }
         registration.keep();
         Ok(Self {
@@ -268,6 +276,7 @@ impl Load {
             format,
             writer: Some(writer),
             keys,
+            fresh,
             versions,
             cursor: standing.cursor,
             rows_read: 0,
@@ -327,6 +336,9 @@ impl Load {
         if let Some(keys) = &mut self.keys {
             keys.extend(batch, self.rows_read, position)
                 .map_err(|error| error.in_resource(&self.options.resource))?;
+        }
+        if let Some(fresh) = &mut self.fresh {
+            fresh.push(Position::new(position.0, position.1)?, adapted);
         }
         self.rows_read += batch.num_rows() as u64;
         self.writer = Some(writer);
@@ -438,7 +450,10 @@ impl Load {
         let base = std::mem::take(&mut self.base);
         let paths: Vec<PathBuf> = base.iter().map(|(file, _)| live.join(&file.name)).collect();
         let outcome = match self.keys.take() {
-            Some(keys) => {
+            Some(mut keys) => {
+                if self.fresh.as_ref().is_some_and(Fresh::is_whole) {
+                    keys.update_in_place();
+                }
                 let run = self.shared.options.run;
                 let spill = self.shared.layout.spill(run, &self.options.resource);
                 keys.resolve(&self.shared.disk, &spill, &paths, self.rows_read)?
@@ -462,27 +477,24 @@ impl Load {
         let mut spare_bytes = self.options.writer.compaction_bytes;
         let is_joined = self.small_files(&base, &mut spare_bytes);
         let writer = self.part_writer(next_number).with_slack();
-        let mut rewriter = Rewriter::new(writer, self.versions.as_ref(), spare_bytes);
+        let fresh = self.fresh.take().unwrap_or_default();
+        let mut rewriter = Rewriter::new(writer, &fresh, self.versions.as_ref(), spare_bytes);
         // Earlier rows first, so that the newest rows are the last ones of the dataset.
         let mut kept = Vec::new();
-        for (index, (file, row_groups)) in base.into_iter().enumerate() {
-            let gone = outcome.existing.get(index).unwrap_or(&none);
-            let retired = outcome.retired.get(index).unwrap_or(&none);
-            let is_touched = gone.len() + retired.len() > 0 || !conversions.is_empty();
-            if !is_touched && !is_joined.get(index).is_some_and(|is_joined| *is_joined) {
+        for (index, ((file, row_groups), path)) in base.into_iter().zip(&paths).enumerate() {
+            let changes = Changes {
+                gone: outcome.existing.get(index).unwrap_or(&none),
+                retired: outcome.retired.get(index).unwrap_or(&none),
+                updates: of_file(&outcome.updates, index),
+                conversions,
+            };
+            let is_joined = is_joined.get(index).is_some_and(|is_joined| *is_joined);
+            if changes.are_none() && !is_joined || !rewriter.add(path, changes, is_joined)? {
                 change.row_groups_left += row_groups as u64;
                 kept.push(file);
-                continue;
+            } else {
+                change.removed.push(file);
             }
-            if let Some(path) = paths.get(index) {
-                let changes = Changes {
-                    gone,
-                    retired,
-                    conversions,
-                };
-                rewriter.add(path, changes)?;
-            }
-            change.removed.push(file);
         }
         change.tally = rewriter.tally();
         let mut added = Vec::new();
@@ -496,9 +508,10 @@ impl Load {
             let changes = Changes {
                 gone,
                 retired: &none,
+                updates: &[],
                 conversions: &BTreeMap::new(),
             };
-            rewriter.add(&path, changes)?;
+            rewriter.add(&path, changes, true)?;
             self.shared.disk.remove_file(&path)?;
         }
         let (mut rewritten, next_number) = rewriter.finish()?;
@@ -609,6 +622,13 @@ struct Change {
     searched: u64,
     row_groups_left: u64,
     tally: Tally,
+}
+
+/// The updates of one file; all of them are in order.
+fn of_file(updates: &[Update], file: usize) -> &[Update] {
+    let start = updates.partition_point(|update| update.row.file() < file);
+    let end = updates.partition_point(|update| update.row.file() <= file);
+    updates.get(start..end).unwrap_or_default()
 }
 
 fn total(files: &[DataFile], of: impl Fn(&DataFile) -> u64) -> u64 {

@@ -9,6 +9,7 @@ use connector_plan::{Merge, MergeStrategy};
 
 use crate::Error;
 use crate::disk::Disk;
+use crate::fresh::Update;
 use crate::history::Versions;
 use crate::key::{KeyHasher, Role};
 use crate::rank::Ranking;
@@ -27,6 +28,8 @@ pub(crate) struct LoadKeys {
     hard_delete: Option<(String, Vec<RowSet>)>,
     insert_only: bool,
     versions: Option<Versions>,
+    /// Whether rows of the load take the places of those they update.
+    in_place: bool,
 }
 
 /// Rows by what identifies them. Without ranks and versions they take half the memory.
@@ -98,7 +101,19 @@ impl LoadKeys {
             hard_delete,
             insert_only,
             versions,
+            in_place: false,
         })
+    }
+
+    /// Whether rows of the load may take the places of those they update: each has one successor,
+    /// with the same key.
+    pub(crate) fn may_update_in_place(&self) -> bool {
+        self.identity.is_some() && self.merge_key.is_none() && self.versions.is_none()
+    }
+
+    /// Lets rows of the load take the places of those they update.
+    pub(crate) fn update_in_place(&mut self) {
+        self.in_place = self.may_update_in_place();
     }
 
     /// Takes in the keys of a batch that begins at `row` of the staged file at `file`; the load had
@@ -201,6 +216,7 @@ impl LoadKeys {
                 }
             }
         }
+        outcome.updates.sort_unstable();
         Ok(outcome)
     }
 
@@ -245,6 +261,12 @@ impl LoadKeys {
                     }
                 } else if self.insert_only {
                     is_kept = true;
+                } else if self.in_place && !is_marked && rows_found == 1 {
+                    outcome.updates.push(Update {
+                        row: found.position(),
+                        by: winner.position(),
+                    });
+                    insert(&mut outcome.staged, winner.position());
                 } else {
                     insert(&mut outcome.existing, found.position());
                 }
@@ -295,6 +317,8 @@ pub(crate) struct Outcome {
     pub(crate) staged: Vec<RowSet>,
     /// The rows of each existing file that go.
     pub(crate) existing: Vec<RowSet>,
+    /// Existing rows whose places others take, in order.
+    pub(crate) updates: Vec<Update>,
     /// The rows of each existing file whose version ends.
     pub(crate) retired: Vec<RowSet>,
     /// Keys of the load that the dataset did not have.

@@ -5,7 +5,9 @@ use std::io::{Sink, Write, sink};
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use parquet::arrow::arrow_writer::{ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves};
+use parquet::arrow::arrow_writer::{
+    ArrowColumnChunk, ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves,
+};
 use parquet::errors::Result;
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
@@ -154,11 +156,21 @@ impl RowGroup {
         if self.rows == 0 {
             return Ok(());
         }
+        let chunks = self.finish()?;
+        let mut group = file.next_row_group()?;
+        for chunk in chunks {
+            chunk.append_to_row_group(&mut group)?;
+        }
+        group.close().map(drop)
+    }
+
+    /// What it holds, encoded; it begins anew.
+    pub(crate) fn finish(&mut self) -> Result<Vec<ArrowColumnChunk>> {
         if self.columns.is_empty() {
             self.begin()?;
         }
         self.rows = 0;
-        let mut group = file.next_row_group()?;
+        let mut chunks = Vec::with_capacity(self.columns.len());
         for column in std::mem::take(&mut self.columns) {
             let mut chunk = column.close()?;
             let path = chunk.close().metadata.column_path();
@@ -171,8 +183,8 @@ impl RowGroup {
                     chunk.close_mut().bloom_filter = None;
                 }
             }
-            chunk.append_to_row_group(&mut group)?;
+            chunks.push(chunk);
         }
-        group.close().map(drop)
+        Ok(chunks)
     }
 }

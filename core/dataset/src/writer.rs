@@ -1,12 +1,14 @@
 //! Writes batches and row groups of other files into Parquet files of bounded size with bounded
 //! memory.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use parquet::arrow::ArrowSchemaConverter;
+use parquet::arrow::arrow_writer::ArrowColumnChunk;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::bloom_filter::Sbbf;
 use parquet::column::writer::ColumnCloseResult;
@@ -40,6 +42,10 @@ pub struct WriterOptions {
     /// The most bytes that a load rewrites beyond what its changes need, to join small files and
     /// small row groups; 256 MiB by default.
     pub compaction_bytes: u64,
+    /// The memory in bytes for the rows of a load that take the places of those they update, so that
+    /// only the columns that differ are written again; 64 MiB by default. The rows of a larger load
+    /// come behind the others, and row groups with an update are written again.
+    pub update_bytes: usize,
 }
 
 impl Default for WriterOptions {
@@ -50,6 +56,7 @@ impl Default for WriterOptions {
             row_group_rows: 1_000_000,
             zstd_level: 1,
             compaction_bytes: 256 << 20,
+            update_bytes: 64 << 20,
         }
     }
 }
@@ -113,6 +120,13 @@ impl Format {
         let options = &self.options;
         rows.saturating_mul(2) < options.row_group_rows as u64
             && bytes.saturating_mul(16) < options.row_group_bytes as u64
+    }
+
+    /// For one of its columns alone.
+    pub(crate) fn column(&self, index: usize) -> Result<Self, Error> {
+        let schema = self.schema.project(&[index]).map_err(Error::arrow)?;
+        let (options, key) = (self.options.clone(), self.key.clone());
+        Self::new(Arc::new(schema), options, key, Vec::new())
     }
 
     fn file_properties(&self) -> WriterPropertiesPtr {
@@ -206,17 +220,19 @@ impl PartWriter {
     }
 
     /// Appends a row group of a file that has the columns of the format, as it is: its pages,
-    /// statistics, page indexes and bloom filters. Rows written before it form one of their own.
+    /// statistics, page indexes and bloom filters; only the leaves in `replaced` are others. Rows
+    /// written before it form a row group of their own.
     pub(crate) fn append<R: ChunkReader>(
         &mut self,
         source: &R,
         metadata: &ParquetMetaData,
         group: usize,
+        replaced: BTreeMap<usize, ArrowColumnChunk>,
     ) -> Result<(), Error> {
         if self.is_full() {
             self.close()?;
         }
-        self.open()?.append(source, metadata, group)
+        self.open()?.append(source, metadata, group, replaced)
     }
 
     /// Writes a file without rows, for datasets that have none.
@@ -310,14 +326,19 @@ impl OpenFile {
         source: &R,
         metadata: &ParquetMetaData,
         group: usize,
+        mut replaced: BTreeMap<usize, ArrowColumnChunk>,
     ) -> Result<(), Error> {
         self.end_group()?;
         let failed = |source| Error::write(&self.path, source);
         let rows = u64::try_from(metadata.row_group(group).num_rows()).unwrap_or(0);
         let mut writer = self.writer.next_row_group().map_err(failed)?;
         for index in 0..metadata.row_group(group).num_columns() {
-            let close = as_closed(source, metadata, group, index).map_err(failed)?;
-            writer.append_column(source, close).map_err(failed)?;
+            let appended = match replaced.remove(&index) {
+                Some(chunk) => chunk.append_to_row_group(&mut writer),
+                None => as_closed(source, metadata, group, index)
+                    .and_then(|close| writer.append_column(source, close)),
+            };
+            appended.map_err(failed)?;
         }
         writer.close().map_err(failed)?;
         self.rows += rows;

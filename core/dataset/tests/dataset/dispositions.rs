@@ -118,18 +118,25 @@ fn a_merge_leaves_files_without_a_replaced_row_alone() {
 
 #[test]
 fn an_unchanged_merge_does_not_grow() {
-    let out = folder();
-    let first = load(out.path(), Merge, &rows(0..60, 1));
-    for _ in 0..3 {
-        let again = load(out.path(), Merge, &rows(0..60, 1));
-        assert_eq!(read(out.path()), rows(0..60, 1));
-        assert_eq!(again.files_added.len(), first.files_added.len());
-        assert_eq!(files(out.path()).len(), first.files_added.len());
-        assert!(
-            again.bytes.abs_diff(first.bytes) <= first.bytes / 50,
-            "{again:?}"
-        );
-        assert_eq!((again.updated, again.inserted), (60, 0));
+    for update_bytes in [0, 1 << 20] {
+        let out = folder();
+        let first = load(out.path(), Merge, &rows(0..60, 1));
+        let before = files(out.path());
+        for _ in 0..3 {
+            let mut options = options(Merge, false);
+            options.writer.update_bytes = update_bytes;
+            let again = load_with(out.path(), store_options(), options, &rows(0..60, 1), None);
+            let again = again.unwrap();
+            assert_eq!(read(out.path()), rows(0..60, 1));
+            assert_eq!(files(out.path()).len(), first.files_added.len());
+            assert!(
+                again.bytes.abs_diff(first.bytes) <= first.bytes / 50,
+                "{again:?}"
+            );
+            assert_eq!((again.updated, again.inserted), (60, 0));
+            // In their places, rows that have not changed leave the files alone.
+            assert_eq!(files(out.path()) == before, update_bytes > 0);
+        }
     }
 }
 

@@ -19,6 +19,8 @@ struct Run {
     /// Files of one row group or of many, joined or not.
     file_bytes: u64,
     compaction_bytes: u64,
+    /// Whether rows take the places of those they update.
+    in_place: bool,
     /// The step at which the process ends, if it does.
     dies_at: Option<usize>,
 }
@@ -72,6 +74,7 @@ fn run() -> impl Strategy<Value = Run> {
             (5000, 300),
             (5000, 256 << 20),
         ]),
+        any::<bool>(),
         prop::option::weighted(0.4, 0..120_usize),
     )
         .prop_map(
@@ -81,8 +84,10 @@ fn run() -> impl Strategy<Value = Run> {
                 rows,
                 has_extra,
                 (file_bytes, compaction_bytes),
+                in_place,
                 dies_at,
             )| Run {
+                in_place,
                 file_bytes,
                 compaction_bytes,
                 disposition,
@@ -109,6 +114,7 @@ proptest! {
             options.full_refresh = run.full_refresh;
             options.writer.file_bytes = run.file_bytes;
             options.writer.compaction_bytes = run.compaction_bytes;
+            options.writer.update_bytes = if run.in_place { 1 << 20 } else { 0 };
             let next = Some(serde_json::json!(index));
             let result = load_with(out.path(), store, options, &run.rows(), next.clone());
             let after = run.apply(&model);

@@ -7,12 +7,13 @@ use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
 use connector_dataset::{LoadOptions, LoadReport, WriterOptions};
 use connector_plan::WriteDisposition::{Append, Merge};
+use connector_plan::{History, Merge as MergeOptions, MergeStrategy};
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection,
     RowSelector,
 };
 use parquet::bloom_filter::Sbbf;
-use parquet::file::metadata::PageIndexPolicy;
+use parquet::file::metadata::{PageIndexPolicy, RowGroupMetaData};
 use parquet::file::reader::ChunkReader;
 
 use crate::support::*;
@@ -37,6 +38,34 @@ fn merge(out: &Path, writer: &WriterOptions, rows: &[Row]) -> LoadReport {
     let report = load_with(out, store_options(), options, rows, None).unwrap();
     assert_tidy(out);
     report
+}
+
+/// Removes the rows of these numbers, whose values are the same; adds as many others.
+#[track_caller]
+fn exchange(out: &Path, writer: &WriterOptions, numbers: &[i64]) -> LoadReport {
+    let merge = MergeOptions {
+        strategy: MergeStrategy::DeleteInsert,
+        merge_key: vec!["value".to_owned()],
+        ..MergeOptions::default()
+    };
+    let options = LoadOptions {
+        writer: writer.clone(),
+        merge,
+        ..options(Merge, false)
+    };
+    let new = numbers
+        .iter()
+        .map(|number| row("eu", number + 1000, *number));
+    let new: Vec<Row> = new.collect();
+    let report = load_with(out, store_options(), options, &new, None).unwrap();
+    assert_eq!(report.deleted, numbers.len() as u64);
+    assert_tidy(out);
+    report
+}
+
+/// Rows whose values are their numbers.
+fn numbered(numbers: std::ops::Range<i64>) -> Vec<Row> {
+    numbers.map(|number| row("eu", number, number)).collect()
 }
 
 /// What became of the row groups: left alone, copied, rewritten.
@@ -116,11 +145,10 @@ fn content((file, metadata): &(File, ArrowReaderMetadata), group: usize) -> Vec<
 #[test]
 fn untouched_row_groups_of_a_touched_file_are_copied_as_they_are() {
     let out = folder();
-    merge(out.path(), &one_file(), &rows(0..22, 1));
+    merge(out.path(), &one_file(), &numbered(0..22));
     let before = open(out.path(), 0);
     assert_eq!(before.1.metadata().num_row_groups(), 6);
-    let changes = [rows(9..10, 2), rows(16..20, 2), rows(30..31, 2)].concat();
-    let report = merge(out.path(), &one_file(), &changes);
+    let report = exchange(out.path(), &one_file(), &[9, 16, 17, 18, 19]);
     assert_eq!(fate(&report), [0, 4, 2]);
     let sizes = before.1.metadata().row_groups().iter();
     let sizes: Vec<u64> = sizes.map(|group| group.compressed_size() as u64).collect();
@@ -131,7 +159,7 @@ fn untouched_row_groups_of_a_touched_file_are_copied_as_they_are() {
     );
     // The rows that stay are in their old order, those of the load in a file of their own.
     let expect = [
-        vec![vec![9, 16, 17, 18], vec![19, 30]],
+        vec![vec![1009, 1016, 1017, 1018], vec![1019]],
         vec![
             vec![0, 1, 2, 3],
             vec![4, 5, 6, 7],
@@ -163,11 +191,113 @@ fn untouched_row_groups_of_a_touched_file_are_copied_as_they_are() {
 }
 
 #[test]
+fn updates_rewrite_the_columns_that_they_change() {
+    let out = folder();
+    merge(out.path(), &one_file(), &rows(0..22, 1));
+    let before = open(out.path(), 0);
+    // One that changes nothing, two that do, and one that is new.
+    let changes = [rows(5..6, 1), rows(9..11, 2), rows(30..31, 2)].concat();
+    let report = merge(out.path(), &one_file(), &changes);
+    assert_eq!((report.updated, report.inserted), (3, 1));
+    assert_eq!(fate(&report), [0, 5, 1]);
+    let sizes: Vec<u64> = before
+        .1
+        .metadata()
+        .row_group(2)
+        .columns()
+        .iter()
+        .map(|column| column.compressed_size() as u64)
+        .collect();
+    assert_eq!(report.bytes_rewritten, sizes[2]);
+    let whole: i64 = before
+        .1
+        .metadata()
+        .row_groups()
+        .iter()
+        .map(RowGroupMetaData::compressed_size)
+        .sum();
+    assert_eq!(report.bytes_copied + report.bytes_rewritten, whole as u64);
+    // Every row is where it was, the new one behind them.
+    let before_it = (0..22).collect::<Vec<i64>>();
+    let groups = before_it.chunks(4).chain([&[30_i64][..]]);
+    let groups: Vec<Vec<i64>> = groups.map(<[i64]>::to_vec).collect();
+    assert_eq!(numbers(out.path()), [groups]);
+    let after = open(out.path(), 0);
+    for group in 0..6 {
+        let (old, new) = (content(&before, group), content(&after, group));
+        assert_eq!(old[..2], new[..2], "{group}");
+        assert_eq!(old[2] == new[2], group != 2, "{group}");
+    }
+    let expect = [
+        rows(0..9, 1),
+        rows(9..11, 2),
+        rows(11..22, 1),
+        rows(30..31, 2),
+    ]
+    .concat();
+    assert_eq!(read(out.path()), expect);
+}
+
+#[test]
+fn updates_that_change_nothing_leave_files_alone() {
+    let out = folder();
+    merge(out.path(), &one_file(), &rows(0..22, 1));
+    let before = files(out.path());
+    let report = merge(out.path(), &one_file(), &rows(3..22, 1));
+    assert_eq!((report.updated, report.bytes_added), (19, 0));
+    assert_eq!(fate(&report), [6, 0, 0]);
+    assert_eq!(files(out.path()), before);
+}
+
+#[test]
+fn the_end_of_a_version_rewrites_one_column() {
+    let out = folder();
+    let load = |rows: &[Row]| {
+        let merge = MergeOptions {
+            strategy: MergeStrategy::Scd2(History::default()),
+            ..MergeOptions::default()
+        };
+        let options = LoadOptions {
+            writer: one_file(),
+            merge,
+            ..options(Merge, false)
+        };
+        load_with(out.path(), store_options(), options, rows, None).unwrap()
+    };
+    load(&rows(0..12, 1));
+    let before = open(out.path(), 0);
+    let report = load(&rows(5..7, 2));
+    assert_eq!((report.retired, fate(&report)), (2, [0, 2, 1]));
+    let after = files(out.path()).into_iter().position(|name| {
+        report
+            .files_added
+            .iter()
+            .any(|file| file.name == name && file.rows == 12)
+    });
+    let after = open(out.path(), after.unwrap());
+    let columns = before.1.parquet_schema().columns();
+    for group in 0..3 {
+        let (old, new) = (content(&before, group), content(&after, group));
+        for (index, column) in columns.iter().enumerate() {
+            let is_same = group != 1 || column.name() != "_valid_to";
+            assert_eq!(
+                old[index] == new[index],
+                is_same,
+                "{group} {}",
+                column.name()
+            );
+        }
+    }
+}
+
+#[test]
 fn untouched_files_are_left_alone() {
     let out = folder();
     merge(out.path(), &one_file(), &rows(0..10, 1));
     merge(out.path(), &one_file(), &rows(10..20, 1));
     let report = merge(out.path(), &one_file(), &rows(0..1, 2));
+    assert_eq!(fate(&report), [3, 2, 1]);
+    let report = merge(out.path(), &one_file(), &rows(0..20, 1));
     assert_eq!(fate(&report), [3, 2, 1]);
     let options = LoadOptions {
         writer: one_file(),
@@ -175,7 +305,7 @@ fn untouched_files_are_left_alone() {
     };
     let rows = rows(20..21, 1);
     let report = load_with(out.path(), store_options(), options, &rows, None).unwrap();
-    assert_eq!(fate(&report), [7, 0, 0]);
+    assert_eq!(fate(&report), [6, 0, 0]);
 }
 
 #[test]
@@ -192,7 +322,7 @@ fn row_groups_of_fewer_columns_are_decoded() {
     let mut wider = rows(5..6, 3);
     wider[0].extra = Some("newer".to_owned());
     let report = merge(out.path(), &one_file(), &wider);
-    assert_eq!(fate(&report), [1, 2, 1]);
+    assert_eq!(fate(&report), [0, 2, 1]);
 }
 
 #[test]
@@ -204,11 +334,10 @@ fn small_row_groups_are_joined_within_the_budget() {
             compaction_bytes,
             ..one_file()
         };
-        let gone = [0..3, 5..8, 12..13];
-        merge(out.path(), &writer, &rows(0..16, 1));
+        merge(out.path(), &writer, &numbered(0..16));
         // Of the first two row groups one row stays each.
-        for numbers in gone {
-            merge(out.path(), &writer, &rows(numbers, 2));
+        for gone in [&[0, 1, 2][..], &[5, 6, 7], &[12]] {
+            exchange(out.path(), &writer, gone);
         }
         let found = numbers(out.path());
         let found = found.iter().find(|groups| groups.concat().contains(&3));

@@ -82,6 +82,8 @@ struct Config {
     merge: Merge,
     /// Whether files have many row groups.
     large_files: bool,
+    /// Whether rows do not take the places of those they update.
+    behind: bool,
 }
 
 impl Config {
@@ -93,6 +95,7 @@ impl Config {
                 ..Merge::default()
             },
             large_files: false,
+            behind: false,
         }
     }
 
@@ -132,6 +135,7 @@ impl Config {
             merge: self.merge.clone(),
             writer: WriterOptions {
                 file_bytes: if self.large_files { 1 << 20 } else { 400 },
+                update_bytes: if self.behind { 0 } else { 1 << 20 },
                 ..small_files()
             },
             ..options(WriteDisposition::Merge, false)
@@ -677,11 +681,12 @@ fn config() -> impl Strategy<Value = Config> {
         strategy,
         any::<bool>(),
         prop::option::of(order),
-        any::<bool>(),
+        any::<(bool, bool)>(),
     );
-    choices.prop_map(|(config, is_marked, order, large_files)| {
+    choices.prop_map(|(config, is_marked, order, (large_files, behind))| {
         let config = Config {
             large_files,
+            behind,
             ..config
         };
         let may_mark = config.has_key && config.merge.strategy != MergeStrategy::InsertOnly;

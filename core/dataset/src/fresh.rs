@@ -1,0 +1,85 @@
+//! The rows of a small load, kept in memory to take the places of the rows that they update.
+
+use arrow::array::RecordBatch;
+use arrow::compute::interleave_record_batch;
+
+use crate::Error;
+use crate::sorter::Position;
+
+/// The rows of a load by their place in its files, as long as there are few.
+#[derive(Debug, Default)]
+pub(crate) struct Fresh {
+    batches: Vec<(Position, RecordBatch)>,
+    /// The memory that they may still take.
+    spare_bytes: usize,
+    is_too_much: bool,
+}
+
+/// A row of an existing file, and that of the load which takes its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Update {
+    pub(crate) row: Position,
+    pub(crate) by: Position,
+}
+
+impl Fresh {
+    pub(crate) fn new(most_bytes: usize) -> Self {
+        Self {
+            spare_bytes: most_bytes,
+            ..Self::default()
+        }
+    }
+
+    /// Takes in rows that begin at this place, in order.
+    pub(crate) fn push(&mut self, position: Position, batch: RecordBatch) {
+        let bytes = batch.get_array_memory_size();
+        self.is_too_much |= bytes > self.spare_bytes;
+        if self.is_too_much {
+            self.batches = Vec::new();
+        } else if batch.num_rows() > 0 {
+            self.spare_bytes -= bytes;
+            self.batches.push((position, batch));
+        }
+    }
+
+    /// Whether it has all rows of the load.
+    pub(crate) fn is_whole(&self) -> bool {
+        !self.is_too_much
+    }
+
+    /// The rows that take the places of others, in the order of these; all columns or one.
+    pub(crate) fn rows(
+        &self,
+        updates: &[Update],
+        column: Option<usize>,
+    ) -> Result<RecordBatch, Error> {
+        let mut batches: Vec<&RecordBatch> = Vec::new();
+        let mut places = Vec::with_capacity(updates.len());
+        let mut indices = vec![None; self.batches.len()];
+        for update in updates {
+            let end = self
+                .batches
+                .partition_point(|(first, _)| *first <= update.by);
+            let batch = end.checked_sub(1).and_then(|index| self.batches.get(index));
+            let (Some((first, batch)), Some(index)) = (batch, indices.get_mut(end.wrapping_sub(1)))
+            else {
+                return Err(Error::new(
+                    crate::ErrorKind::Internal,
+                    "a row of the load is not where it was",
+                ));
+            };
+            let number = *index.get_or_insert_with(|| {
+                batches.push(batch);
+                batches.len() - 1
+            });
+            places.push((number, (update.by.row() - first.row()) as usize));
+        }
+        let batches = batches.into_iter().map(|batch| match column {
+            Some(column) => batch.project(&[column]),
+            None => Ok(batch.clone()),
+        });
+        let batches: Vec<RecordBatch> = batches.collect::<Result<_, _>>().map_err(Error::arrow)?;
+        let batches: Vec<&RecordBatch> = batches.iter().collect();
+        interleave_record_batch(&batches, &places).map_err(Error::arrow)
+    }
+}
