@@ -29,10 +29,9 @@ use crate::secret::Redactor;
 use crate::{Error, ErrorKind, Meter, Result, convert};
 
 /// A resource with the fields that earlier runs have added to its dataset.
-pub(super) fn with_evolved(resource: &Resource, store: &Store, full_refresh: bool) -> Resource {
-    let evolved = store.evolved(&resource.name, full_refresh);
+pub(crate) fn with_evolved(resource: &Resource, evolved: &[Field]) -> Resource {
     Resource {
-        fields: regrow(&resource.fields, &evolved),
+        fields: regrow(&resource.fields, evolved),
         ..resource.clone()
     }
 }

@@ -175,7 +175,8 @@ impl Reading<'_> {
         let resource = self.resource;
         let with_resource = |error: Error| error.with("resource", &resource.name);
         let arguments = &self.context.arguments;
-        let (mut options, mut position) = (self.load_options(), Position::default());
+        let mut options = super::load_options(resource, self.declared, arguments.full_refresh);
+        let mut position = Position::default();
         position.asked = self.asked();
         position.began = Utc::now();
         let resumes = resumption.is_some();

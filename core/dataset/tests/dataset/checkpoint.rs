@@ -123,8 +123,9 @@ fn a_load_that_dies_anywhere_is_gone_on_with_and_loses_nothing() {
                 ..store_options()
             };
             let died = go_on(out.path(), dying, options.clone(), &load).is_err();
-            if !died {
-                assert!(steps.load(std::sync::atomic::Ordering::SeqCst) <= dies_at);
+            if steps.load(std::sync::atomic::Ordering::SeqCst) <= dies_at {
+                assert!(!died, "nothing has failed");
+                assert_eq!(read(out.path()), expect);
                 break;
             }
             let old = sorted(rows(0..12, 1));
