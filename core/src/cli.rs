@@ -15,6 +15,7 @@ pub(crate) mod progress;
 mod report;
 pub(crate) mod runs;
 mod sandbox;
+mod schema_diff;
 mod state;
 pub(crate) mod summary;
 pub(crate) mod table;
@@ -114,7 +115,14 @@ fn dispatch(context: &mut Context<'_>, command: clap::Command) -> Result<ExitCod
             served => served,
         },
         Action::Resources { json } => inspect::resources(context, json),
-        Action::Schema { resource, json } => inspect::schema(context, resource.as_deref(), json),
+        Action::Schema {
+            resource,
+            diff: true,
+            json,
+        } => schema_diff::run(context, resource.as_deref(), json),
+        Action::Schema { resource, json, .. } => {
+            inspect::schema(context, resource.as_deref(), json)
+        }
         Action::State { action, json } => state::run(context, &action, json),
         Action::Runs(action) => runs::run(context, &action),
         Action::Report { file } => report::run(context, file.as_deref()),

@@ -11,7 +11,7 @@ mod reading;
 mod value;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use chrono::Utc;
 use connector_plan::{Field, FieldType, Incremental, Resource, Template, WriteDisposition};
@@ -24,6 +24,7 @@ use self::interval::Range;
 pub(crate) use self::reading::CursorReading;
 use self::value::{Codec, CursorValue, Extent};
 use crate::client::Inner;
+use crate::lock::lock;
 use crate::partition::Partition;
 use crate::record::{Date, Decimal, Timestamp};
 use crate::template::{Scope, render};
@@ -643,10 +644,6 @@ fn no_value(name: &str, value: &Json, path: &str) -> Error {
 
 fn refused(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::Configuration, message)
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

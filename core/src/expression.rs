@@ -1,9 +1,11 @@
 //! Expressions at run time: what they see, and what they come to.
 
+mod cache;
 mod functions;
 mod predicate;
 mod time;
 
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use connector_plan::{Condition, Jinja, Lookup, Path, Predicate, Root, Step, follow};
@@ -74,7 +76,7 @@ fn place(document: &mut Json, path: &[Step], value: Json) {
 
 impl View<'_> {
     /// The value of a lookup; nothing where it leads nowhere and has no default.
-    fn look_up(&self, lookup: &Lookup) -> Option<Json> {
+    pub(crate) fn look_up(&self, lookup: &Lookup) -> Option<Json> {
         self.find(lookup.root, &lookup.path)
             .or_else(|| lookup.default.clone())
     }
@@ -100,17 +102,19 @@ impl View<'_> {
             Root::Record => self.record.get(path).cloned(),
             Root::LastPageSize => self.last_page_size.map(Json::from),
             Root::PageSize => self.page_size.map(Json::from),
-            Root::Interval => follow(self.interval?, path).cloned(),
+            // Null is what an end has that there is not.
+            Root::Interval => follow(self.interval?, path)
+                .filter(|value| !value.is_null())
+                .cloned(),
         }
     }
 
     /// The variables of an expression.
-    fn context(&self, jinja: &Jinja) -> Value {
-        let mut context = Map::new();
+    fn context(&self, jinja: &Jinja, fixed: &Fixed) -> Value {
+        let mut context = fixed.clone();
         for read in &jinja.reads {
             let names: &[&str] = match read.root {
-                Root::Config => &["config"],
-                Root::Secrets => &["secrets"],
+                Root::Config | Root::Secrets => continue,
                 Root::Response => &["response"],
                 Root::Headers => &["headers"],
                 Root::Record => &["record"],
@@ -135,26 +139,37 @@ impl View<'_> {
                 Root::LastPageSize | Root::PageSize | Root::Partition | Root::Interval => {
                     self.find(read.root, &[]).unwrap_or(Json::Null)
                 }
-                Root::Config | Root::Secrets => {
-                    let mut object = Json::Object(Map::new());
-                    for path in paths {
-                        if let Some(value) = self.find(read.root, path) {
-                            place(&mut object, path, value);
-                        }
-                    }
-                    object
-                }
+                // They are fixed.
+                Root::Config | Root::Secrets => continue,
             };
+            let value = Value::from(Serde(value));
             for name in names {
-                context.insert((*name).to_owned(), value.clone());
+                context.insert(name, value.clone());
             }
         }
-        let dlt: Map<String, Json> = ["config", "secrets"]
-            .into_iter()
-            .filter_map(|name| Some((name.to_owned(), context.get(name)?.clone())))
-            .collect();
-        context.insert("dlt".to_owned(), Json::Object(dlt));
-        Value::from(Serde(context))
+        context.into()
+    }
+
+    /// The variables of an expression that are the same for the whole run: its settings.
+    fn fixed(&self, jinja: &Jinja) -> Fixed {
+        let (mut fixed, mut dlt) = (Fixed::new(), Fixed::new());
+        for (name, root) in [("config", Root::Config), ("secrets", Root::Secrets)] {
+            let mut paths = jinja.paths(root).peekable();
+            if paths.peek().is_none() {
+                continue;
+            }
+            let mut object = Json::Object(Map::new());
+            for path in paths {
+                if let Some(value) = self.find(root, path) {
+                    place(&mut object, path, value);
+                }
+            }
+            let value = Value::from(Serde(object));
+            dlt.insert(name, value.clone());
+            fixed.insert(name, value);
+        }
+        fixed.insert("dlt", dlt.into());
+        fixed
     }
 
     fn all_headers(&self) -> Json {
@@ -169,9 +184,12 @@ impl View<'_> {
     }
 }
 
+/// Variables of an expression by name.
+type Fixed = BTreeMap<&'static str, Value>;
+
 /// The value of an expression; undefined is null.
 pub(crate) fn evaluate(jinja: &Jinja, view: &View<'_>) -> Result<Json> {
-    Program::new(jinja)?.evaluate(view)
+    Program::with(jinja, view.settings)?.evaluate(view)
 }
 
 /// An expression, compiled once for many evaluations.
@@ -179,17 +197,28 @@ pub(crate) fn evaluate(jinja: &Jinja, view: &View<'_>) -> Result<Json> {
 pub(crate) struct Program {
     jinja: Jinja,
     expression: Expression<'static, 'static>,
+    fixed: Fixed,
 }
 
 impl Program {
-    pub(crate) fn new(jinja: &Jinja) -> Result<Self> {
+    /// The program of a run with these settings.
+    pub(crate) fn new(jinja: &Jinja, settings: &Settings) -> Result<Self> {
+        Self::with(jinja, Some(settings))
+    }
+
+    fn with(jinja: &Jinja, settings: Option<&Settings>) -> Result<Self> {
         static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(environment);
         let expression = ENVIRONMENT
             .compile_expression_owned(jinja.source.clone())
             .map_err(|error| failed(jinja, &describe(&error)))?;
+        let view = View {
+            settings,
+            ..View::default()
+        };
         Ok(Self {
             jinja: jinja.clone(),
             expression,
+            fixed: view.fixed(jinja),
         })
     }
 
@@ -209,7 +238,7 @@ impl Program {
 
     fn value(&self, view: &View<'_>) -> Result<Value> {
         self.expression
-            .eval(view.context(&self.jinja))
+            .eval(view.context(&self.jinja, &self.fixed))
             .map_err(|error| {
                 // Messages may quote values, and a secret must not be quoted.
                 if self.jinja.is_secret() {
@@ -229,10 +258,10 @@ pub(crate) enum Decision {
 }
 
 impl Decision {
-    pub(crate) fn new(condition: &Condition) -> Result<Self> {
+    pub(crate) fn new(condition: &Condition, settings: &Settings) -> Result<Self> {
         Ok(match condition {
             Condition::Predicate(predicate) => Self::Predicate(predicate.clone()),
-            Condition::Jinja(jinja) => Self::Program(Program::new(jinja)?),
+            Condition::Jinja(jinja) => Self::Program(Program::new(jinja, settings)?),
         })
     }
 

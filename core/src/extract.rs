@@ -31,11 +31,6 @@ use crate::paging::{LoopGuard, PageFacts, paginator};
 use crate::partition::{Family, Partition};
 use crate::{Error, Json, Meter, Result, convert, filter, processing};
 
-/// A batch is handed over when it has this many records …
-const BATCH_ROWS: usize = 32 * 1024;
-/// … or holds this many bytes.
-const BATCH_BYTES: usize = 8 << 20;
-
 /// One reading of a resource, from the first page to the last.
 #[derive(Debug)]
 pub(crate) struct Extract<'a> {
@@ -193,8 +188,7 @@ impl Extract<'_> {
                 cursor.interrupt();
             }
             let mut over = limit.is_some_and(|limit| extracted.rows >= limit);
-            let full = decoder.rows() >= BATCH_ROWS || decoder.bytes() >= BATCH_BYTES;
-            let due = full || over || each_page || self.lazy.by_page();
+            let due = decoder.is_full() || over || each_page || self.lazy.by_page();
             if (due || turn.is_none()) && decoder.rows() > 0 {
                 let batch = decoder
                     .take_batch()

@@ -13,7 +13,7 @@ pub(crate) fn of(resource: &Resource, settings: &Settings) -> Result<Option<Reco
     let Some(condition) = &resource.record_filter else {
         return Ok(None);
     };
-    let decision = Decision::new(condition)?;
+    let decision = Decision::new(condition, settings)?;
     let settings = settings.clone();
     let paths: Arc<[Path]> = condition.paths(Root::Record).into();
     let captures = paths.to_vec();

@@ -26,10 +26,6 @@ use crate::{Error, ErrorKind, Result, convert};
 
 /// Records are decoded in blocks of so many bytes, or of one larger record.
 const BLOCK_BYTES: usize = 1 << 20;
-/// A batch is handed over when it has this many records …
-const BATCH_ROWS: usize = 32 * 1024;
-/// … or holds this many bytes.
-const BATCH_BYTES: usize = 8 << 20;
 /// The level of compression: the fastest.
 const LEVEL: i32 = 1;
 
@@ -121,6 +117,21 @@ impl<'a> Inference<'a> {
     }
 }
 
+/// What the records of earlier runs looked like.
+///
+/// # Errors
+/// When the state says it in a way that this version does not know: without it, columns would lose
+/// what they were widened to.
+pub(crate) fn known(shape: &serde_json::Value) -> Result<Shape> {
+    Shape::from_json(shape).ok_or_else(|| {
+        Error::new(
+            ErrorKind::Configuration,
+            "what the state knows of the columns cannot be read",
+        )
+        .hint("restore the state from a backup, or read the resource again with `--full-refresh`")
+    })
+}
+
 /// The fields of the records of a resource, when all of them together look like this.
 ///
 /// # Errors
@@ -181,8 +192,7 @@ impl<'a> Blocks<'a> {
         self.decoder
             .decode_page(block)
             .map_err(|error| convert::decode_error(error, self.redactor))?;
-        let full = self.decoder.rows() >= BATCH_ROWS || self.decoder.bytes() >= BATCH_BYTES;
-        if full {
+        if self.decoder.is_full() {
             self.take().map(Some)
         } else {
             Ok(None)

@@ -24,6 +24,7 @@ mod extract;
 mod filter;
 mod http;
 mod infer;
+mod lock;
 mod meter;
 mod paging;
 mod partition;

@@ -1,8 +1,10 @@
 //! Counters of a resource under way, read by progress displays and reports.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use crate::lock::lock;
 
 /// Counters of a resource under way.
 #[derive(Debug, Default)]
@@ -192,10 +194,6 @@ impl Meter {
     pub(crate) fn warnings(&self) -> Vec<String> {
         lock(&self.warnings).clone()
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

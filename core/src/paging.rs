@@ -225,7 +225,12 @@ fn wrong(path: &Path, value: Option<&Json>, expected: &str) -> Error {
 
 /// A path as messages write it.
 pub(crate) fn show(path: &[connector_plan::Step]) -> String {
-    let mut text = String::from("$");
+    show_from("$", path)
+}
+
+/// A path below something of this name, as messages write it.
+pub(crate) fn show_from(root: &str, path: &[connector_plan::Step]) -> String {
+    let mut text = root.to_owned();
     for step in path {
         match step {
             connector_plan::Step::Key(key) => {

@@ -7,13 +7,14 @@
 mod raw;
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array};
 use arrow::compute::take;
 use connector_plan::{FieldType, Parent, Path, Plan, Resource, Step};
 
 use crate::cli::cell;
+use crate::lock::lock;
 use crate::template::to_text;
 use crate::{Error, ErrorKind, Json, Result};
 
@@ -483,8 +484,4 @@ fn internal(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error
         "the values of a parent cannot be taken",
     )
     .caused_by(error)
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

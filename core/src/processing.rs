@@ -65,9 +65,10 @@ enum Value {
 impl Step {
     fn new(step: &ProcessingStep, around: &Around) -> Result<Self> {
         Ok(match step {
-            ProcessingStep::Filter(condition) => {
-                Self::Filter(condition.paths(Root::Record), Decision::new(condition)?)
-            }
+            ProcessingStep::Filter(condition) => Self::Filter(
+                condition.paths(Root::Record),
+                Decision::new(condition, &around.settings)?,
+            ),
             ProcessingStep::Set(assignments) => {
                 let value = |template| Value::new(template, around);
                 let set = assignments
@@ -232,7 +233,7 @@ impl Value {
     fn of(expression: &Expression, around: &Around) -> Result<Self> {
         Ok(match expression {
             Expression::Lookup(lookup) if lookup.root == Root::Record => Self::Copy(lookup.clone()),
-            Expression::Jinja(jinja) => Self::Program(Program::new(jinja)?, {
+            Expression::Jinja(jinja) => Self::Program(Program::new(jinja, &around.settings)?, {
                 let paths = jinja.paths(Root::Record);
                 paths.cloned().collect()
             }),

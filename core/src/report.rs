@@ -12,7 +12,7 @@ use connector_dataset::{SourceId, State};
 
 use self::buckets::buckets;
 use self::html::{Element, element};
-use crate::cli::table::{bytes, count, duration};
+use crate::cli::table::{bytes, count, duration, many};
 use crate::run::{RunRecord, RunStatus, Status};
 
 /// What a page is made of.
@@ -86,10 +86,7 @@ impl Report<'_> {
         let since = first.map_or_else(String::new, |first| {
             format!(" since {}", first.format("%Y-%m-%d"))
         });
-        let runs = match self.records.len() {
-            1 => "1 run".to_owned(),
-            many => format!("{} runs", count(many as u64)),
-        };
+        let runs = many(self.records.len() as u64, "run");
         let last = self.last();
         let source = match last.and_then(|record| record.source.as_ref()) {
             Some(SourceId::Origin(origin)) => format!(", reads {origin}"),
@@ -164,9 +161,9 @@ impl Report<'_> {
                 "Size now",
                 element("span").text(bytes(size)),
                 format!(
-                    "{} files of {} datasets",
-                    count(files().count() as u64),
-                    count(state.resources.len() as u64)
+                    "{} of {}",
+                    many(files().count() as u64, "file"),
+                    many(state.resources.len() as u64, "dataset")
                 ),
             ));
         }
@@ -293,7 +290,7 @@ fn ago(now: DateTime<Utc>, then: DateTime<Utc>) -> String {
         0..60 => "just now".to_owned(),
         60..5_400 => format!("{} min ago", seconds / 60),
         5_400..129_600 => format!("{} h ago", (seconds + 1_800) / 3_600),
-        _ => format!("{} days ago", count(seconds as u64 / 86_400)),
+        _ => format!("{} ago", many(seconds as u64 / 86_400, "day")),
     }
 }
 

@@ -22,6 +22,7 @@ use connector_plan::{ContractMode, Field, Resource, WriteDisposition};
 use futures_util::future::join_all;
 use tokio::sync::mpsc;
 
+pub(crate) use self::evolving::with_evolved;
 pub(crate) use self::history::History;
 use self::interrupt::Interrupt;
 pub use self::record::{
@@ -120,7 +121,10 @@ async fn resources(
     let full_refresh = context.arguments.full_refresh;
     let evolved: Vec<Resource> = selected
         .iter()
-        .map(|resource| evolving::with_evolved(resource, store, full_refresh))
+        .map(|resource| {
+            let evolved = store.evolved(&resource.name, full_refresh);
+            with_evolved(resource, &evolved)
+        })
         .collect();
     let names = selected.iter().map(|resource| resource.name.as_str());
     let family = Family::new(&context.plan, names);
@@ -269,7 +273,7 @@ impl<'a> Reading<'a> {
         let with_resource = |error: Error| error.with("resource", &resource.name);
         let arguments = &self.context.arguments;
         check_limit(arguments.limit, self.store, resource)?;
-        let options = self.load_options();
+        let options = load_options(self.resource, self.declared, arguments.full_refresh);
         if resource.inferred {
             return self.publish_inferred(entry, shared, options).await;
         }
@@ -338,23 +342,6 @@ impl<'a> Reading<'a> {
         .hint("have all of it read: no action `ignore`, `on_parent_error: skip` or `new_only`; or remove `retire_absent`"))
     }
 
-    fn load_options(&self) -> LoadOptions {
-        let resource = self.resource;
-        LoadOptions {
-            resource: resource.name.clone(),
-            schema: RecordSchema::new(&resource.fields).arrow(),
-            primary_key: resource.primary_key.clone(),
-            disposition: resource.write_disposition,
-            merge: resource.merge.clone(),
-            identity: resource.identity.clone(),
-            full_refresh: self.context.arguments.full_refresh,
-            writer: WriterOptions::default(),
-            metadata: Vec::new(),
-            inferred: None,
-            evolved: evolving::evolved(self.declared, &resource.fields),
-        }
-    }
-
     /// Where the resource goes on, when it has a cursor.
     fn cursors(&self, load: &Load) -> Result<Option<Cursors>> {
         let resource = self.resource;
@@ -407,6 +394,27 @@ impl<'a> Reading<'a> {
             lazy: self.lazy.clone(),
             keeps_whole: false,
         }
+    }
+}
+
+/// How a resource is loaded, whose fields are more or wider than those that are declared.
+pub(crate) fn load_options(
+    resource: &Resource,
+    declared: &[Field],
+    full_refresh: bool,
+) -> LoadOptions {
+    LoadOptions {
+        resource: resource.name.clone(),
+        schema: RecordSchema::new(&resource.fields).arrow(),
+        primary_key: resource.primary_key.clone(),
+        disposition: resource.write_disposition,
+        merge: resource.merge.clone(),
+        identity: resource.identity.clone(),
+        full_refresh,
+        writer: WriterOptions::default(),
+        metadata: Vec::new(),
+        inferred: None,
+        evolved: evolving::evolved(declared, &resource.fields),
     }
 }
 

@@ -1,8 +1,9 @@
 //! The values of templates: settings, partitions and responses put into the spec's texts.
 
-use connector_plan::{Expression, Lookup, Part, Root, Step, Template, follow};
+use connector_plan::{Expression, Lookup, Part, Root, Template};
 
 use crate::expression::{View, evaluate as evaluate_jinja};
+use crate::paging::show_from;
 use crate::{Error, ErrorKind, Json, Result, Secret, Settings};
 
 /// What templates can see.
@@ -12,6 +13,17 @@ pub(crate) struct Scope<'a> {
     pub partition: Option<&'a Json>,
     /// The window of the cursor.
     pub interval: Option<&'a Json>,
+}
+
+impl<'a> Scope<'a> {
+    fn view(self) -> View<'a> {
+        View {
+            settings: self.settings,
+            partition: self.partition,
+            interval: self.interval,
+            ..View::default()
+        }
+    }
 }
 
 /// The value of a template, and whether a secret went into it.
@@ -176,15 +188,7 @@ fn evaluate(expression: &Expression, scope: Scope<'_>) -> Result<Rendered> {
     match expression {
         Expression::Lookup(lookup) => look_up(lookup, scope),
         Expression::Jinja(jinja) => {
-            let value = evaluate_jinja(
-                jinja,
-                &View {
-                    settings: scope.settings,
-                    partition: scope.partition,
-                    interval: scope.interval,
-                    ..View::default()
-                },
-            )?;
+            let value = evaluate_jinja(jinja, &scope.view())?;
             Ok(Rendered::of(value, jinja.is_secret()))
         }
         other => Err(Error::new(
@@ -195,33 +199,16 @@ fn evaluate(expression: &Expression, scope: Scope<'_>) -> Result<Rendered> {
 }
 
 fn look_up(lookup: &Lookup, scope: Scope<'_>) -> Result<Rendered> {
-    let found = match lookup.root {
-        Root::Config | Root::Secrets => {
-            let Some(Step::Key(key)) = lookup.path.first() else {
-                return Err(unavailable(lookup));
-            };
-            let settings = scope.settings.ok_or_else(|| unavailable(lookup))?;
-            settings.get(key).and_then(|value| {
-                let json = value.to_json();
-                follow(&json, &lookup.path[1..]).cloned()
-            })
-        }
-        Root::Partition => {
-            let partition = scope.partition.ok_or_else(|| unavailable(lookup))?;
-            follow(partition, &lookup.path).cloned()
-        }
-        Root::Interval => {
-            let interval = scope.interval.ok_or_else(|| unavailable(lookup))?;
-            // Null is what an end has that there is not.
-            follow(interval, &lookup.path)
-                .filter(|value| !value.is_null())
-                .cloned()
-        }
-        _ => return Err(unavailable(lookup)),
+    let is_known = match lookup.root {
+        Root::Config | Root::Secrets => scope.settings.is_some(),
+        Root::Partition => scope.partition.is_some(),
+        Root::Interval => scope.interval.is_some(),
+        _ => false,
     };
-    let value = found
-        .or_else(|| lookup.default.clone())
-        .unwrap_or(Json::Null);
+    if !is_known {
+        return Err(unavailable(lookup));
+    }
+    let value = scope.view().look_up(lookup).unwrap_or_default();
     Ok(Rendered::of(value, lookup.root == Root::Secrets))
 }
 
@@ -231,18 +218,8 @@ fn name(expression: &Expression) -> String {
         Expression::Jinja(jinja) => return jinja.source.clone(),
         _ => return "the expression".to_owned(),
     };
-    let mut name = format!("{:?}", lookup.root).to_lowercase();
-    for step in &lookup.path {
-        match step {
-            Step::Key(key) => {
-                name.push('.');
-                name.push_str(key);
-            }
-            Step::Index(index) => name.push_str(&format!("[{index}]")),
-            Step::Wildcard => name.push_str(".*"),
-        }
-    }
-    name
+    let root = format!("{:?}", lookup.root).to_lowercase();
+    show_from(&root, &lookup.path)
 }
 
 fn null(expression: &Expression) -> Error {
@@ -259,6 +236,7 @@ fn unavailable(lookup: &Lookup) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use connector_plan::Step;
     use serde_json::json;
 
     use super::*;

@@ -34,13 +34,24 @@ fn of_fields(old: &Fields, new: &Fields, parent: &str, found: &mut Conversions) 
 }
 
 fn of_type(old: &DataType, new: &DataType, path: String, found: &mut Conversions) {
-    use DataType::{Date32, Decimal128, Float64, Int64, List, Struct, Utf8};
-    let conversion = match (old, new) {
-        (Struct(old), Struct(new)) => return of_fields(old, new, &path, found),
-        (List(old), List(new)) => {
+    match (old, new) {
+        (DataType::Struct(old), DataType::Struct(new)) => of_fields(old, new, &path, found),
+        (DataType::List(old), DataType::List(new)) => {
             let path = schema::join(&path, "element");
-            return of_type(old.data_type(), new.data_type(), path, found);
+            of_type(old.data_type(), new.data_type(), path, found);
         }
+        (old, new) => {
+            if let Some(conversion) = widening(old, new) {
+                found.insert(path, conversion);
+            }
+        }
+    }
+}
+
+/// How single values of a type become those of another, where none is lost.
+pub(crate) fn widening(old: &DataType, new: &DataType) -> Option<Conversion> {
+    use DataType::{Date32, Decimal128, Float64, Int64, Utf8};
+    Some(match (old, new) {
         (Int64, Float64) => Conversion::ToNumber,
         (Date32 | Int64, Utf8) => Conversion::ToText,
         (Int64, Decimal128(..)) => Conversion::ToDecimal,
@@ -52,9 +63,8 @@ fn of_type(old: &DataType, new: &DataType, path: String, found: &mut Conversions
         {
             Conversion::ToDecimal
         }
-        _ => return,
-    };
-    found.insert(path, conversion);
+        _ => return None,
+    })
 }
 
 /// The rows with the columns of a schema that has more columns, or wider ones.
@@ -80,7 +90,7 @@ impl Store {
         let folder = self.folder(resource);
         for file in files {
             let metadata = read_metadata(&folder.join(&file.name))?;
-            if !are_exact(metadata.metadata(), column) {
+            if !are_within(metadata.metadata(), column, EXACT_INTEGERS) {
                 return Ok(false);
             }
         }
@@ -88,21 +98,35 @@ impl Store {
     }
 }
 
-fn are_exact(metadata: &ParquetMetaData, column: &str) -> bool {
+/// Whether the integers in a column (`owner.size`, `tags.element`) and in its parts are, as far as
+/// the file says, at most this far from zero.
+pub(crate) fn are_within(metadata: &ParquetMetaData, column: &str, limit: u64) -> bool {
     metadata.row_groups().iter().all(|group| {
         let columns = group.columns().iter();
-        let mut own = columns.filter(|chunk| {
-            chunk.column_path().parts().first().map(String::as_str) == Some(column)
-        });
+        let mut own = columns.filter(|chunk| is_part(chunk.column_path().parts(), column));
         own.all(|chunk| match chunk.statistics() {
             Some(Statistics::Int64(values)) => {
                 let ends = [values.min_opt(), values.max_opt()];
                 let all_null = values.null_count_opt() == u64::try_from(chunk.num_values()).ok();
-                let inside = |end: &i64| end.unsigned_abs() <= EXACT_INTEGERS;
+                let inside = |end: &i64| end.unsigned_abs() <= limit;
                 all_null || ends.into_iter().all(|end| end.is_some_and(inside))
             }
             Some(_) => true,
             None => false,
         })
     })
+}
+
+/// Whether a leaf of a file is this column, or a part of it.
+fn is_part(leaf: &[String], column: &str) -> bool {
+    let mut path = String::new();
+    for (index, part) in leaf.iter().enumerate() {
+        // Lists have a level of their own in Parquet.
+        let is_level = part == "list" && leaf.get(index + 1).is_some_and(|next| next == "element");
+        if !is_level {
+            path = schema::join(&path, part);
+        }
+    }
+    let rest = path.strip_prefix(column);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }

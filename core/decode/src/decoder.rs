@@ -14,6 +14,11 @@ use crate::schema::RecordSchema;
 use crate::tokens::{Tokens, excerpt};
 use crate::walk::{Lost, MAX_CAPTURES, Records, Sink, Walk};
 
+/// A batch has this many records …
+const BATCH_ROWS: usize = 32 * 1024;
+/// … or this many bytes.
+const BATCH_BYTES: usize = 8 << 20;
+
 /// What to take from a page, and how much of it.
 #[derive(Clone, Debug)]
 pub struct DecoderOptions {
@@ -309,6 +314,12 @@ impl Decoder {
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.columns.bytes() + self.rescue.bytes()
+    }
+
+    /// Whether the columns have as many records, or hold as many bytes, as a batch should have.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.rows() >= BATCH_ROWS || self.bytes() >= BATCH_BYTES
     }
 
     /// The columns as a batch; they are empty afterwards, with room for as much again.

@@ -1,6 +1,7 @@
 //! A record that is being changed: only what is changed is taken apart, the rest keeps its text.
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::collections::HashSet;
 use std::ops::Range;
 
@@ -18,7 +19,11 @@ const BARE_FIELD: &str = "value";
 /// What is not touched is written as the page spells it: numbers keep their digits, texts their
 /// escapes.
 #[derive(Clone, Debug)]
-pub struct Draft<'p>(Node<'p>);
+pub struct Draft<'p> {
+    record: Node<'p>,
+    /// The record taken apart, while it is only looked at: many expressions look at one record.
+    parts: OnceCell<Content<'p>>,
+}
 
 /// A value of a record.
 #[derive(Clone, Debug)]
@@ -45,11 +50,35 @@ impl<'p> Draft<'p> {
     /// `value`; null has nothing.
     pub(crate) fn new(text: &'p [u8]) -> Self {
         let whole = Node(Content::Text(text.into()));
-        Self(match text.first() {
+        let record = match text.first() {
             Some(b'{') => whole,
             Some(b'n') => Node(Content::Object(Vec::new())),
             _ => Node(Content::Object(vec![Member::new(BARE_FIELD, whole)])),
-        })
+        };
+        Self {
+            record,
+            parts: OnceCell::new(),
+        }
+    }
+
+    fn find(&self, path: &[Step]) -> Option<Node<'p>> {
+        if path.is_empty() || !matches!(self.record.0, Content::Text(_)) {
+            return self.record.find(path);
+        }
+        let parts = self.parts.get_or_init(|| {
+            let mut record = self.record.clone();
+            record.unfold();
+            record.0
+        });
+        parts.find(path)
+    }
+
+    /// The record, to be changed.
+    fn change(&mut self) -> &mut Node<'p> {
+        if let Some(parts) = self.parts.take() {
+            self.record.0 = parts;
+        }
+        &mut self.record
     }
 
     /// The value at a path, as expressions see it: an integer of more than 64 bits is a text.
@@ -57,7 +86,7 @@ impl<'p> Draft<'p> {
     /// # Errors
     /// A sentence, when JSON values have nothing like it.
     pub fn value(&self, path: &[Step]) -> Result<Option<Value>, String> {
-        match self.0.find(path) {
+        match self.find(path) {
             Some(node) => node.value().map(Some),
             None => Ok(None),
         }
@@ -66,7 +95,7 @@ impl<'p> Draft<'p> {
     /// The value at a path, as it stands there.
     #[must_use]
     pub fn node(&self, path: &[Step]) -> Option<Node<'p>> {
-        self.0.find(path)
+        self.find(path)
     }
 
     /// Puts a value at a path, in place of what is there.
@@ -75,7 +104,7 @@ impl<'p> Draft<'p> {
     /// A sentence, when something on the way is neither an object nor null.
     pub fn set(&mut self, path: &[String], node: Node<'p>) -> Result<(), String> {
         let (name, way) = split(path);
-        let object = self.0.reach(way)?;
+        let object = self.change().reach(way)?;
         let mut members = object.iter_mut().filter(|member| member.name == name);
         match members.next_back() {
             Some(member) => member.node = node,
@@ -87,7 +116,7 @@ impl<'p> Draft<'p> {
     /// Takes the value at a path out of the record.
     pub fn take(&mut self, path: &[String]) -> Option<Node<'p>> {
         let (name, way) = split(path);
-        let object = self.0.object_at(way)?;
+        let object = self.change().object_at(way)?;
         let mut taken = None;
         object.retain_mut(|member| {
             let gone = member.name == name;
@@ -102,7 +131,7 @@ impl<'p> Draft<'p> {
 
     /// Removes what a path leads to, which may have wildcards.
     pub fn remove(&mut self, path: &[Step]) {
-        self.0.remove(path);
+        self.change().remove(path);
     }
 
     /// Lifts the members of the object at a path, or of all objects in the record, into the object
@@ -119,7 +148,7 @@ impl<'p> Draft<'p> {
     ) -> Result<(), String> {
         let levels = levels.unwrap_or(u32::MAX);
         let (name, way) = path.map(split).unzip();
-        let Some(object) = self.0.object_at(way.unwrap_or_default()) else {
+        let Some(object) = self.change().object_at(way.unwrap_or_default()) else {
             return Ok(());
         };
         let mut lifted: Vec<Member<'p>> = Vec::new();
@@ -148,7 +177,7 @@ impl<'p> Draft<'p> {
 
     /// Appends the record as JSON.
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
-        self.0.write(out);
+        self.record.write(out);
     }
 }
 
@@ -254,27 +283,14 @@ impl<'p> Node<'p> {
     }
 
     fn find(&self, path: &[Step]) -> Option<Self> {
-        let Some((step, rest)) = path.split_first() else {
-            return Some(self.clone());
-        };
-        let mut unfolded;
-        let content = match &self.0 {
+        match &self.0 {
+            _ if path.is_empty() => Some(self.clone()),
             Content::Text(_) => {
-                unfolded = self.clone();
+                let mut unfolded = self.clone();
                 unfolded.unfold();
-                &unfolded.0
+                unfolded.0.find(path)
             }
-            content => content,
-        };
-        match (content, step) {
-            (Content::Object(members), Step::Key(key)) => {
-                let member = members.iter().rfind(|member| member.name == *key)?;
-                member.node.find(rest)
-            }
-            (Content::Array(elements), Step::Index(index)) => {
-                elements.get(position(*index, elements.len())?)?.find(rest)
-            }
-            _ => None,
+            content => content.find(path),
         }
     }
 
@@ -387,6 +403,23 @@ impl<'p> Member<'p> {
             name: name.to_owned(),
             spelled: None,
             node,
+        }
+    }
+}
+
+impl<'p> Content<'p> {
+    /// The value below an object or a list that has been taken apart.
+    fn find(&self, path: &[Step]) -> Option<Node<'p>> {
+        let (step, rest) = path.split_first()?;
+        match (self, step) {
+            (Self::Object(members), Step::Key(key)) => {
+                let member = members.iter().rfind(|member| member.name == *key)?;
+                member.node.find(rest)
+            }
+            (Self::Array(elements), Step::Index(index)) => {
+                elements.get(position(*index, elements.len())?)?.find(rest)
+            }
+            _ => None,
         }
     }
 }
@@ -521,6 +554,27 @@ mod tests {
         );
         check("[1]", |_| {}, r#"{"value":[1]}"#);
         check("null", |_| {}, "{}");
+    }
+
+    #[test]
+    fn a_record_is_taken_apart_once_and_written_as_it_is_when_nothing_changes() {
+        let record = r#"{"a": 1, "o" : {"p": 2}, "o": {"p": 3}}"#;
+        let mut draft = Draft::new(record.as_bytes());
+        assert!(draft.parts.get().is_none());
+        assert_eq!(draft.value(&steps("a")), Ok(Some(Value::from(1))));
+        let address = |draft: &Draft<'_>| match draft.parts.get() {
+            Some(Content::Object(members)) => members.as_ptr().addr(),
+            other => panic!("{other:?}"),
+        };
+        let parts = address(&draft);
+        assert_eq!(draft.value(&steps("o.p")), Ok(Some(Value::from(3))));
+        assert_eq!(address(&draft), parts);
+        let mut text = Vec::new();
+        draft.write(&mut text);
+        assert_eq!(String::from_utf8(text).unwrap(), record);
+        draft.set(&path("a"), Node::new(&Value::from(7))).unwrap();
+        assert_eq!(draft.value(&steps("a")), Ok(Some(Value::from(7))));
+        assert_eq!(draft.value(&steps("o.p")), Ok(Some(Value::from(3))));
     }
 
     #[test]

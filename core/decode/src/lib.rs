@@ -69,5 +69,5 @@ pub use filter::RecordFilter;
 pub use processor::RecordProcessor;
 pub use rescue::{Report, RescuedField};
 pub use schema::{RAW_COLUMN, RecordSchema};
-pub use shape::{MAX_LEVELS, MAX_MEMBERS, Shape, regrow};
+pub use shape::{Shape, regrow};
 pub use timestamp::{TimestampFormat, parse_date, parse_timestamp};

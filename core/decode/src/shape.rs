@@ -36,11 +36,11 @@ use crate::timestamp::{TimestampFormat, parse_date, parse_timestamp};
 use crate::tokens::Tokens;
 
 /// The most members of an object that is not a map.
-pub const MAX_MEMBERS: usize = 500;
+const MAX_MEMBERS: usize = 500;
 /// The most fields of a record.
 const MAX_FIELDS: usize = 2_000;
 /// The levels of objects and arrays that have types of their own.
-pub const MAX_LEVELS: usize = 16;
+const MAX_LEVELS: usize = 16;
 /// The digits that tell any two doubles apart.
 const DOUBLE_DIGITS: usize = 17;
 /// What begins the names of columns that are ours.
@@ -146,18 +146,6 @@ impl Shape {
             field.nullable = !primary_key.contains(&field.name);
         }
         fields
-    }
-
-    /// Whether the field at this place, through the members of objects, has had values.
-    #[must_use]
-    pub fn has_values(&self, path: &[&str]) -> bool {
-        match path.split_first() {
-            None => self.kinds & !NULL != 0,
-            Some((name, rest)) => self
-                .members
-                .get(*name)
-                .is_some_and(|member| member.shape.has_values(rest)),
-        }
     }
 
     /// As JSON, to be kept.

@@ -22,24 +22,28 @@ use super::{Unreadable, push_json, too_large};
 /// The elements that may be open at once, as many as the decoder's arrays and objects.
 const MAX_DEPTH: usize = 100;
 
+/// The elements and attributes of a page: each takes some 200 bytes of memory.
+const MAX_ELEMENTS: usize = 4_000_000;
+
 /// With so many names in one element, they are found by hash.
 const MANY: usize = 16;
 
 /// A document as JSON. What the last key of the selector names is a list of none where the element
 /// around it has none, because XML has no other way to say so.
 pub(super) fn to_json(text: &str, selector: &[Step], limit: usize) -> Result<Vec<u8>, Unreadable> {
-    let mut root = read(text)?;
+    let mut root = read(text, MAX_ELEMENTS)?;
     root.complete(selector);
     let mut out = Vec::new();
     root.write(&mut out, limit)?;
     Ok(out)
 }
 
-fn read(text: &str) -> Result<Element, Unreadable> {
+fn read(text: &str, most: usize) -> Result<Element, Unreadable> {
     let mut reader = Reader::from_str(text);
     reader.config_mut().check_end_names = true;
     // The document itself stands below all elements.
     let mut open: Vec<(String, Element)> = vec![(String::new(), Element::default())];
+    let mut count = 0;
     loop {
         let at = reader.buffer_position();
         let event = reader.read_event().map_err(|error| malformed(&error, at))?;
@@ -51,6 +55,7 @@ fn read(text: &str) -> Result<Element, Unreadable> {
             Event::Start(start) => {
                 if inside || top.members.is_empty() {
                     let element = Element::of(&start, at)?;
+                    count += 1 + element.members.len();
                     open.push((start.name().as_ref().to_owned(), element));
                 } else {
                     return Err(at_byte("a second root element", at));
@@ -66,6 +71,7 @@ fn read(text: &str) -> Result<Element, Unreadable> {
                     return Err(at_byte("a second root element", at));
                 }
                 let element = Element::of(&start, at)?;
+                count += 1 + element.members.len();
                 top.add(start.name().as_ref(), element);
             }
             Event::End(_) => {
@@ -98,6 +104,12 @@ fn read(text: &str) -> Result<Element, Unreadable> {
             }
             Event::Comment(_) | Event::Decl(_) | Event::PI(_) => {}
             Event::Eof => break,
+        }
+        if count > most {
+            return Err(Unreadable::new(format!(
+                "the XML page has more than {most} elements and attributes"
+            ))
+            .hint("ask for smaller pages: lower `limit` of the paginator"));
         }
     }
     let end = reader.buffer_position();
@@ -138,7 +150,7 @@ fn malformed(error: &quick_xml::Error, at: u64) -> Unreadable {
 struct Element {
     members: Vec<(String, Vec<Element>)>,
     /// Where the members are, when there are many.
-    index: HashMap<String, usize>,
+    index: Option<Box<HashMap<String, usize>>>,
     text: String,
 }
 
@@ -164,17 +176,18 @@ impl Element {
         let known = if self.members.len() < MANY {
             self.members.iter().position(|(known, _)| known == name)
         } else {
-            if self.index.is_empty() {
-                let names = self.members.iter().enumerate();
-                self.index = names.map(|(at, (name, _))| (name.clone(), at)).collect();
-            }
-            self.index.get(name).copied()
+            let members = &self.members;
+            let index = self.index.get_or_insert_with(|| {
+                let names = members.iter().enumerate();
+                Box::new(names.map(|(at, (name, _))| (name.clone(), at)).collect())
+            });
+            index.get(name).copied()
         };
         match known.and_then(|at| self.members.get_mut(at)) {
             Some((_, elements)) => elements.push(element),
             None => {
-                if !self.index.is_empty() {
-                    self.index.insert(name.to_owned(), self.members.len());
+                if let Some(index) = &mut self.index {
+                    index.insert(name.to_owned(), self.members.len());
                 }
                 self.members.push((name.to_owned(), vec![element]));
             }
@@ -314,6 +327,22 @@ mod tests {
             serde_json::from_slice(&to_json(&text, &[], 2_000).unwrap()).unwrap();
         assert_eq!(json["a"]["e39"], serde_json::json!(["39", "x"]));
         assert_eq!(json["a"].as_object().unwrap().len(), 40);
+    }
+
+    #[test]
+    fn a_page_takes_as_much_memory_as_it_has_elements_and_these_have_a_limit() {
+        // Of most elements there are very many, and few have many names.
+        assert_eq!(size_of::<Element>(), 56);
+        let text = |elements: usize| format!("<a x='1'>{}</a>", "<b/>".repeat(elements));
+        assert!(read(&text(98), 100).is_ok());
+        let error = read(&text(99), 100).unwrap_err();
+        assert!(
+            error.message.contains("more than 100 elements"),
+            "{error:?}"
+        );
+        assert!(!error.cut);
+        let attributes: String = (0..100).map(|n| format!(" x{n}='1'")).collect();
+        assert!(read(&format!("<a><b{attributes}/></a>"), 100).is_err());
     }
 
     #[test]

@@ -48,6 +48,7 @@ pub(crate) enum Action {
     },
     Schema {
         resource: Option<String>,
+        diff: bool,
         json: bool,
     },
     Preview {
@@ -217,11 +218,21 @@ pub(crate) fn command(connector: &Connector, plan: &Plan) -> Command {
         )
         .subcommand(
             Command::new("schema")
-                .about("Print the columns of the datasets")
+                .about("Print the columns of the datasets, or what would become of those there are")
                 .arg(
                     Arg::new("name")
                         .value_name("RESOURCE")
                         .help("Only this resource"),
+                )
+                .arg(
+                    Arg::new("diff")
+                        .long("diff")
+                        .action(ArgAction::SetTrue)
+                        .help(
+                            "Print what the next run does to the columns of the datasets that are \
+                             there; nothing is asked or written, and the exit code is 6 when a \
+                             dataset would be refused",
+                        ),
                 )
                 .arg(json_flag()),
         )
@@ -469,6 +480,7 @@ fn action(name: &str, sub: &ArgMatches) -> Action {
         },
         "schema" => Action::Schema {
             resource: text("name"),
+            diff: sub.get_flag("diff"),
             json: sub.get_flag("json"),
         },
         "preview" => Action::Preview {

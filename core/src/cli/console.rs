@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use indicatif::MultiProgress;
 
+use crate::lock::lock;
 use crate::{Error, Result};
 
 /// Writes to the streams; progress bars step aside while it does.
@@ -35,10 +36,7 @@ impl Console {
 
     /// Lets text pass above these bars from now on.
     pub(crate) fn attach(&self, bars: Option<MultiProgress>) {
-        *self
-            .bars
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner) = bars;
+        *lock(&self.bars) = bars;
     }
 
     /// Writes a result.
@@ -76,11 +74,7 @@ impl Console {
     }
 
     fn above_bars<T>(&self, write: impl FnOnce() -> T) -> T {
-        let bars = self
-            .bars
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .clone();
+        let bars = lock(&self.bars).clone();
         match bars {
             Some(bars) => bars.suspend(write),
             None => write(),

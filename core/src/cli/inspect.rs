@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use connector_decode::RecordSchema;
 use connector_plan::{Field, FieldType, RESCUED_COLUMN, Resource};
 use serde_json::json;
 
@@ -56,21 +57,7 @@ pub(crate) fn resources(context: &Context<'_>, json: bool) -> Result<ExitCode> {
 }
 
 pub(crate) fn schema(context: &Context<'_>, name: Option<&str>, json: bool) -> Result<ExitCode> {
-    let names: Vec<&str> = context
-        .plan
-        .resources
-        .iter()
-        .map(|resource| resource.name.as_str())
-        .collect();
-    let resources: Vec<&Resource> = match name {
-        Some(name) => vec![
-            context
-                .plan
-                .resource(name)
-                .ok_or_else(|| unknown_resource(name, &names))?,
-        ],
-        None => context.plan.resources.iter().collect(),
-    };
+    let resources = named(context, name)?;
     let mut text = String::new();
     if json {
         let mut object = serde_json::Map::new();
@@ -81,6 +68,7 @@ pub(crate) fn schema(context: &Context<'_>, name: Option<&str>, json: bool) -> R
                     json!({
                         "name": column.name,
                         "type": column.column_type,
+                        "arrow": column.arrow,
                         "nullable": column.nullable,
                         "description": column.description,
                     })
@@ -115,27 +103,70 @@ pub(crate) fn schema(context: &Context<'_>, name: Option<&str>, json: bool) -> R
     Ok(ExitCode::SUCCESS)
 }
 
+/// The resource of this name, or all.
+pub(super) fn named<'c>(context: &'c Context<'_>, name: Option<&str>) -> Result<Vec<&'c Resource>> {
+    let resources = &context.plan.resources;
+    let Some(name) = name else {
+        return Ok(resources.iter().collect());
+    };
+    let names: Vec<&str> = resources.iter().map(|known| known.name.as_str()).collect();
+    let found = context.plan.resource(name);
+    Ok(vec![found.ok_or_else(|| unknown_resource(name, &names))?])
+}
+
 struct Column {
     name: String,
     column_type: String,
+    /// The type in Arrow's words, which is that of the Parquet files, too.
+    arrow: String,
     nullable: bool,
     description: String,
 }
 
+/// The columns of a resource's dataset, those that are not in its records included.
 fn columns(resource: &Resource) -> Vec<Column> {
-    let declared = resource.fields.iter().map(|field| Column {
-        name: field.name.clone(),
-        column_type: type_name(&field.field_type),
-        nullable: field.nullable,
-        description: field.description.clone(),
-    });
-    let rescued = Column {
-        name: RESCUED_COLUMN.to_owned(),
-        column_type: "json".to_owned(),
-        nullable: true,
-        description: "What the declared columns could not hold.".to_owned(),
+    let mut fields = resource.fields.clone();
+    let mut own = |name: &str, field_type, nullable, description: &str| {
+        fields.push(Field {
+            name: name.to_owned(),
+            field_type,
+            nullable,
+            description: description.to_owned(),
+        });
     };
-    declared.chain([rescued]).collect()
+    let what = "What the declared columns could not hold.";
+    own(RESCUED_COLUMN, FieldType::Json, true, what);
+    if let Some(history) = resource.merge.history() {
+        let instant = || FieldType::Timestamp {
+            formats: Vec::new(),
+        };
+        let (from, to) = (&history.valid_from, &history.valid_to);
+        own(
+            from,
+            instant(),
+            false,
+            "When this version of the row began.",
+        );
+        own(
+            to,
+            instant(),
+            true,
+            "When it ended; null while it is active.",
+        );
+        let what = "A hash of its values, by which a change is seen.";
+        own(&history.row_hash, FieldType::String, false, what);
+    }
+    let arrow = RecordSchema::new(&fields).arrow();
+    let columns = fields.into_iter().zip(arrow.fields());
+    columns
+        .map(|(field, arrow)| Column {
+            name: field.name,
+            column_type: type_name(&field.field_type),
+            arrow: arrow.data_type().to_string(),
+            nullable: field.nullable,
+            description: field.description,
+        })
+        .collect()
 }
 
 fn type_name(field_type: &FieldType) -> String {

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::context::Context;
 use super::summary;
-use super::table::{self, Align, bytes, count, duration};
+use super::table::{self, Align, bytes, count, duration, many};
 use crate::run::{History, ResourceRecord, RunRecord, Status};
 use crate::{Json, Result};
 
@@ -87,8 +87,8 @@ pub(crate) fn run(context: &Context<'_>, action: &RunsAction) -> Result<ExitCode
         context.console.result(&list(&history.records))?;
         if history.older > 0 {
             context.console.note(&format!(
-                "{} older runs; --limit lists more",
-                count(history.older as u64)
+                "{}; --limit lists more",
+                many(history.older as u64, "older run")
             ));
         }
     }
@@ -305,8 +305,8 @@ fn told_of(entry: &ResourceRecord) -> Vec<String> {
     told.extend(entry.warnings.iter().cloned());
     for wait in &entry.reading.waits {
         told.push(format!(
-            "waited {} times, {} in all: {}",
-            count(wait.waits),
+            "waited {}, {} in all: {}",
+            many(wait.waits, "time"),
             duration(wait.seconds),
             wait.reason
         ));
@@ -321,9 +321,9 @@ fn told_of(entry: &ResourceRecord) -> Vec<String> {
         }
         for file in &load.files_added {
             told.push(format!(
-                "{}  {} rows  {}  sha256 {}",
+                "{}  {}  {}  sha256 {}",
                 file.name,
-                count(file.rows),
+                many(file.rows, "row"),
                 bytes(file.bytes),
                 file.sha256
             ));

@@ -55,6 +55,15 @@ pub(crate) fn count(number: u64) -> String {
     text
 }
 
+/// So many of something: `1 run`, `1,250 runs`.
+pub(crate) fn many(number: u64, what: &str) -> String {
+    format!(
+        "{} {what}{}",
+        count(number),
+        if number == 1 { "" } else { "s" }
+    )
+}
+
 /// A number of bytes: `1.5 MB`.
 pub(crate) fn bytes(bytes: u64) -> String {
     let mut value = bytes as f64;
@@ -104,6 +113,10 @@ mod tests {
         assert_eq!(count(0), "0");
         assert_eq!(count(999), "999");
         assert_eq!(count(1_000_000), "1,000,000");
+        assert_eq!(
+            (many(1, "run").as_str(), many(0, "run").as_str()),
+            ("1 run", "0 runs")
+        );
         assert_eq!(bytes(999), "999 B");
         assert_eq!(bytes(1_500_000), "1.5 MB");
         assert_eq!(duration(0.424), "0.42 s");

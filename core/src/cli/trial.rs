@@ -81,8 +81,8 @@ fn to_schema(
     known: Option<&ResourceState>,
 ) -> Result<String> {
     let known = known.and_then(|known| known.inferred.as_ref());
-    if let Some(known) = known.and_then(Shape::from_json) {
-        shape.join(&known);
+    if let Some(known) = known {
+        shape.join(&infer::known(known)?);
     }
     let fields = infer::fields(resource, &shape)?;
     Ok(format!(

@@ -1,5 +1,7 @@
 //! The functions, filters and methods of expressions beside Jinja's own.
 
+use std::sync::{Arc, LazyLock};
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use md5::Md5;
@@ -9,6 +11,7 @@ use regex::Regex;
 use sha1::Sha1;
 use sha2::{Digest as _, Sha224, Sha256, Sha384, Sha512};
 
+use super::cache::Cache;
 use super::time::{self, invalid};
 
 /// Adds everything that is not Jinja's own.
@@ -117,8 +120,10 @@ fn base64decode(text: &str) -> Result<String, Error> {
     String::from_utf8(bytes).map_err(|_| invalid("the text in base64 is not UTF-8"))
 }
 
-fn regex(pattern: &str) -> Result<Regex, Error> {
-    Regex::new(pattern).map_err(|error| invalid(format!("no regular expression: {error}")))
+fn regex(pattern: &str) -> Result<Arc<Regex>, Error> {
+    static KNOWN: LazyLock<Cache<Regex>> = LazyLock::new(Cache::default);
+    let compiled = KNOWN.get(pattern, Regex::new);
+    compiled.map_err(|error| invalid(format!("no regular expression: {error}")))
 }
 
 /// The first group of the first match, or the match when there are no groups; none without one.

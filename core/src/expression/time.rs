@@ -2,13 +2,14 @@
 
 use std::cmp::Ordering;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use chrono::{DateTime, Datelike as _, TimeDelta, Timelike as _, Utc};
 use connector_decode::{TimestampFormat, parse_timestamp};
 use minijinja::value::{DynObject, Object, ObjectRepr};
 use minijinja::{Error, ErrorKind, State, Value};
 
+use super::cache::Cache;
 use crate::calendar::{shift, strftime};
 
 /// The form of `day_delta`, which is that of the systems that specs come from.
@@ -145,11 +146,12 @@ fn instant(value: &Value, format: Option<&str>) -> Result<DateTime<Utc>, Error> 
         }
         (Some(text), Some(format)) => parse(text, format)?,
         (Some(text), None) => {
-            let mut found = None;
-            for format in FORMATS {
-                found = found.or(parse(text.trim(), format)?);
-            }
-            found
+            static KNOWN: LazyLock<Vec<TimestampFormat>> = LazyLock::new(|| {
+                let formats = FORMATS.iter().map(|format| TimestampFormat::new(format));
+                formats.filter_map(Result::ok).collect()
+            });
+            let mut known = KNOWN.iter();
+            known.find_map(|format| parse_timestamp(text.trim(), format))
         }
     };
     micros
@@ -168,8 +170,9 @@ fn parse(text: &str, format: &str) -> Result<Option<i64>, Error> {
         "%s" => Ok(number(1_000_000)),
         "%ms" => Ok(number(1_000)),
         pattern => {
-            let format =
-                TimestampFormat::new(pattern).map_err(|error| invalid(error.to_string()))?;
+            static KNOWN: LazyLock<Cache<TimestampFormat>> = LazyLock::new(Cache::default);
+            let format = KNOWN.get(pattern, TimestampFormat::new);
+            let format = format.map_err(|error| invalid(error.to_string()))?;
             Ok(parse_timestamp(text, &format))
         }
     }
@@ -358,6 +361,25 @@ impl Object for Length {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_instant_is_read_in_every_known_form() {
+        for format in FORMATS {
+            assert!(TimestampFormat::new(format).is_ok(), "{format}");
+        }
+        for text in [
+            "2024-03-01T00:00:00Z",
+            "2024-03-01T00:00:00.0+0000",
+            "2024-03-01T00:00:00",
+            "2024-03-01T00:00:00.0",
+            "2024-03-01 00:00:00",
+            " 2024-03-01 02:00:00+0200 ",
+            "2024-03-01",
+        ] {
+            let at = timestamp(&Value::from(text)).unwrap();
+            assert_eq!(at, 1_709_251_200, "{text}");
+        }
+    }
 
     #[test]
     fn sums_without_end_are_errors() {

@@ -2,12 +2,13 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::future::Future;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::Notify;
 
 use crate::Result;
 use crate::http::{Request, Response};
+use crate::lock::lock;
 use crate::partition::Partition;
 
 /// How many pages the fastest reader may be ahead of the slowest: what is kept in memory.
@@ -281,10 +282,6 @@ impl State {
         self.pages
             .retain(|page| slowest.is_some_and(|slowest| page.number >= slowest));
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -43,7 +43,7 @@ impl Actions {
             let predicate = plan.predicate.as_ref();
             let predicate = predicate.map(|condition| {
                 Ok::<_, Error>(Predicate {
-                    decision: Decision::new(condition)?,
+                    decision: Decision::new(condition, settings)?,
                     paths: condition.paths(Root::Response),
                 })
             });

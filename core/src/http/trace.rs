@@ -1,6 +1,8 @@
 //! What was sent and what came back, for people who try a spec.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
+
+use crate::lock::lock;
 
 /// The exchanges that are kept; of further ones only the number is.
 const MOST: usize = 1_000;
@@ -48,23 +50,23 @@ impl Trace {
     /// The first 1,000 exchanges, in the order in which they ended.
     #[must_use]
     pub fn exchanges(&self) -> Vec<Exchange> {
-        self.lock().exchanges.clone()
+        lock(&self.0).exchanges.clone()
     }
 
     /// How many exchanges came behind those.
     #[must_use]
     pub fn more(&self) -> u64 {
-        self.lock().more
+        lock(&self.0).more
     }
 
     /// What has been noted since the last call.
     pub(crate) fn take(&self) -> (Vec<Exchange>, u64) {
-        let Kept { exchanges, more } = std::mem::take(&mut *self.lock());
+        let Kept { exchanges, more } = std::mem::take(&mut *lock(&self.0));
         (exchanges, more)
     }
 
     pub(crate) fn add(&self, method: &http::Method, url: String, answer: Option<(u16, u64)>) {
-        let mut kept = self.lock();
+        let mut kept = lock(&self.0);
         if kept.exchanges.len() == MOST {
             kept.more += 1;
             return;
@@ -80,7 +82,7 @@ impl Trace {
 
     /// Notes how many records the last answer from this URL had.
     pub(crate) fn records(&self, url: &str, records: u64) {
-        let mut kept = self.lock();
+        let mut kept = lock(&self.0);
         let page = kept
             .exchanges
             .iter_mut()
@@ -89,10 +91,6 @@ impl Trace {
         if let Some(page) = page {
             page.records = Some(records);
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Kept> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

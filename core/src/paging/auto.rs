@@ -35,9 +35,9 @@ enum Way {
     /// The value of this member, sent in a parameter.
     Cursor { path: Vec<String>, param: String },
     /// The number of the next page.
-    Page(Counter),
-    /// The number of records to skip.
-    Offset(Counter),
+    Page(Counter, End),
+    /// The number of records to skip, up to the total that this member tells.
+    Offset(Counter, Vec<String>),
 }
 
 /// A number that the response tells and the next request sends.
@@ -50,7 +50,6 @@ struct Counter {
     asked: Option<u64>,
     /// What the first response told.
     first: u64,
-    end: End,
 }
 
 /// What tells the last page.
@@ -129,22 +128,18 @@ impl AutoPaginator {
                     }),
                 }
             }
-            Some(Way::Page(counter)) => {
+            Some(Way::Page(counter, end)) => {
                 let at = counter.check(side)?;
-                let over = match &counter.end {
+                let over = match end {
                     End::Pages(path) => at - counter.first + 1 >= tell(path, side)?,
                     End::Records(path) => received >= tell(path, side)?,
                 };
                 counter.go_on((!over && page.records > 0).then_some(at + 1))
             }
-            Some(Way::Offset(counter)) => {
+            Some(Way::Offset(counter, total)) => {
                 let at = counter.check(side)?;
                 let next = at + page.records;
-                let over = match &counter.end {
-                    End::Pages(path) | End::Records(path) => {
-                        next - counter.first >= tell(path, side)?
-                    }
-                };
+                let over = next - counter.first >= tell(total, side)?;
                 counter.go_on((!over && page.records > 0).then_some(next))
             }
         };
@@ -153,6 +148,15 @@ impl AutoPaginator {
 }
 
 impl Counter {
+    fn new(path: &[String], param: String, first: u64) -> Self {
+        Self {
+            path: path.to_vec(),
+            param,
+            asked: None,
+            first,
+        }
+    }
+
     /// The number of the page at hand, which must be the one that was asked for.
     fn check(&self, side: &Side) -> Result<u64> {
         let told = side.get(&self.path).and_then(number);
@@ -352,13 +356,8 @@ fn by_page(side: &Side) -> Option<Way> {
     let (pages, count) = numbers(side, PAGES).next()?;
     let (path, first) = first_of(side, PAGE)?;
     (count > 0).then(|| {
-        Way::Page(Counter {
-            path: path.to_vec(),
-            param: page_param(path),
-            asked: None,
-            first,
-            end: End::Pages(pages.to_vec()),
-        })
+        let counter = Counter::new(path, page_param(path), first);
+        Way::Page(counter, End::Pages(pages.to_vec()))
     })
 }
 
@@ -384,19 +383,13 @@ fn by_count(side: &Side, records: u64) -> Option<Way> {
     if all <= records || records == 0 {
         return None;
     }
-    let counter = |path: &[String], param: String, first| Counter {
-        path: path.to_vec(),
-        param,
-        asked: None,
-        first,
-        end: End::Records(end.to_vec()),
-    };
     if let Some((path, first)) = first_of(side, OFFSET) {
         let param = path.last().cloned().unwrap_or_default();
-        return Some(Way::Offset(counter(path, param, first)));
+        return Some(Way::Offset(Counter::new(path, param, first), end.to_vec()));
     }
     let (path, first) = first_of(side, PAGE)?;
-    Some(Way::Page(counter(path, page_param(path), first)))
+    let counter = Counter::new(path, page_param(path), first);
+    Some(Way::Page(counter, End::Records(end.to_vec())))
 }
 
 /// The number of a first page or record; APIs count from zero or one.

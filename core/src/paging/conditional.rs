@@ -28,7 +28,7 @@ impl Conditional {
             inner,
             response: condition.paths(Root::Response),
             last_record: condition.paths(Root::LastRecord),
-            condition: Decision::new(condition)?,
+            condition: Decision::new(condition, settings)?,
             settings: settings.clone(),
             page_size,
         })

@@ -30,7 +30,7 @@ impl CursorPaginator {
     pub(super) fn new(plan: Cursor, settings: &Settings) -> Result<Self> {
         let program = match &plan.source {
             CursorSource::Jinja(jinja) => {
-                let program = Program::new(jinja)?;
+                let program = Program::new(jinja, settings)?;
                 Some(CursorProgram {
                     settings: settings.clone(),
                     response: program.paths(Root::Response),

@@ -3,6 +3,7 @@
 use super::buckets::Bucket;
 use super::html::{Element, element};
 use super::scale::{Unit, grid};
+use crate::cli::table::many;
 use crate::run::RunStatus;
 
 const WIDTH: f64 = 720.0;
@@ -211,7 +212,7 @@ impl Chart<'_> {
     fn told(&self, at: usize, bucket: &Bucket<'_>) -> String {
         let mut told = bucket.label.clone();
         if bucket.runs.len() > 1 {
-            told.push_str(&format!(" ({} runs)", bucket.runs.len()));
+            told.push_str(&format!(" ({})", many(bucket.runs.len() as u64, "run")));
         }
         for series in &self.series {
             let value = series.values.get(at).copied().unwrap_or_default();

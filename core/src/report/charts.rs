@@ -6,7 +6,7 @@ use super::buckets::{Bucket, Grain};
 use super::chart::{Chart, Form, Series};
 use super::html::{Element, element};
 use super::scale::Unit;
-use crate::cli::table::{bytes, count, duration};
+use crate::cli::table::{bytes, count, duration, many};
 use crate::run::{ResourceRecord, RunRecord};
 
 /// The reasons for waits that are listed.
@@ -262,8 +262,8 @@ fn waits(buckets: &[Bucket<'_>], records: &[RunRecord]) -> Element {
         .take(REASONS)
         .map(|(reason, waits, seconds)| {
             element("li").text(format!(
-                "{reason}: {} times, {}",
-                count(*waits),
+                "{reason}: {}, {}",
+                many(*waits, "time"),
                 duration(*seconds)
             ))
         });

@@ -17,6 +17,7 @@ const SPARK: usize = 24;
 /// Changes of columns that are listed.
 const CHANGES: usize = 100;
 
+/// A table in a box that can be scrolled, with the keyboard as well.
 fn table(caption: &str, head: &[(&'static str, bool)], rows: Vec<Element>) -> Element {
     let head = head.iter().map(|(name, is_number)| {
         let cell = element("th").set("scope", "col").text(name);
@@ -30,7 +31,12 @@ fn table(caption: &str, head: &[(&'static str, bool)], rows: Vec<Element>) -> El
         .child(element("caption").text(caption))
         .child(element("thead").child(element("tr").children(head)))
         .child(element("tbody").children(rows));
-    element("div").set("class", "card wide").child(table)
+    element("div")
+        .set("class", "card wide")
+        .set("role", "region")
+        .set("tabindex", "0")
+        .set("aria-label", caption)
+        .child(table)
 }
 
 fn cell(text: impl std::fmt::Display) -> Element {
@@ -77,6 +83,8 @@ pub(super) fn resources(report: &Report<'_>) -> Element {
         ("size", true),
         ("new", true),
         ("updated", true),
+        ("deleted", true),
+        ("retired", true),
         ("rescued", true),
         ("rows read", false),
         ("cursor", false),
@@ -138,6 +146,8 @@ fn resource(report: &Report<'_>, name: &str) -> Element {
         .child(or_none(size.map(bytes)))
         .child(or_none(load.map(|load| count(load.inserted))))
         .child(or_none(load.map(|load| count(load.updated))))
+        .child(or_none(load.map(|load| count(load.deleted))))
+        .child(or_none(load.map(|load| count(load.retired))))
         .child(or_none(last.map(|entry| count(entry.rescued_values()))))
         .child(element("td").child(sparkline(&read, told)))
         .child(cursor(

@@ -28,10 +28,9 @@ use crate::secret::Redactor;
 use crate::{Error, ErrorKind, Meter, Result, convert};
 
 /// A resource with the fields that earlier runs have added to its dataset.
-pub(super) fn with_evolved(resource: &Resource, store: &Store, full_refresh: bool) -> Resource {
-    let evolved = store.evolved(&resource.name, full_refresh);
+pub(crate) fn with_evolved(resource: &Resource, evolved: &[Field]) -> Resource {
     Resource {
-        fields: regrow(&resource.fields, &evolved),
+        fields: regrow(&resource.fields, evolved),
         ..resource.clone()
     }
 }
@@ -73,11 +72,14 @@ impl Reading<'_> {
             tokio::task::spawn_blocking(move || put_aside(path, receiver, &redactor, &meter))
         };
         let limit = self.context.arguments.limit;
-        let extract = Extract {
-            keeps_whole: true,
-            ..self.extract(limit, shared, cursors.clone())
+        let extracted = {
+            // It ends here: nobody who reads the same pages waits for what is written.
+            let extract = Extract {
+                keeps_whole: true,
+                ..self.extract(limit, shared, cursors.clone())
+            };
+            self.interrupt.or(extract.run(sender)).await
         };
-        let extracted = self.interrupt.or(extract.run(sender)).await;
         let aside = joining.await.map_err(|error| {
             Error::new(ErrorKind::Internal, "the records cannot be put aside").caused_by(error)
         })?;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use connector_dataset::{Inferred, Load, LoadOptions, LoadReport, Store};
 use connector_decode::{RecordSchema, Report, Shape};
-use connector_plan::Resource;
+use connector_plan::{Field, Resource};
 use tokio::sync::mpsc;
 
 use super::{Reading, ResourceRecord, blocking, publish, timed};
@@ -20,7 +20,7 @@ impl Reading<'_> {
         &self,
         entry: &mut ResourceRecord,
         shared: Option<Member>,
-        options: LoadOptions,
+        mut options: LoadOptions,
     ) -> Result<()> {
         let resource = self.resource.clone();
         let name = resource.name.clone();
@@ -31,7 +31,8 @@ impl Reading<'_> {
             .prior(&options)
             .map_err(convert::dataset_error)
             .map_err(with_resource)?;
-        let known = prior.shape.as_ref().and_then(Shape::from_json);
+        let known = prior.shape.as_ref().map(infer::known).transpose();
+        let known = known.map_err(with_resource)?;
         let path = store
             .aside(&name)
             .map_err(convert::dataset_error)
@@ -70,10 +71,9 @@ impl Reading<'_> {
         self.check_whole().map_err(with_resource)?;
         let meter = Arc::clone(&self.meter);
         let (report, rescued) = blocking(move || {
-            let inferred = columns(&resource, &mut shape, known.as_ref())?;
-            load(
-                &resource, &store, options, inferred, spool, &redactor, &meter,
-            )
+            let (fields, inferred) = columns(&resource, &mut shape, known.as_ref())?;
+            options.inferred = Some(inferred);
+            load(&store, options, &fields, spool, &redactor, &meter)
         })
         .await?
         .map_err(with_resource)?;
@@ -83,34 +83,39 @@ impl Reading<'_> {
     }
 }
 
-/// What the dataset's columns are to be made of, now that all records are known.
-fn columns(resource: &Resource, shape: &mut Shape, known: Option<&Shape>) -> Result<Inferred> {
+/// The dataset's columns and what they are made of, now that all records are known.
+fn columns(
+    resource: &Resource,
+    shape: &mut Shape,
+    known: Option<&Shape>,
+) -> Result<(Vec<Field>, Inferred)> {
     let mut inferred = Inferred::default();
-    if let Some(known) = known {
-        let old = infer::fields(resource, known)?;
-        shape.join(known);
-        let new = infer::fields(resource, shape)?;
-        inferred.conversions = infer::conversions(resource, &old, &new)?;
+    let old = match known {
+        Some(known) => {
+            shape.join(known);
+            Some(infer::fields(resource, known)?)
+        }
+        None => None,
+    };
+    let fields = infer::fields(resource, shape)?;
+    if let Some(old) = old {
+        inferred.conversions = infer::conversions(resource, &old, &fields)?;
     }
     inferred.shape = shape.to_json();
-    Ok(inferred)
+    Ok((fields, inferred))
 }
 
 fn load(
-    resource: &Resource,
     store: &Store,
     mut options: LoadOptions,
-    inferred: Inferred,
+    fields: &[Field],
     mut spool: Spool,
     redactor: &Redactor,
     meter: &Meter,
 ) -> Result<(LoadReport, Report)> {
-    let shape = Shape::from_json(&inferred.shape).unwrap_or_default();
-    let fields = infer::fields(resource, &shape)?;
-    options.schema = RecordSchema::new(&fields).arrow();
-    options.inferred = Some(inferred);
+    options.schema = RecordSchema::new(fields).arrow();
     let mut load: Load = store.begin(options).map_err(convert::dataset_error)?;
-    let mut blocks = Blocks::new(&fields, redactor)?;
+    let mut blocks = Blocks::new(fields, redactor)?;
     let mut write =
         |batch| timed(meter, Stage::Encode, || load.write(&batch)).map_err(convert::dataset_error);
     spool.read(

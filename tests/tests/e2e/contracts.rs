@@ -1,9 +1,15 @@
 //! Contracts: what a run leaves of records that drift away from their schema, and come back.
 
+use std::sync::Arc;
+
+use connector_codegen::{LowerOptions, Source, lower};
+use connector_core::Connector;
+use connector_sandbox::{Answer, Options, Sandbox};
+use connector_tests::Workspace;
 use serde_json::{Value, json};
 
-use crate::relations::rows;
-use crate::strategies::{Api, connector};
+use crate::relations::{expect_code, rows, run};
+use crate::strategies::{Api, connector, spec};
 
 const FIELDS: &str = "id: integer, size: integer, tags: {type: array, items: string}, \
                       owner: {type: object, fields: {login: string}}";
@@ -425,4 +431,297 @@ fn a_wider_type_in_the_spec_converts_what_is_there() {
         );
         assert_eq!(api.workspace.files().parquet(), before);
     }
+}
+
+/// What `schema --diff` says of this spec.
+#[track_caller]
+fn diff(api: &Api, keys: &str, fields: &str, code: i32) -> String {
+    let _ = ask(api, keys, fields, &["schema", "--diff", "--json"], code);
+    ask(api, keys, fields, &["schema", "--diff"], code)
+}
+
+/// What the command line of this spec's connector answers.
+#[track_caller]
+fn ask(api: &Api, keys: &str, fields: &str, arguments: &[&str], code: i32) -> String {
+    let path = api.workspace.path("tree.yaml");
+    std::fs::write(&path, spec(keys, fields)).unwrap();
+    let run = api.workspace.cargo_connector("tree");
+    let run = run.args(["run", path.to_str().unwrap(), "--out", "data"]);
+    run.args(arguments).run().expect(code).stdout
+}
+
+#[test]
+fn a_change_of_the_spec_is_told_before_it_is_done() {
+    let before = "id: integer, size: integer, name: {type: string, nullable: false}, \
+                  owner: {type: object, fields: {login: string, age: integer}}, old: string";
+    let after = "id: integer, size: number, name: string, \
+                 owner: {type: object, fields: {login: string, age: integer, nick: string}}, \
+                 tags: {type: array, items: string}";
+    let mut api = Api::new(MERGE, before);
+    assert_eq!(diff(&api, MERGE, before, 0), "items: no dataset yet\n");
+    let records = json!([{"id": 1, "size": 5, "name": "a", "owner": {"login": "x", "age": 1}}]);
+    api.run(&records, &[], 0);
+    assert_eq!(diff(&api, MERGE, before, 0), "items: unchanged\n");
+    let files = api.workspace.files();
+    let text = diff(&api, MERGE, after, 0);
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(
+        lines[..lines.len() - 1],
+        [
+            "items: the columns change, all rows stay",
+            "  ~ size        integer -> number  wider; the rows that are there are converted",
+            "  ~ name        may be null",
+            "  + owner.nick  string  new; null in the rows that are there",
+            "  - old         string  not declared any more; null in new rows",
+            "  + tags        [string]  new; null in the rows that are there",
+        ]
+    );
+    assert!(
+        lines[lines.len() - 1].starts_with("  1 files are written again ("),
+        "{text}"
+    );
+    let json = ask(
+        &api,
+        MERGE,
+        after,
+        &["schema", "items", "--diff", "--json"],
+        0,
+    );
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["refused"], false);
+    let dataset = &json["datasets"][0];
+    assert_eq!(dataset["outcome"], "changed");
+    assert_eq!(
+        dataset["columns"][0],
+        json!({"column": "size", "change": "widened", "from": "integer", "to": "number"})
+    );
+    assert_eq!(dataset["rewrites"].as_array().unwrap().len(), 1);
+    // Looking changes nothing, and the run does what was told.
+    assert_eq!(api.workspace.files(), files);
+    api.connector = connector(MERGE, after);
+    let record = api.run(&records, &[], 0);
+    let shown = |changes: &Value| {
+        let changes = changes.as_array().unwrap().iter();
+        let mut changes: Vec<String> = changes
+            .map(|change| format!("{} {}", change["change"], change["column"]))
+            .collect();
+        changes.sort_unstable();
+        changes
+    };
+    assert_eq!(
+        shown(&dataset["columns"]),
+        shown(&record["load"]["schema_changes"])
+    );
+    let json: Value = serde_json::from_str(&record["load"]["files_removed"].to_string()).unwrap();
+    assert_eq!(json[0]["name"], dataset["rewrites"][0]);
+    assert_eq!(
+        diff(&api, MERGE, after, 0),
+        "items: the columns change, all rows stay\n  - old  string  not declared any more; null in new rows\n"
+    );
+}
+
+#[test]
+fn what_the_next_run_refuses_is_told_with_exit_code_6() {
+    let fields = "id: integer, size: integer";
+    let wide = 9_007_199_254_740_993_i64;
+    let values = "the values that are there cannot be converted";
+    for (keys, other, line, code) in [
+        (
+            MERGE,
+            "id: integer, size: boolean",
+            format!("  ! size  integer -> boolean  {values}"),
+            6,
+        ),
+        (
+            MERGE,
+            "id: integer, size: number",
+            format!("  ! size  integer -> number  {values}"),
+            6,
+        ),
+        (
+            "primary_key: id\n  write_disposition: append",
+            fields,
+            "  ! the write disposition changes: merge -> append".to_owned(),
+            2,
+        ),
+        (
+            "primary_key: size\n  write_disposition: merge",
+            fields,
+            "  ! the primary key changes: id -> size".to_owned(),
+            2,
+        ),
+        (
+            MERGE,
+            "id: string, size: integer",
+            "  ! the request, its selector, filter or steps, or the type of a key has changed"
+                .to_owned(),
+            2,
+        ),
+    ] {
+        let mut api = Api::new(MERGE, fields);
+        api.run(&json!([{"id": 1, "size": wide}]), &[], 0);
+        let text = diff(&api, keys, other, 6);
+        assert!(text.starts_with("items: REFUSED\n"), "{text}");
+        assert!(text.lines().any(|found| found == line), "{text}");
+        assert!(text.contains("--full-refresh"), "{text}");
+        let text = ask(
+            &api,
+            keys,
+            other,
+            &["--full-refresh", "schema", "--diff"],
+            0,
+        );
+        assert!(text.starts_with("items: all rows are replaced"), "{text}");
+        // The run refuses, too.
+        let before = api.workspace.files().parquet();
+        api.connector = connector(keys, other);
+        api.run(&json!([]), &[], code);
+        assert_eq!(api.workspace.files().parquet(), before);
+    }
+}
+
+#[test]
+fn columns_that_are_there_anyway_are_no_difference() {
+    let evolve = format!("{MERGE}schema_contract: evolve");
+    let api = Api::new(&evolve, FIELDS);
+    api.run(&json!([{"id": 1, "size": 0.5, "colour": "red"}]), &[], 0);
+    assert_eq!(diff(&api, &evolve, FIELDS, 0), "items: unchanged\n");
+    assert_eq!(diff(&api, MERGE, FIELDS, 0), "items: unchanged\n");
+    let more = format!("{FIELDS}, colour: string");
+    assert_eq!(diff(&api, MERGE, &more, 0), "items: unchanged\n");
+    let history = "primary_key: id\n  write_disposition: {disposition: merge, strategy: scd2}";
+    let text = diff(&api, history, FIELDS, 6);
+    assert!(text.contains("has changed"), "{text}");
+    let api = Api::new(history, FIELDS);
+    api.run(&v1(), &[], 0);
+    assert_eq!(diff(&api, history, FIELDS, 0), "items: unchanged\n");
+    let replace = "write_disposition: replace";
+    let text = diff(&api, replace, "id: integer, size: string", 0);
+    assert!(text.starts_with("items: all rows are replaced"), "{text}");
+    let _ = ask(&api, history, FIELDS, &["schema", "nothing", "--diff"], 2);
+}
+
+#[test]
+fn the_columns_of_histories_are_printed_with_their_types() {
+    let history = "primary_key: id\n  write_disposition: {disposition: merge, strategy: scd2}";
+    let api = Api::new(
+        history,
+        "id: integer, at: {type: timestamp, description: When.}",
+    );
+    let text = ask(
+        &api,
+        history,
+        "id: integer, at: {type: timestamp, description: When.}",
+        &["schema", "--json"],
+        0,
+    );
+    let columns: Value = serde_json::from_str(&text).unwrap();
+    let columns = columns["items"].as_array().unwrap();
+    let names: Vec<&Value> = columns.iter().map(|column| &column["name"]).collect();
+    assert_eq!(
+        names,
+        [
+            "id",
+            "at",
+            "_rescued",
+            "_valid_from",
+            "_valid_to",
+            "_row_hash"
+        ]
+    );
+    let at = json!({"name": "at", "type": "timestamp", "arrow": "Timestamp(µs, \"UTC\")",
+                    "nullable": true, "description": "When."});
+    assert_eq!(columns[1], at);
+    api.run(&json!([{"id": 1}]), &[], 0);
+    let written = rows(&api.workspace, "items").columns();
+    let written: Vec<&str> = written.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, written);
+}
+
+const FAMILY: &str = "
+client: {base_url: \"https://api.example.com\", concurrency: 2}
+resource_defaults: {write_disposition: merge, primary_key: id, schema_contract: evolve}
+resources:
+- name: teams
+  endpoint: {path: /teams, paginator: single_page}
+  schema: {fields: {id: integer}}
+- name: members
+  endpoint: {path: '/teams/{team}/members', paginator: single_page}
+  parent: {resource: teams, field: id, as: team}
+  include_from_parent: id
+  schema: {fields: {id: integer, at: timestamp}}
+  incremental: {cursor_path: at}
+- name: sheets
+  endpoint: {path: /sheets, paginator: single_page, response: csv}
+  schema: {fields: {id: integer, day: date}}
+";
+
+#[test]
+fn columns_follow_behind_parents_cursors_and_tables() {
+    let lowered = lower(
+        &Source::new("spec.yaml", FAMILY),
+        &LowerOptions::new("tree"),
+    );
+    let (ir, _) = lowered.map_err(|found| found.render(false)).unwrap();
+    let connector = Connector {
+        name: "tree",
+        version: "0.0.0",
+        plan: ir.plan.to_json().unwrap().leak(),
+    };
+    let options = Options {
+        responder: Some(Arc::new(|request, count| {
+            let json = |value: Value| Answer::new(200, "application/json", value.to_string());
+            let later = count > 1;
+            Some(match request.path.as_str() {
+                path if path.ends_with("/teams") => {
+                    json(json!([{"id": 1, "name": "red"}, {"id": 2}]))
+                }
+                path if path.ends_with("/1/members") && later => json(json!([
+                    {"id": 11, "at": "2026-01-02T00:00:00Z", "_teams_id": 9, "nick": "c"},
+                ])),
+                path if path.ends_with("/1/members") => json(json!([
+                    {"id": 11, "at": "2026-01-01T00:00:00Z", "nick": "a"},
+                    {"id": 12, "at": "2026-01-02T00:00:00Z"},
+                ])),
+                path if path.ends_with("/2/members") => json(json!([
+                    {"id": 21, "at": "2026-01-01T00:00:00Z", "role": {"level": 3}},
+                ])),
+                _ => Answer::new(200, "text/csv", "id,day,note\n1,2026-01-31,x\n2,soon,\n"),
+            })
+        })),
+        ..Options::default()
+    };
+    let server = Sandbox::start(&connector.plan().unwrap(), options).unwrap();
+    let workspace = Workspace::new();
+    for _ in 0..2 {
+        let (code, record) = run(&connector, &server, &workspace, &[]);
+        expect_code(code, 0);
+        for entry in record["resources"].as_array().unwrap() {
+            assert_eq!(entry["rescued"], json!([]), "{entry}");
+        }
+    }
+    let found = |resource: &str, columns: &[&str]| rows(&workspace, resource).united(columns);
+    assert_eq!(
+        found("teams", &["id", "name", "_rescued"]),
+        [
+            json!({"id": 1, "name": "red", "_rescued": null}),
+            json!({"id": 2, "name": null, "_rescued": null}),
+        ]
+    );
+    assert_eq!(
+        found("members", &["id", "_teams_id", "nick", "role", "_rescued"]),
+        [
+            json!({"id": 11, "_teams_id": 1, "nick": "c", "role": null, "_rescued": null}),
+            json!({"id": 12, "_teams_id": 1, "nick": null, "role": null, "_rescued": null}),
+            json!({"id": 21, "_teams_id": 2, "nick": null, "role": {"level": 3}, "_rescued": null}),
+        ]
+    );
+    // Formats of nothing but texts give nothing but texts.
+    assert_eq!(
+        found("sheets", &["id", "day", "note"]),
+        [
+            json!({"id": 1, "day": "2026-01-31", "note": "x"}),
+            json!({"id": 2, "day": "soon", "note": null}),
+        ]
+    );
 }

@@ -209,6 +209,16 @@ fn a_later_run_widens_the_columns_of_an_earlier_one() {
     let _ = step(r#"{"id": "1"}"#, 6).says(&["`id`"]);
     let _ = step(r#"{"id": 4, "l": "none"}"#, 6).says(&["`l`", "--full-refresh"]);
     assert_eq!(workspace.files().parquet(), before.parquet());
+    // What the state knows is not forgotten because another version wrote it.
+    let file = workspace.path("data/shop/_connector/state.json");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text.replace("\"integer\"", "\"novel\"")).unwrap();
+    let says = [
+        "what the state knows of the columns cannot be read",
+        "--full-refresh",
+    ];
+    let _ = step(r#"{"id": 4}"#, 2).says(&says);
+    assert_eq!(workspace.files().parquet(), before.parquet());
     let server = pages(SPEC, &[r#"{"id": "1", "l": "none"}"#]);
     let _ = run(&workspace, SPEC, &server, &["run", "--full-refresh"]).expect(0);
     assert_eq!(rows(&workspace, "things").column("id"), ["1"]);

@@ -181,6 +181,17 @@ fn a_run_that_fails_leaves_its_record_with_the_reason_and_no_secret() {
     assert_eq!(error["kind"], "source");
     assert_eq!(error["message"], "the API answered 400 Bad Request");
     assert_eq!(error["context"]["body"], "{\"why\": \"bad ***\"}");
+    // Neither is it in what is made of the record.
+    for args in [["runs", "last"], ["report", "report.html"]] {
+        workspace
+            .storage()
+            .args(args)
+            .secret(secret)
+            .run()
+            .expect(0);
+    }
+    let page = fs::read_to_string(workspace.path("report.html")).unwrap();
+    assert!(page.contains("bad ***"));
 }
 
 #[test]
@@ -375,7 +386,7 @@ fn runs_are_listed_newest_first_and_shown_by_the_beginning_of_their_names() {
     );
     let table = runs(&workspace, "storage", &["--limit", "2"]);
     assert_eq!(table.stdout.lines().count(), 4, "{}", table.stdout);
-    assert!(table.stderr.contains("1 older runs"), "{}", table.stderr);
+    assert!(table.stderr.contains("1 older run;"), "{}", table.stderr);
 
     let name = listed[1]["run"].as_str().unwrap();
     let shown = runs(&workspace, "storage", &[&name[..13]]);
@@ -459,10 +470,10 @@ fn a_report_is_one_page_of_all_runs() {
         "<h3>Rows read</h3>",
         "120 new, 0 updated in all",
         "1 of 6 requests were sent again",
-        "the API answered 503 Service Unavailable: 1 times",
+        "the API answered 503 Service Unavailable: 1 time, ",
         "✕ failed",
         "body: &lt;svg onload=alert(1)&gt;",
-        "1 files of 1 datasets",
+        "1 file of 1 dataset",
     ] {
         assert!(page.contains(text), "no {text:?}");
     }

@@ -12,13 +12,18 @@ use crate::relations::{entry, expect_code, rows, run};
 
 const FIELDS: &str = "id: integer, day: integer, size: integer, name: string";
 
-/// A connector whose only resource has these keys more, and these fields.
-pub(crate) fn connector(keys: &str, fields: &str) -> Connector {
-    let spec = format!(
+/// A spec whose only resource has these keys more, and these fields.
+pub(crate) fn spec(keys: &str, fields: &str) -> String {
+    format!(
         "client: {{base_url: \"https://api.example.com\", concurrency: 1}}\n\
          resources:\n- name: items\n  endpoint: {{path: /items, paginator: single_page}}\n\
          \x20 {keys}\n  schema: {{fields: {{{fields}}}}}\n"
-    );
+    )
+}
+
+/// Its connector.
+pub(crate) fn connector(keys: &str, fields: &str) -> Connector {
+    let spec = spec(keys, fields);
     let lowered = lower(&Source::new("spec.yaml", spec), &LowerOptions::new("tree"));
     let (ir, _) = lowered.map_err(|found| found.render(false)).unwrap();
     Connector {
