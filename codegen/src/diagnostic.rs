@@ -6,6 +6,7 @@ use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet}
 use serde_json::json;
 
 use crate::source::{Lines, Source, Span};
+use crate::words::{list, nearest, quote};
 
 pub(crate) mod code;
 
@@ -104,6 +105,14 @@ impl Diagnostic {
     pub(crate) fn help_if(mut self, text: Option<String>) -> Self {
         self.help = text.or(self.help);
         self
+    }
+
+    /// Says which names there are, and which of them is like the one that was written.
+    pub(crate) fn known(self, what: &str, written: &str, names: &[&str]) -> Self {
+        let shown = &names[..names.len().min(20)];
+        let near = nearest(written, names.iter().copied()).filter(|near| *near != written);
+        self.note(format!("the {what} are {}", list(shown, "and")))
+            .help_if(near.map(|near| format!("did you mean {}?", quote(near))))
     }
 
     /// The place itself.

@@ -22,6 +22,7 @@ mod relations;
 mod request;
 mod resource;
 mod response;
+mod scope;
 mod selector;
 mod session_token;
 mod template;
@@ -87,7 +88,7 @@ struct Lowering<'r, 't> {
     reporter: &'r mut Reporter<'t>,
     inputs: Inputs,
     /// What the expressions of the resource at hand can name.
-    scope: relations::Scope,
+    scope: scope::Scope,
     lines: Lines<'t>,
     /// Where things stand, for documentation.
     places: BTreeMap<String, u32>,
@@ -101,7 +102,7 @@ impl<'r, 't> Lowering<'r, 't> {
             name: options.name.clone(),
             reporter,
             inputs,
-            scope: relations::Scope::default(),
+            scope: scope::Scope::default(),
             lines,
             places: BTreeMap::new(),
         }

@@ -229,37 +229,21 @@ impl Lowering<'_, '_> {
         if fields.is_empty() || cursor.is_empty() {
             return None;
         }
-        let mut fields = fields;
-        let mut found = None;
-        for step in cursor {
-            let field = match step {
-                Step::Key(key) => fields.iter().find(|field| field.name == *key),
-                Step::Index(_) | Step::Wildcard => None,
-            };
-            let Some(field) = field else {
+        match Field::resolve(fields, cursor) {
+            Ok(field) => Some(&field.field_type),
+            Err(fields) => {
                 let names: Vec<&str> = fields.iter().map(|field| field.name.as_str()).collect();
-                let near = nearest(&text.value, names.iter().copied());
                 self.report(
                     Diagnostic::error(
                         code::UNKNOWN_FIELD,
                         format!("the cursor {} is not a field", quote(&text.value)),
                     )
                     .label(text.span, "not in the schema")
-                    .note(format!(
-                        "the fields are {}",
-                        list(&names[..names.len().min(20)], "and")
-                    ))
-                    .help_if(near.map(|near| format!("did you mean {}?", quote(near)))),
+                    .known("fields", &text.value, &names),
                 );
-                return None;
-            };
-            found = Some(&field.field_type);
-            fields = match &field.field_type {
-                FieldType::Object(inner) => inner,
-                _ => &[],
-            };
+                None
+            }
         }
-        found
     }
 
     /// How cursors are compared, how records write them, and how requests do by default.

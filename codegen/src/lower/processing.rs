@@ -15,7 +15,7 @@ use crate::source::Span;
 use crate::spec::{
     ExplodeMapping, FlattenMapping, Json, Key, Named, ResourceMapping, StepMapping, Text,
 };
-use crate::words::{list, nearest, quote};
+use crate::words::{list, quote};
 use crate::yaml;
 
 /// What the steps so far have done to the members of a record.
@@ -410,19 +410,13 @@ impl Lowering<'_, '_> {
                 None if made.read || is_inside_json(fields, &made.path) => {}
                 None => {
                     let names: Vec<&str> = fields.iter().map(|field| field.name.as_str()).collect();
-                    let near = nearest(&made.path[0], names.iter().copied())
-                        .filter(|near| *near != made.path[0]);
                     self.report(
                         Diagnostic::error(
                             code::UNKNOWN_FIELD,
                             format!("{name} is not a field and no later step reads it"),
                         )
                         .label(made.span, "made here")
-                        .note(format!(
-                            "the fields are {}",
-                            list(&names[..names.len().min(20)], "and")
-                        ))
-                        .help_if(near.map(|near| format!("did you mean {}?", quote(near)))),
+                        .known("fields", &made.path[0], &names),
                     );
                 }
             }

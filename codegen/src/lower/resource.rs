@@ -12,7 +12,7 @@ use crate::spec::{
     Disposition, EndpointMapping, Key, Over as _, ResourceMapping, ResourceSpec, Spec, Text,
     WriteDispositionSpec,
 };
-use crate::words::{list, nearest, quote};
+use crate::words::quote;
 
 impl Lowering<'_, '_> {
     /// The resources, each with the type name that it asks for.
@@ -360,15 +360,12 @@ impl Lowering<'_, '_> {
         resource: &ResourceMapping,
     ) {
         let names: Vec<&str> = fields.iter().map(|field| field.name.as_str()).collect();
-        let near = nearest(&text.value, names.iter().copied());
-        let shown = &names[..names.len().min(20)];
         let mut diagnostic = Diagnostic::error(
             code::UNKNOWN_FIELD,
             format!("the {word} {} is not a field", quote(&text.value)),
         )
         .label(text.span, "not in the schema")
-        .note(format!("the fields are {}", list(shown, "and")))
-        .help_if(near.map(|near| format!("did you mean {}?", quote(near))));
+        .known("fields", &text.value, &names);
         if let Some(span) = resource.schema.key_span() {
             diagnostic = diagnostic.label(span, "this schema");
         }

@@ -26,14 +26,23 @@ impl Field {
     /// The field that a path leads to, through the objects on the way.
     #[must_use]
     pub fn at<'f>(fields: &'f [Self], path: &[Step]) -> Option<&'f Self> {
-        let (Step::Key(key), rest) = path.split_first()? else {
-            return None;
+        Self::resolve(fields, path).ok()
+    }
+
+    /// The same; where the path leaves the fields, those that it could have gone on with.
+    ///
+    /// # Errors
+    /// When a step is not the name of a field.
+    pub fn resolve<'f>(fields: &'f [Self], path: &[Step]) -> Result<&'f Self, &'f [Self]> {
+        let Some((Step::Key(key), rest)) = path.split_first() else {
+            return Err(fields);
         };
-        let field = fields.iter().find(|field| field.name == *key)?;
+        let field = fields.iter().find(|field| field.name == *key);
+        let field = field.ok_or(fields)?;
         match &field.field_type {
-            _ if rest.is_empty() => Some(field),
-            FieldType::Object(inner) => Self::at(inner, rest),
-            _ => None,
+            _ if rest.is_empty() => Ok(field),
+            FieldType::Object(inner) => Self::resolve(inner, rest),
+            _ => Err(&[]),
         }
     }
 }

@@ -150,6 +150,10 @@ fn malformed(error: &quick_xml::Error, at: u64) -> Unreadable {
 struct Element {
     members: Vec<(String, Vec<Element>)>,
     /// Where the members are, when there are many.
+    #[expect(
+        clippy::box_collection,
+        reason = "nearly all elements have none, and are smaller"
+    )]
     index: Option<Box<HashMap<String, usize>>>,
     text: String,
 }

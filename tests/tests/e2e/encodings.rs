@@ -5,7 +5,8 @@ use std::io::Write as _;
 use connector_sandbox::Answer;
 use serde_json::json;
 
-use crate::responses::{acted, ran};
+use crate::responses::actions::acted;
+use crate::responses::ran;
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
