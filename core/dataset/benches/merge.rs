@@ -128,6 +128,7 @@ impl Table {
             writer: WriterOptions::default(),
             metadata: Vec::new(),
             inferred: None,
+            resume: None,
             evolved: Vec::new(),
         }
     }

@@ -21,6 +21,7 @@ mod no_schema;
 mod processing;
 mod relations;
 mod responses;
+mod resume;
 mod rotation;
 mod runs;
 mod scaffold;
