@@ -98,8 +98,11 @@ impl Tracking {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Position {
-    /// A hash of what was asked for: the settings, the range, where the run before had come to.
+    /// A hash of what was asked for: the settings, credentials too, the range, where the run before
+    /// had come to.
     pub asked: String,
+    /// What makes the hash tell nothing about the credentials in it.
+    pub salt: String,
     /// When the reading began: the end of ranges that have none.
     pub began: DateTime<Utc>,
     /// The largest page that the API has shown.

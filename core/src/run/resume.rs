@@ -10,7 +10,9 @@ use connector_dataset::{Checkpoint, Kept, Load};
 use connector_decode::RecordSchema;
 use connector_plan::{Resource, SettingRole};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
+use uuid::Uuid;
 
 use super::{Reading, Writer, blocking};
 use crate::cli::console::Console;
@@ -18,7 +20,8 @@ use crate::cli::table::count;
 use crate::cursor::Cursors;
 use crate::extract::{Delivery, Extracted, Member, Position, Tracking};
 use crate::secret::Redactor;
-use crate::{Error, ErrorKind, Result, convert};
+use crate::settings::SettingValue;
+use crate::{Error, ErrorKind, Json, Result, convert};
 
 /// How much of a run's time may lie between two checkpoints, as a fraction: a long run has few
 /// files more than a short one.
@@ -109,7 +112,7 @@ impl Reading<'_> {
             Kept::Unusable(reason) => reason,
             Kept::Usable(kept) => match Position::deserialize(&kept.position) {
                 Err(_) => "it cannot be read".to_owned(),
-                Ok(position) if position.asked != self.asked() => {
+                Ok(position) if position.asked != self.asked(&position.salt) => {
                     "the settings, the range or the cursor are other ones now".to_owned()
                 }
                 Ok(position) => {
@@ -144,26 +147,28 @@ impl Reading<'_> {
         ));
     }
 
-    /// A hash of what is asked for beside the spec, without what is secret.
-    fn asked(&self) -> String {
+    /// A salted SHA-256 of what is asked for beside the spec, in hexadecimal. Credentials are part
+    /// of it: with other ones the API may show the records of another account.
+    fn asked(&self, salt: &str) -> String {
         let client = &self.api.client.0;
         let inputs = client.plan.settings.iter();
-        let settings: Vec<String> = inputs
-            .filter(|setting| !setting.secret && setting.role == SettingRole::Input)
+        let settings: Vec<(&str, Option<Json>)> = inputs
+            .filter(|setting| setting.role == SettingRole::Input)
             .map(|setting| {
                 let value = client.settings.get(&setting.name);
-                format!("{}={value:?}", setting.name)
+                (setting.name.as_str(), value.map(SettingValue::to_json))
             })
             .collect();
         let state = self.store.state();
         let before = state.resource(&self.resource.name);
         let text = format!(
-            "{} {settings:?} {:?} {:?}",
+            "{salt} {} {settings:?} {:?} {:?}",
             client.site.base().path(),
             self.asked,
             before.and_then(|before| before.cursor.as_ref()),
         );
-        format!("{:032x}", twox_hash::XxHash3_128::oneshot(text.as_bytes()))
+        let hash = Sha256::digest(text.as_bytes());
+        hash.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// Reads the resource and writes its records aside.
@@ -177,7 +182,8 @@ impl Reading<'_> {
         let arguments = &self.context.arguments;
         let mut options = super::load_options(resource, self.declared, arguments.full_refresh);
         let mut position = Position::default();
-        position.asked = self.asked();
+        position.salt = Uuid::new_v4().simple().to_string();
+        position.asked = self.asked(&position.salt);
         position.began = Utc::now();
         let resumes = resumption.is_some();
         if let Some(resumption) = resumption {

@@ -682,6 +682,21 @@ fn cursors_of_the_state_are_those_of_one_reading() {
 }
 
 #[test]
+fn other_credentials_start_over_and_may_be_of_another_account() {
+    let shop = Shop::new(300, &spec(PAGINATORS[0], "write_disposition: replace"));
+    let _ = shop.fails_at(12, 500);
+    shop.api.asked();
+    let run = shop
+        .command(&[])
+        .env("SHOP_PASSPHRASE", "of another account");
+    let _ = run
+        .run()
+        .expect(0)
+        .says(&["the settings, the range or the cursor are other ones now"]);
+    assert_eq!(shop.api.asked()[0], 0);
+}
+
+#[test]
 fn other_strategies_go_on_too() {
     for (strategy, expect) in [
         ("{disposition: merge, strategy: scd2}", 400),
