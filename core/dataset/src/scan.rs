@@ -1,5 +1,6 @@
 //! Looks through existing files for rows whose key may be in a load.
 
+use std::fmt;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -218,9 +219,14 @@ impl Hints {
 
 /// Tells most keys that are not in a load from those that may be, in 4 MiB: of existing keys, only
 /// the latter are sorted.
-#[derive(Debug)]
 struct KeyFilter {
     words: Vec<u64>,
+}
+
+impl fmt::Debug for KeyFilter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyFilter").finish_non_exhaustive()
+    }
 }
 
 impl KeyFilter {

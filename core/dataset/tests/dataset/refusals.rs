@@ -403,7 +403,7 @@ fn a_changed_column_type_needs_a_full_refresh() {
         .iter()
         .map(|field| field.as_ref().clone())
         .collect();
-    fields[2] = Field::new("value", DataType::Float64, true);
+    fields[2] = Field::new("value", DataType::Boolean, true);
     let schema = Arc::new(Schema::new(fields));
     let store = Store::open(out.path(), store_options()).unwrap();
     let changed = LoadOptions {
