@@ -35,13 +35,14 @@ mapping! {
     /// How pages are compressed: `zstd`, `zstd(9)` or `{type: zstd, level: 9}`, `snappy`, `none`.
     compression: CodecSpec = "compression" | "compression_codec", default "zstd(1)";
     /// The length at which a new file begins, in bytes or with a unit: `128 MiB` (2²⁰ bytes), `1GB`
-    /// (10⁹ bytes). At least 64 KiB.
-    file_bytes: Size<{ 64 << 10 }, { 1 << 50 }> = "file_bytes" | "file_max_bytes",
+    /// (10⁹ bytes). At least 1 MiB. Pages that are not full yet count as long as they are before
+    /// they are compressed: small files of many columns become shorter.
+    file_bytes: Size<{ 1 << 20 }, { 1 << 50 }> = "file_bytes" | "file_max_bytes",
         default "256 MiB";
-    /// The memory at which a row group is closed, in bytes or with a unit; about the length of its
-    /// pages before they are compressed, encoded. Row groups of less than 100,000 rows may take
-    /// twice as much. 64 KiB to 1 GiB: each resource that is written has one row group in memory.
-    row_group_bytes: Size<{ 64 << 10 }, { 1 << 30 }> = "row_group_bytes", default "16 MiB";
+    /// The memory at which a row group is closed, in bytes or with a unit. Row groups of less than
+    /// 100,000 rows may take twice as much. 1 MiB to 1 GiB: each resource that is being written has
+    /// one row group in memory, a merge two.
+    row_group_bytes: Size<{ 1 << 20 }, { 1 << 30 }> = "row_group_bytes", default "16 MiB";
     /// The most rows of a row group, 100 to 100,000,000.
     row_group_rows: Whole<100, 100_000_000> = "row_group_rows" | "row_group_size", default 1_000_000;
     later {
@@ -60,8 +61,7 @@ mapping! {
     CodecMapping, "compression";
     /// The codec: `zstd`, `snappy` or `none`.
     codec: Text = "type", default "zstd";
-    /// For `zstd`, the level, 1 to 22. Higher ones take more time, and above 9 tens of megabytes of
-    /// memory for each column.
+    /// For `zstd`, the level, 1 to 22. Higher ones take more time, and more memory for each column.
     level: Whole<1, 22> = "level" | "compression_level", default 1;
     later {}
 }
@@ -104,10 +104,14 @@ impl FromNode for CodecSpec {
     }
 }
 
-/// A word, with its level in brackets or behind a colon.
+/// A word, with its level in brackets or, as other tools have it, behind a colon.
 fn from_text(text: &str, span: Span, reporter: &mut Reporter<'_>) -> Option<CodecSpec> {
-    let (word, level) = match text.split_once(['(', ':']) {
-        Some((word, level)) => (word.trim(), Some(level.trim_end_matches(')').trim())),
+    let parts = match text.trim().strip_suffix(')') {
+        Some(text) => text.split_once('('),
+        None => text.split_once(':'),
+    };
+    let (word, level) = match parts {
+        Some((word, level)) => (word.trim(), Some(level.trim())),
         None => (text.trim(), None),
     };
     let codec = from_word(word, span, reporter)?;
@@ -148,7 +152,7 @@ fn from_word(word: &str, span: Span, reporter: &mut Reporter<'_>) -> Option<Code
                 format!("the codec {} is not built in", quote(word)),
             )
             .label(span, format!("expected {built_in}"))
-            .help("write `zstd`: every reader of Parquet since 2020 knows it"),
+            .help("write `zstd`, or leave it out"),
         );
         return None;
     }
