@@ -35,9 +35,9 @@ mapping! {
     /// How pages are compressed: `zstd`, `zstd(9)` or `{type: zstd, level: 9}`, `snappy`, `none`.
     compression: CodecSpec = "compression" | "compression_codec", default "zstd(1)";
     /// The length at which a new file begins, in bytes or with a unit: `128 MiB` (2²⁰ bytes), `1GB`
-    /// (10⁹ bytes). At least 1 MiB. Pages that are not full yet count as long as they are before
+    /// (10⁹ bytes). 1 MiB to 1 TiB. Pages that are not full yet count as long as they are before
     /// they are compressed: small files of many columns become shorter.
-    file_bytes: Size<{ 1 << 20 }, { 1 << 50 }> = "file_bytes" | "file_max_bytes",
+    file_bytes: Size<{ 1 << 20 }, { 1 << 40 }> = "file_bytes" | "file_max_bytes",
         default "256 MiB";
     /// The memory at which a row group is closed, in bytes or with a unit. Row groups of less than
     /// 100,000 rows may take twice as much. 1 MiB to 1 GiB: each resource that is being written has
@@ -294,10 +294,9 @@ fn not_a_size(text: &str, unit: Option<&str>, span: Span, reporter: &mut Reporte
 
 /// A size in the largest binary unit that leaves a whole number.
 fn in_words(bytes: u64) -> String {
-    let unit = UNITS
-        .iter()
-        .rev()
-        .find(|(name, factor)| name.ends_with("iB") && bytes % factor == 0 && bytes >= *factor);
+    let unit = UNITS.iter().rev().find(|(name, factor)| {
+        name.ends_with("iB") && bytes.is_multiple_of(*factor) && bytes >= *factor
+    });
     match unit {
         Some((name, factor)) => format!("{} {name}", bytes / factor),
         None => format!("{bytes} bytes"),

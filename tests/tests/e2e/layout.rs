@@ -67,7 +67,10 @@ fn runs_write_with_the_codec_of_the_spec() {
 fn row_groups_have_the_rows_of_the_spec() {
     let api = Api::new("layout: {row_group_rows: 100}", FIELDS);
     api.run(&items(0..350, 1), &[], 0);
-    let mut counts: Vec<i64> = groups(&api).iter().map(|group| group.num_rows()).collect();
+    let mut counts: Vec<i64> = groups(&api)
+        .iter()
+        .map(RowGroupMetaData::num_rows)
+        .collect();
     counts.sort_unstable();
     assert_eq!(counts, [50, 100, 100, 100]);
 }
@@ -77,27 +80,27 @@ fn row_groups_have_the_rows_of_the_spec() {
 fn another_codec_is_appended_to_and_merged_with() {
     let append = "layout: {compression: snappy}";
     let mut api = Api::new(append, FIELDS);
-    api.run(&items(0..200, 1), &[], 0);
+    api.run(&items(100..300, 1), &[], 0);
     api.connector = connector("layout: {compression: none}", FIELDS);
-    api.run(&items(200..300, 1), &[], 0);
+    api.run(&items(300..400, 1), &[], 0);
     assert_eq!(codecs(&groups(&api)), BTreeSet::from(["none", "snappy"]));
     assert_eq!(rows(&api.workspace, "items").count(), 300);
 
     let merge = "primary_key: id\n  write_disposition: merge\n  layout: ";
     let mut api = Api::new(&format!("{merge}{{compression: snappy}}"), FIELDS);
-    api.run(&items(0..200, 1), &[], 0);
+    api.run(&items(100..300, 1), &[], 0);
     api.connector = connector(
         &format!("{merge}{{compression: zstd(3), row_group_rows: 100}}"),
         FIELDS,
     );
-    let record = api.run(&items(150..250, 2), &[], 0);
+    let record = api.run(&items(250..350, 2), &[], 0);
     assert_eq!(
         (&record["load"]["updated"], &record["load"]["inserted"]),
         (&json!(50), &json!(50))
     );
     assert!(codecs(&groups(&api)).contains("zstd"));
-    let expect: Vec<Value> = (0..250)
-        .map(|id| json!({"id": id, "size": if id < 150 { 1 } else { 2 }}))
+    let expect: Vec<Value> = (100..350)
+        .map(|id| json!({"id": id, "size": if id < 250 { 1 } else { 2 }}))
         .collect();
     assert_eq!(
         rows(&api.workspace, "items").objects(&["id", "size"]),

@@ -204,7 +204,7 @@ fn sizes_are_respected() {
     let counts: Vec<i64> = found
         .iter()
         .flatten()
-        .map(|group| group.num_rows())
+        .map(RowGroupMetaData::num_rows)
         .collect();
     assert_eq!(
         (found.len(), counts),
