@@ -13,7 +13,7 @@ mod value;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use connector_plan::{Field, FieldType, Incremental, Resource, Template, WriteDisposition};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -103,6 +103,8 @@ pub(crate) struct Before<'a> {
     pub limited: bool,
     /// Whether the records become part of a dataset.
     pub published: bool,
+    /// When the reading began, if that was in an earlier run.
+    pub began: Option<DateTime<Utc>>,
 }
 
 /// The cursors of one resource in one run.
@@ -225,7 +227,7 @@ impl Cursors {
                 Err(no_cursor(&resource.name))
             };
         };
-        let now = Utc::now();
+        let now = before.began.unwrap_or_else(Utc::now);
         let codec = Codec::new(plan)?;
         let path = edit::cursor_path(plan);
         let evaluate = |template: &Option<Template>| -> Result<Option<Json>> {

@@ -16,6 +16,8 @@ struct Inner {
     message: String,
     context: Vec<(&'static str, String)>,
     hints: Vec<String>,
+    /// The status of the answer that was of no use.
+    answer: Option<u16>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -89,6 +91,7 @@ impl Error {
             message: message.into(),
             context: Vec::new(),
             hints: Vec::new(),
+            answer: None,
             source: None,
         }))
     }
@@ -117,6 +120,17 @@ impl Error {
     ) -> Self {
         self.0.source = Some(source.into());
         self
+    }
+
+    /// Notes the status of the answer that was of no use.
+    pub(crate) fn answered(mut self, status: u16) -> Self {
+        self.0.answer = Some(status);
+        self
+    }
+
+    /// The status of the answer that was of no use; nothing when there was none.
+    pub(crate) fn answer(&self) -> Option<u16> {
+        self.0.answer
     }
 
     /// Whose fault it is.

@@ -3,6 +3,7 @@
 mod build;
 mod fan_out;
 mod listing;
+mod progress;
 mod supply;
 mod windows;
 
@@ -21,13 +22,15 @@ use self::build::RequestBuilder;
 pub(crate) use self::fan_out::{ReadOptions, read_alone};
 pub(crate) use self::listing::Member;
 use self::listing::Reader;
+use self::progress::{At, Marker, Outlet};
+pub(crate) use self::progress::{Delivery, Position, Tracking};
 pub(crate) use self::supply::{Lazy, Supply};
 use crate::body::{BodyReader, Document, Unreadable};
 use crate::client::Inner;
 use crate::cursor::{CursorReading, Cursors};
 use crate::http::{Request, Response};
 use crate::meter::Stage;
-use crate::paging::{LoopGuard, PageFacts, paginator};
+use crate::paging::{PageFacts, paginator};
 use crate::partition::{Family, Partition};
 use crate::{Error, Json, Meter, Result, convert, filter, processing};
 
@@ -47,6 +50,8 @@ pub(crate) struct Extract<'a> {
     pub meter: Arc<Meter>,
     /// What of its parents is read only as far as it needs.
     pub lazy: Lazy<'a>,
+    /// What follows the reading, so that another run can go on with it.
+    pub tracking: Option<Tracking>,
     /// Whether records that may give new columns are kept as they are, too.
     pub keeps_whole: bool,
 }
@@ -54,6 +59,8 @@ pub(crate) struct Extract<'a> {
 /// What a reading came to.
 #[derive(Debug, Default)]
 pub(crate) struct Extracted {
+    /// The pages that they came in.
+    pub pages: u64,
     /// The records handed over.
     pub rows: u64,
     /// The records that the filter dropped.
@@ -70,15 +77,29 @@ pub(crate) struct Extracted {
     pub skipped: u64,
     /// Why the first of them was skipped.
     pub skip_reason: Option<Error>,
+    /// What came of the cursor of a partition, as data, where the reading is tracked.
+    cursor: Option<Json>,
 }
 
 impl Extract<'_> {
     /// Reads every page and sends the records as batches.
     pub(crate) async fn run(&self, batches: mpsc::Sender<RecordBatch>) -> Result<Extracted> {
+        self.read(Outlet::Batches(batches)).await
+    }
+
+    /// Like [`run`](Self::run), and tells with the records how far it has come.
+    pub(crate) async fn run_tracked(
+        &self,
+        deliveries: mpsc::Sender<Delivery>,
+    ) -> Result<Extracted> {
+        self.read(Outlet::Deliveries(deliveries)).await
+    }
+
+    async fn read(&self, outlet: Outlet) -> Result<Extracted> {
         let (sender, mut receiver) = mpsc::channel(1);
         let read = async {
             if self.resource.relations.is_empty() {
-                let largest = AtomicU64::new(0);
+                let largest = AtomicU64::new(self.largest_before());
                 self.windows(&Partition::whole(), self.limit, &largest, sender)
                     .await
             } else {
@@ -86,9 +107,11 @@ impl Extract<'_> {
             }
         };
         let hand_over = async move {
-            while let Some(batch) = receiver.recv().await {
-                self.family.collect(&self.resource.name, &batch);
-                if batches.send(batch).await.is_err() {
+            while let Some(delivery) = receiver.recv().await {
+                if let Some(batch) = &delivery.batch {
+                    self.family.collect(&self.resource.name, batch);
+                }
+                if !outlet.send(delivery).await {
                     break;
                 }
             }
@@ -107,11 +130,11 @@ impl Extract<'_> {
     async fn pages(
         &self,
         partition: &Partition,
-        listing: Option<&Reader>,
         mut cursor: Option<&mut CursorReading<'_>>,
         limit: Option<u64>,
         largest: &AtomicU64,
-        batches: mpsc::Sender<RecordBatch>,
+        deliveries: mpsc::Sender<Delivery>,
+        at: At<'_>,
     ) -> Result<Extracted> {
         let mut paginator = match self.client.paginators.get(&self.resource.name) {
             Some(custom) => custom.start(),
@@ -143,9 +166,14 @@ impl Extract<'_> {
         let each_page = cursor
             .as_ref()
             .is_some_and(|cursor| limit.is_some() || cursor.is_ordered());
-        let mut guard = LoopGuard::default();
+        let request = builder.fingerprint(&self.client.redactor);
+        let (mut guard, mut turn) = self.first_turn(paginator.as_mut(), at.front, &request)?;
+        let marker = self.tracking.as_ref();
+        let marker = marker.map(|_| Marker::new(partition, at, request));
+        // The first answer to a reading that goes on tells whether it can.
+        let mut goes_on = at.front.is_some();
+        let mut handed_over = Instant::now();
         let mut extracted = Extracted::default();
-        let mut turn = Some(paginator.first());
         while let Some(current) = turn {
             guard.turn(&current)?;
             self.lazy.page().await;
@@ -158,12 +186,53 @@ impl Extract<'_> {
                 last_record,
                 document,
                 response,
-            } = self.page(&request, listing, &mut decoder).await?;
+            } = match self.page(&request, at.listing, &mut decoder).await {
+                Ok(fetched) => fetched,
+                Err(error) if goes_on => return Err(self.judge(error)),
+                Err(error) => {
+                    // What has come before is as good as it was.
+                    if let Some(marker) = &marker
+                        && decoder.rows() > 0
+                        && let Ok(batch) = decoder.take_batch()
+                        && let Ok(batch) = partition.complete(batch)
+                        && let Ok(batch) = match &mut cursor {
+                            Some(cursor) => cursor.keep(batch).map(|kept| {
+                                extracted.rows -= kept.dropped;
+                                kept.batch
+                            }),
+                            None => Ok(batch),
+                        }
+                    {
+                        let event = marker.event(
+                            (Some(&current), paginator.as_ref()),
+                            &mut guard,
+                            cursor.as_ref().map(|cursor| cursor.position()),
+                            &extracted,
+                            decoder.report(),
+                            largest.load(Relaxed),
+                        );
+                        // Whoever does not take it has failed, too.
+                        let _ = deliveries
+                            .send(Delivery {
+                                batch: Some(batch),
+                                event: Some(event),
+                            })
+                            .await;
+                    }
+                    return Err(error);
+                }
+            };
             self.meter.page(records, response.body.len());
             let session = self.client.session(&self.resource.name);
             session.transport.note_records(&response, records);
-            guard.page(records, fingerprint(&response.body))?;
+            let page = guard.page(records, fingerprint(&response.body));
+            if goes_on {
+                goes_on = false;
+                self.check_first(&page, records, &current)?;
+            }
+            page?;
             let largest = largest.fetch_max(records, Relaxed).max(records);
+            extracted.pages += 1;
             extracted.rows += rows;
             extracted.filtered += filtered;
             extracted.ignored += u64::from(response.ignored);
@@ -188,7 +257,8 @@ impl Extract<'_> {
                 cursor.interrupt();
             }
             let mut over = limit.is_some_and(|limit| extracted.rows >= limit);
-            let due = decoder.is_full() || over || each_page || self.lazy.by_page();
+            let late = self.is_late(handed_over);
+            let due = decoder.is_full() || over || late || each_page || self.lazy.by_page();
             if (due || turn.is_none()) && decoder.rows() > 0 {
                 let batch = decoder
                     .take_batch()
@@ -215,10 +285,24 @@ impl Extract<'_> {
                         batch = batch.slice(0, batch.num_rows().saturating_sub(excess));
                     }
                 }
-                if batch.num_rows() > 0 && batches.send(batch).await.is_err() {
+                let event = marker.as_ref().map(|marker| {
+                    marker.event(
+                        (turn.as_ref(), paginator.as_ref()),
+                        &mut guard,
+                        cursor.as_ref().map(|cursor| cursor.position()),
+                        &extracted,
+                        decoder.report(),
+                        largest,
+                    )
+                });
+                let batch = Some(batch).filter(|batch| batch.num_rows() > 0);
+                if (batch.is_some() || event.is_some())
+                    && deliveries.send(Delivery { batch, event }).await.is_err()
+                {
                     extracted.stopped = true;
                     turn = None;
                 }
+                handed_over = Instant::now();
             }
         }
         extracted.report = decoder.report();
@@ -289,7 +373,7 @@ impl Extract<'_> {
                 }
                 Err(error) => error,
             };
-            let error = error.with(
+            let error = error.answered(response.status.as_u16()).with(
                 "request",
                 session.transport.describe(&request.method, &request.url),
             );

@@ -48,8 +48,8 @@ pub mod runs {
 
     pub use crate::cursor::{CursorRecord, CursorSpan};
     pub use crate::run::{
-        ErrorRecord, RECORD_VERSION, ReadingRecord, RescuedRecord, ResourceRecord, RunRecord,
-        RunStatus, StageSeconds, Status, WaitRecord,
+        ErrorRecord, RECORD_VERSION, ReadingRecord, RescuedRecord, ResourceRecord, ResumedRecord,
+        RunRecord, RunStatus, StageSeconds, Status, WaitRecord,
     };
 }
 

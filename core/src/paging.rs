@@ -42,6 +42,18 @@ pub trait Paginator: Debug + Send {
     /// When the response lacks what paging depends on.
     fn next(&mut self, page: &PageFacts<'_>) -> Result<Option<Turn>>;
 
+    /// What this paginator remembers beside the next request, so that a later run can go on with
+    /// it; nothing secret. `None`, the default, when it cannot say: a run that dies is then begun
+    /// again from the first page.
+    fn position(&self) -> Option<Json> {
+        None
+    }
+
+    /// Goes on from what [`position`](Paginator::position) said; false when it cannot.
+    fn resume(&mut self, _position: &Json) -> bool {
+        false
+    }
+
     /// What a person should know of the pages so far, told once; nothing by default.
     fn warnings(&mut self) -> Vec<String> {
         Vec::new()
@@ -247,11 +259,40 @@ pub(crate) fn show_from(root: &str, path: &[connector_plan::Step]) -> String {
 /// Remembers where paging has been, to find loops of any length.
 #[derive(Debug, Default)]
 pub(crate) struct LoopGuard {
-    tokens: HashSet<String>,
+    /// Hashes of cursors and links, and of the bodies of pages.
+    tokens: HashSet<u64>,
     pages: HashSet<u64>,
+    /// What is new since somebody last asked, where anybody does.
+    news: Option<Seen>,
+}
+
+/// Hashes of cursors and links, and of the bodies of pages.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Seen {
+    pub tokens: Vec<u64>,
+    pub pages: Vec<u64>,
 }
 
 impl LoopGuard {
+    /// A guard that tells what it has seen, and has seen this; `next` is the request to come.
+    pub(crate) fn tracked(seen: &Seen, next: Option<&Turn>) -> Self {
+        let mut guard = Self {
+            tokens: seen.tokens.iter().copied().collect(),
+            pages: seen.pages.iter().copied().collect(),
+            news: Some(Seen::default()),
+        };
+        // It was asked for and not answered: this time is no repetition.
+        if let Some(token) = next.and_then(|turn| turn.token.as_ref()) {
+            guard.tokens.remove(&hash(token));
+        }
+        guard
+    }
+
+    /// What it has seen since the last call.
+    pub(crate) fn news(&mut self) -> Seen {
+        self.news.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
     /// Notes the next request.
     ///
     /// # Errors
@@ -260,7 +301,11 @@ impl LoopGuard {
         let Some(token) = &turn.token else {
             return Ok(());
         };
-        if self.tokens.insert(token.clone()) {
+        let token = hash(token);
+        if self.tokens.insert(token) {
+            if let Some(news) = &mut self.news {
+                news.tokens.push(token);
+            }
             return Ok(());
         }
         Err(Error::new(
@@ -276,7 +321,13 @@ impl LoopGuard {
     /// # Errors
     /// When the same page with records has come before.
     pub(crate) fn page(&mut self, records: u64, fingerprint: u64) -> Result<()> {
-        if records == 0 || self.pages.insert(fingerprint) {
+        if records == 0 {
+            return Ok(());
+        }
+        if self.pages.insert(fingerprint) {
+            if let Some(news) = &mut self.news {
+                news.pages.push(fingerprint);
+            }
             return Ok(());
         }
         Err(Error::new(
@@ -286,6 +337,10 @@ impl LoopGuard {
         .with("pages", self.pages.len())
         .hint("the API may not know the paging parameters: check the paginator in the spec"))
     }
+}
+
+fn hash(token: &str) -> u64 {
+    twox_hash::XxHash3_64::oneshot(token.as_bytes())
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ mod inferred;
 mod instant;
 mod interrupt;
 mod record;
+mod resume;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
+use chrono::{DateTime, Utc};
 use connector_dataset::{
     Load, LoadOptions, LoadReport, SourceId, Store, StoreOptions, WriterOptions,
 };
@@ -29,11 +31,13 @@ pub use self::record::{
     ErrorRecord, RECORD_VERSION, ReadingRecord, RescuedRecord, ResourceRecord, RunRecord,
     RunStatus, StageSeconds, Status, WaitRecord,
 };
+pub use self::resume::ResumedRecord;
+use self::resume::{Keeper, Resumption, Staged};
 use crate::cli::context::{Api, Context, interrupt as interrupt_error};
 use crate::cli::progress::Progress;
 use crate::cli::summary;
 use crate::cursor::{Asked, Before, Cursors, no_cursor};
-use crate::extract::{Extract, Extracted, Lazy, Member, Supply};
+use crate::extract::{Delivery, Extract, Extracted, Lazy, Member, Supply};
 use crate::meter::Stage;
 use crate::partition::Family;
 use crate::{Error, ErrorKind, Json, Meter, Result, convert};
@@ -57,6 +61,7 @@ pub(crate) async fn command(context: &Context<'_>) -> Result<ExitCode> {
         StoreOptions::new(&context.plan.name, source.clone(), &context.plan.spec_hash);
     // Everything is read again: a state that cannot be trusted is set aside, not trusted.
     options.repair = context.arguments.full_refresh && context.arguments.resources.is_empty();
+    options.keep_checkpoints = context.arguments.resume_within;
     let out = api.out.clone();
     let store = interrupt
         .or(blocking(move || Store::open(&out, options)))
@@ -97,6 +102,9 @@ pub(crate) async fn command(context: &Context<'_>) -> Result<ExitCode> {
     store
         .write_run_record(&record)
         .map_err(convert::dataset_error)?;
+    for name in store.discard_expired().map_err(convert::dataset_error)? {
+        tracing::info!(resource = name, "what an earlier run had kept is too old");
+    }
     if let Err(error) = store.prune_run_records(RECORDS_KEPT) {
         tracing::warn!("{error}; old run records are left");
     }
@@ -280,23 +288,29 @@ impl<'a> Reading<'a> {
         if resource.contract.has(ContractMode::Evolve) {
             return self.publish_evolving(entry, shared, options).await;
         }
-        let load = self
-            .store
-            .begin(options)
-            .map_err(convert::dataset_error)
-            .map_err(with_resource)?;
-        let cursors = self.cursors(&load).map_err(with_resource)?.map(Arc::new);
-        // Two batches wait at most; the encoder works on its own core.
-        let (sender, receiver) = mpsc::channel(2);
-        let writer = Writer::start(load, receiver, &self.meter)?;
-        let extracted = {
-            // It ends here: nobody who reads the same pages waits for what is written.
-            let extract = self.extract(arguments.limit, shared, cursors.clone());
-            self.interrupt.or(extract.run(sender)).await
+        let mut resumption = self.resumption().await.map_err(with_resource)?;
+        let mut shared = shared;
+        let staged = loop {
+            entry.resumed = resumption.as_ref().map(Resumption::record);
+            match self.stage(shared.take(), resumption.take()).await {
+                Ok(staged) => break staged,
+                Err(unread) if unread.is_rejected => {
+                    let name = &resource.name;
+                    let reason = unread.error;
+                    let warning = format!(
+                        "the API does not go on where the earlier run had come to ({reason}): reading from the beginning"
+                    );
+                    self.context.console.note(&format!("{name}: {warning}"));
+                    entry.warnings.push(warning);
+                }
+                Err(unread) => return Err(unread.error),
+            }
         };
-        // A writer that failed ends the reading too: its error is the cause.
-        let load = writer.finish().await.map_err(with_resource)?;
-        let extracted = extracted?;
+        let Staged {
+            load,
+            extracted,
+            cursors,
+        } = staged;
         self.check_whole().map_err(with_resource)?;
         // A sample says nothing about where to go on.
         let sample = arguments.limit.is_some() && extracted.stopped;
@@ -343,12 +357,17 @@ impl<'a> Reading<'a> {
     }
 
     /// Where the resource goes on, when it has a cursor.
-    fn cursors(&self, load: &Load) -> Result<Option<Cursors>> {
+    fn cursors(
+        &self,
+        load: &Load,
+        full_refresh: bool,
+        began: DateTime<Utc>,
+    ) -> Result<Option<Cursors>> {
         let resource = self.resource;
         let arguments = &self.context.arguments;
         let existing = self.store.state();
         let existing = existing.resource(&resource.name);
-        let anew = arguments.full_refresh || load.replaces_sample_data();
+        let anew = full_refresh || load.replaces_sample_data();
         let children = self.family.order().iter();
         let mut parents = children.flat_map(|child| &child.relations.parents);
         let before = Before {
@@ -357,6 +376,7 @@ impl<'a> Reading<'a> {
             whole: parents.any(|parent| parent.resource == resource.name && !parent.new_only),
             limited: arguments.limit.is_some(),
             published: true,
+            began: Some(began),
         };
         let none = Asked::default();
         let asked = match &resource.incremental {
@@ -392,6 +412,7 @@ impl<'a> Reading<'a> {
             cursors,
             meter: Arc::clone(&self.meter),
             lazy: self.lazy.clone(),
+            tracking: None,
             keeps_whole: false,
         }
     }
@@ -414,6 +435,7 @@ pub(crate) fn load_options(
         writer: WriterOptions::from(&resource.layout),
         metadata: Vec::new(),
         inferred: None,
+        resume: None,
         evolved: evolving::evolved(declared, &resource.fields),
     }
 }
@@ -485,22 +507,23 @@ fn check_limit(limit: Option<u64>, store: &Store, resource: &Resource) -> Result
 #[derive(Debug)]
 struct Writer(Option<WriterThread>);
 
-type WriterThread = thread::JoinHandle<Result<Load, connector_dataset::Error>>;
+type WriterThread = thread::JoinHandle<Result<(Load, Keeper), connector_dataset::Error>>;
 
 impl Writer {
     fn start(
         mut load: Load,
-        mut batches: mpsc::Receiver<arrow::array::RecordBatch>,
+        mut deliveries: mpsc::Receiver<Delivery>,
+        mut keeper: Keeper,
         meter: &Arc<Meter>,
     ) -> Result<Self> {
         let meter = Arc::clone(meter);
         thread::Builder::new()
             .name("writer".to_owned())
             .spawn(move || {
-                while let Some(batch) = batches.blocking_recv() {
-                    timed(&meter, Stage::Encode, || load.write(&batch))?;
+                while let Some(delivery) = deliveries.blocking_recv() {
+                    timed(&meter, Stage::Encode, || keeper.take(&mut load, delivery))?;
                 }
-                Ok(load)
+                Ok((load, keeper))
             })
             .map(|thread| Self(Some(thread)))
             .map_err(|error| {
@@ -510,10 +533,10 @@ impl Writer {
     }
 
     /// Waits for the last batch. Every sender is gone by now, so the thread ends.
-    async fn finish(mut self) -> Result<Load> {
+    async fn finish(mut self) -> Result<(Load, Keeper)> {
         let thread = self.0.take();
         match blocking(|| thread.map(WriterThread::join)).await? {
-            Some(Ok(load)) => load.map_err(convert::dataset_error),
+            Some(Ok(written)) => written.map_err(convert::dataset_error),
             // A panic of the writer is a defect: it goes on to the caller instead of being hidden.
             Some(Err(panic)) => std::panic::resume_unwind(panic),
             None => Err(Error::new(
@@ -525,11 +548,12 @@ impl Writer {
 }
 
 impl Drop for Writer {
-    /// An interrupted run waits for its writer, which removes what it has staged.
+    /// An interrupted run waits for its writer, and keeps what has been written.
     fn drop(&mut self) {
-        if let Some(thread) = self.0.take() {
-            // What became of the load no longer matters: it is not committed.
-            drop(thread.join());
+        if let Some(thread) = self.0.take()
+            && let Ok(Ok((mut load, mut keeper))) = thread.join()
+        {
+            keeper.end(&mut load);
         }
     }
 }

@@ -183,6 +183,53 @@ fn is_secret_name(name: &str) -> bool {
         || name == "key"
 }
 
+/// Whether a query parameter of this name, in a link that an API gives, may carry a credential.
+///
+/// Unlike [`is_secret_name`] it knows the tokens of pages, and names in camel case.
+pub(crate) fn is_credential_name(name: &str) -> bool {
+    let plain: String = name
+        .chars()
+        .filter(char::is_ascii_alphanumeric)
+        .map(|c| c.to_ascii_lowercase())
+        .collect();
+    const PAGING: [&str; 11] = [
+        "page",
+        "next",
+        "cursor",
+        "continuation",
+        "pagination",
+        "start",
+        "scroll",
+        "sync",
+        "delta",
+        "skip",
+        "offset",
+    ];
+    const WORDS: [&str; 12] = [
+        "token",
+        "secret",
+        "password",
+        "passwd",
+        "pwd",
+        "key",
+        "signature",
+        "sig",
+        "jwt",
+        "auth",
+        "authorization",
+        "credential",
+    ];
+    let is_paging = PAGING.iter().any(|word| plain.contains(word));
+    let has_word = WORDS.iter().any(|word| plain.ends_with(word));
+    (has_word && !is_paging)
+        || plain.starts_with("xamz")
+        || plain.starts_with("xgoog")
+        || matches!(
+            plain.as_str(),
+            "awsaccesskeyid" | "credentials" | "sessionid" | "sid"
+        )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -202,6 +249,44 @@ mod tests {
             redactor.redact("bad token canary/1 2 at ?t=canary%2F1+2, abc"),
             "bad token *** at ?t=***, abc"
         );
+    }
+
+    #[test]
+    fn names_of_credentials_are_told_from_those_of_pages() {
+        #[track_caller]
+        fn check(name: &str, expect: bool) {
+            assert_eq!(is_credential_name(name), expect, "{name}");
+        }
+        for name in [
+            "token",
+            "access_token",
+            "accessToken",
+            "X-Amz-Signature",
+            "sig",
+            "api_key",
+            "apikey",
+            "key",
+            "Client-Secret",
+            "auth",
+            "sid",
+        ] {
+            check(name, true);
+        }
+        for name in [
+            "page",
+            "page_token",
+            "pageToken",
+            "nextPageToken",
+            "continuation-token",
+            "cursor",
+            "offset",
+            "starting_after",
+            "limit",
+            "q",
+            "skiptoken",
+        ] {
+            check(name, false);
+        }
     }
 
     #[test]

@@ -82,6 +82,14 @@ impl Files {
             .filter(|name| name.contains("/tmp/") || name.contains("/journal/"))
             .collect()
     }
+
+    /// What is kept of runs that did not come to their end.
+    #[must_use]
+    pub fn kept(&self) -> Vec<&str> {
+        self.names()
+            .filter(|name| name.contains("/resume/"))
+            .collect()
+    }
 }
 
 fn walk(folder: &Path, visit: &mut dyn FnMut(&Path)) {

@@ -69,6 +69,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             writer: WriterOptions::default(),
             metadata: Vec::new(),
             inferred: None,
+            resume: None,
             evolved: Vec::new(),
         })?;
         for page in &pages {

@@ -96,6 +96,7 @@ fn measure(
         writer: WriterOptions::default(),
         metadata: Vec::new(),
         inferred: None,
+        resume: None,
         evolved: Vec::new(),
     })?;
     for number in pages {

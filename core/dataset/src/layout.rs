@@ -51,6 +51,19 @@ impl Layout {
         self.journals().join(format!("{resource}.json"))
     }
 
+    /// What is kept of loads that did not come to their end.
+    pub(crate) fn all_kept(&self) -> PathBuf {
+        self.control().join("resume")
+    }
+
+    pub(crate) fn kept(&self, resource: &str) -> PathBuf {
+        self.all_kept().join(resource)
+    }
+
+    pub(crate) fn checkpoint(&self, resource: &str) -> PathBuf {
+        self.kept(resource).join("checkpoint.json")
+    }
+
     pub(crate) fn runs(&self) -> PathBuf {
         self.control().join("runs")
     }

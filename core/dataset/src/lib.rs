@@ -6,6 +6,7 @@
 //!                              lock                       held while a run writes
 //!                              journal/<resource>.json    a load being published
 //!                              tmp/<run>/                 what is not yet part of a dataset
+//!                              resume/<resource>/         a load that a later run can go on with
 //!                              runs/<run>.json            what happened in a run
 //! ```
 //!
@@ -35,6 +36,7 @@
 //! sorted, the rest of them spilled to disk, 4 MiB that tell most keys that are not in the load, 16
 //! bytes for each update in place, and a bit for each row of the files with a change.
 
+mod checkpoint;
 mod conversion;
 mod disk;
 mod encoding;
@@ -69,6 +71,7 @@ mod store;
 mod widening;
 mod writer;
 
+pub use checkpoint::{Checkpoint, Kept};
 pub use conversion::Conversion;
 pub use disk::{FailPoint, Step};
 pub use error::{Error, ErrorKind};

@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
+use crate::checkpoint::{self, Checkpoint, CheckpointWriter};
 use crate::fresh::{Fresh, Update};
 use crate::history::Versions;
 use crate::journal::Journal;
@@ -59,6 +60,8 @@ pub struct LoadOptions {
     pub metadata: Vec<(String, String)>,
     /// For columns that no specification declares: what they were inferred from.
     pub inferred: Option<Inferred>,
+    /// What an earlier run has kept of this load: its rows are the first ones of this load.
+    pub resume: Option<Checkpoint>,
     /// The fields of the schema that the specification does not declare, or not as wide: they are
     /// kept with the dataset.
     pub evolved: Vec<Field>,
@@ -170,6 +173,7 @@ pub struct Load {
     rows_read: u64,
     replaced_sample_data: bool,
     schema_changes: Vec<SchemaChange>,
+    checkpoints: CheckpointWriter,
     /// What becomes of the values of the dataset whose columns are wider now.
     conversions: Conversions,
     /// Whether the staged files belong to a journal.
@@ -194,6 +198,7 @@ impl Load {
             .with_hint("declare `primary_key`, or use `append` or `replace`"));
         }
         let prior = shared.register(&options.resource)?;
+        let base_run = prior.as_ref().map(|prior| prior.run);
         let registration = Registration {
             shared: &shared,
             resource: &options.resource,
@@ -210,7 +215,9 @@ impl Load {
         if is_merge && let Some(history) = options.merge.history() {
             let live = shared.layout.live(&options.resource);
             let existing: Vec<PathBuf> = base.iter().map(|file| live.join(&file.name)).collect();
-            let history = Versions::new(history, run, &existing)
+            // All versions of a load begin at the same instant.
+            let begun_by = options.resume.as_ref().map_or(run, |kept| kept.begun_by);
+            let history = Versions::new(history, begun_by, &existing)
                 .map_err(|error| error.in_resource(&options.resource))?;
             load_fields = schema::normalise(history.extend_schema(&own)?.as_ref())?;
             versions = Some(history);
@@ -235,6 +242,15 @@ impl Load {
             options.primary_key.clone(),
             file_metadata(&shared, &options),
         )?);
+        if let Some(kept) = &options.resume
+            && kept.mismatch(&options, &format.schema)
+        {
+            return Err(Error::conflict(format!(
+                "what is kept of a load of `{}` is not of this load",
+                options.resource
+            ))
+            .with_hint("read it from the beginning"));
+        }
         let staged = shared.layout.staged(run, &options.resource);
         let spill = shared.layout.spill(run, &options.resource);
         // Left by an earlier load of this run that could not clean up.
@@ -268,7 +284,14 @@ impl Load {
             keys = Some(of_load);
         }
         registration.keep();
-        Ok(Self {
+        let checkpoints = CheckpointWriter::new(
+            &options,
+            &shared.options,
+            &format.schema,
+            base_run,
+            options.resume.as_ref(),
+        );
+        let mut load = Self {
             shared,
             options,
             base: base.into_iter().zip(row_groups).collect(),
@@ -282,9 +305,84 @@ impl Load {
             rows_read: 0,
             replaced_sample_data: standing.replaced_sample_data,
             schema_changes,
+            checkpoints,
             conversions,
             is_committed: false,
-        })
+        };
+        if let Some(kept) = load.options.resume.take() {
+            load.adopt(&kept, &load_schema)?;
+        }
+        Ok(load)
+    }
+
+    /// Takes over the files that an earlier run has kept, and the keys of their rows.
+    fn adopt(&mut self, kept: &Checkpoint, schema: &Schema) -> Result<(), Error> {
+        let staged = self.staged();
+        kept.adopt(&self.shared.disk, &self.shared.layout, &staged)?;
+        let mut names: Vec<&str> = self
+            .options
+            .primary_key
+            .iter()
+            .map(String::as_str)
+            .collect();
+        let merge = &self.options.merge;
+        names.extend(merge.merge_key.iter().map(String::as_str));
+        names.extend(merge.hard_delete.as_deref());
+        names.extend(merge.dedup_sort.as_ref().map(|sort| sort.column.as_str()));
+        names.extend(self.versions.as_ref().map(Versions::row_hash));
+        for (index, file) in kept.files.iter().enumerate() {
+            if let Some(keys) = &mut self.keys {
+                let mut row = 0;
+                for batch in checkpoint::read_staged(&staged.join(&file.name), Some(&names))? {
+                    let batch = checkpoint::narrow(&batch?, schema)?;
+                    keys.extend(&batch, self.rows_read + row, (index, row))?;
+                    row += batch.num_rows() as u64;
+                }
+            }
+            self.rows_read += file.rows;
+            // Not all of its rows are in memory any more.
+            self.fresh = None;
+            if let Some(writer) = &mut self.writer {
+                writer.adopt(file.clone());
+            }
+        }
+        Ok(())
+    }
+
+    /// The rows written so far, in their order, with the columns of the dataset: those that an
+    /// earlier run has kept, before others are written.
+    ///
+    /// # Errors
+    /// `Destination` when a file cannot be read.
+    pub fn rows_kept(
+        &mut self,
+    ) -> Result<impl Iterator<Item = Result<RecordBatch, Error>> + use<>, Error> {
+        let staged = self.staged();
+        let writer = self.writer.as_mut();
+        let files = writer.map_or(Ok(&[][..]), PartWriter::cut)?;
+        let paths: Vec<PathBuf> = files.iter().map(|file| staged.join(&file.name)).collect();
+        Ok(paths.into_iter().flat_map(|path| {
+            let (rows, error) = match checkpoint::read_staged(&path, None) {
+                Ok(rows) => (Some(rows), None),
+                Err(error) => (None, Some(Err(error))),
+            };
+            error.into_iter().chain(rows.into_iter().flatten())
+        }))
+    }
+
+    /// Keeps what has been written so far, so that a later run can go on with it when this one does
+    /// not come to its end; `position` is where. Nothing of the dataset changes. False where the
+    /// file system has no hard links.
+    ///
+    /// # Errors
+    /// `Destination` when the disk fails; what was kept before is still kept then.
+    pub fn checkpoint(&mut self, position: Value) -> Result<bool, Error> {
+        let mut writer = self.writer.take().ok_or_else(|| self.has_failed())?;
+        let files = writer.cut()?;
+        let (disk, layout) = (&self.shared.disk, &self.shared.layout);
+        let saved = self.checkpoints.save(disk, layout, files, position);
+        self.writer = Some(writer);
+        saved
     }
 
     /// What a load with these options would add to.
@@ -406,6 +504,12 @@ impl Load {
             schema_changes: std::mem::take(&mut self.schema_changes),
         };
         self.publish(&journal)?;
+        // What cannot be deleted belongs to a dataset that has changed since, and is not used.
+        let _ = checkpoint::discard(
+            &self.shared.disk,
+            &self.shared.layout,
+            &self.options.resource,
+        );
         Ok(report)
     }
 

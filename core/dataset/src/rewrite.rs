@@ -28,6 +28,9 @@ use crate::schema::{self, Conversions};
 use crate::state::DataFile;
 use crate::writer::PartWriter;
 
+/// Single rows read at a time: enough to see that most columns differ.
+const FEW_ROWS: usize = 256;
+
 /// What became of the row groups of rewritten files, and their bytes.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Tally {
@@ -208,6 +211,10 @@ impl<'a> Rewriter<'a> {
                 .fresh
                 .rows(updates.get(done..end).unwrap_or_default(), None)?;
             done = end;
+            // Where most columns differ, all of them are decoded whatever the others do.
+            if self.are_most(columns.len()) {
+                break;
+            }
             for (column, (old, new)) in batch.columns().iter().zip(new.columns()).enumerate() {
                 if !columns.contains(&column) && old != new {
                     columns.insert(column);
@@ -233,10 +240,7 @@ impl<'a> Rewriter<'a> {
                 BTreeSet::new()
             }
             // With most columns changed, decoding all of them in one pass is less work.
-            Plan::Columns(columns)
-                if columns.len() * 4 <= self.writer.format().schema.fields().len() * 3
-                    && !self.joins(left, bytes) =>
-            {
+            Plan::Columns(columns) if !self.are_most(columns.len()) && !self.joins(left, bytes) => {
                 self.tally.rewritten += 1;
                 columns
             }
@@ -263,6 +267,10 @@ impl<'a> Rewriter<'a> {
         self.tally.bytes_copied += bytes.saturating_sub(old);
         let metadata = source.metadata.metadata();
         self.writer.append(&source.file, metadata, index, replaced)
+    }
+
+    fn are_most(&self, columns: usize) -> bool {
+        columns * 4 > self.writer.format().schema.fields().len() * 3
     }
 
     /// Whether rows may go into the row group that is open. Otherwise row groups keep their
@@ -406,7 +414,7 @@ impl Source<'_> {
             builder = builder.with_projection(mask);
         }
         if let Some(rows) = rows {
-            builder = builder.with_row_selection(rows);
+            builder = builder.with_row_selection(rows).with_batch_size(FEW_ROWS);
         }
         builder
             .build()

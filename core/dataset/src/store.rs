@@ -4,10 +4,12 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use connector_plan::Field;
 use serde_json::Value;
 
+use crate::checkpoint::{self, Checkpoint, Kept};
 use crate::disk::{self, Disk, FailPoint};
 use crate::journal::Journal;
 use crate::layout::{Layout, check_name};
@@ -32,6 +34,8 @@ pub struct StoreOptions {
     /// read every resource with [`LoadOptions::full_refresh`] only: whatever else the folder holds
     /// is no longer known.
     pub repair: bool,
+    /// How long a load that did not come to its end can be gone on with; 24 hours by default.
+    pub keep_checkpoints: Duration,
     /// Called before every change to the file system; for tests.
     pub fail_point: Option<FailPoint>,
 }
@@ -46,6 +50,7 @@ impl StoreOptions {
             run: RunId::new(),
             spec_hash: spec_hash.to_owned(),
             repair: false,
+            keep_checkpoints: Duration::from_secs(24 * 60 * 60),
             fail_point: None,
         }
     }
@@ -155,6 +160,36 @@ impl Store {
     /// As [`Self::begin`], as far as the columns do not matter.
     pub fn prior(&self, options: &LoadOptions) -> Result<Prior, Error> {
         Load::prior(&self.shared, options)
+    }
+
+    /// What is kept of a load of this resource that did not come to its end.
+    ///
+    /// # Errors
+    /// `Destination` when it cannot be read; `Configuration` for an unusable name.
+    pub fn kept(&self, resource: &str) -> Result<Kept, Error> {
+        check_name("resource", resource)?;
+        let shared = &self.shared;
+        let state = self.state();
+        Checkpoint::find(&shared.layout, &shared.options, &state, resource)
+    }
+
+    /// Deletes what is kept of a load of this resource.
+    ///
+    /// # Errors
+    /// `Destination` when it cannot be deleted; `Configuration` for an unusable name.
+    pub fn discard_kept(&self, resource: &str) -> Result<(), Error> {
+        check_name("resource", resource)?;
+        checkpoint::discard(&self.shared.disk, &self.shared.layout, resource)
+    }
+
+    /// Deletes what is kept of loads of any resource and has become too old; returns their names.
+    ///
+    /// # Errors
+    /// `Destination` when something cannot be deleted.
+    pub fn discard_expired(&self) -> Result<Vec<String>, Error> {
+        let shared = &self.shared;
+        let keep = shared.options.keep_checkpoints;
+        checkpoint::discard_expired(&shared.disk, &shared.layout, keep)
     }
 
     /// The fields that a resource's dataset has beyond those of the specification, or in wider types;

@@ -256,9 +256,20 @@ impl PartWriter {
         self.close()
     }
 
+    /// Takes over a file of another run, as if it had been written here first.
+    pub(crate) fn adopt(&mut self, file: DataFile) {
+        self.finished.push(file);
+    }
+
+    /// Ends the open file, so that all rows written so far are durable, and returns all files.
+    pub(crate) fn cut(&mut self) -> Result<&[DataFile], Error> {
+        self.close()?;
+        Ok(&self.finished)
+    }
+
     /// Ends the last file and returns all files and the number of the next.
     pub(crate) fn finish(mut self) -> Result<(Vec<DataFile>, u32), Error> {
-        self.close()?;
+        self.cut()?;
         Ok((self.finished, self.next_number))
     }
 

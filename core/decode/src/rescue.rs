@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use arrow::array::ArrayRef;
+use serde::{Deserialize, Serialize};
 
 use crate::column::TextColumn;
 use crate::error::{Error, ErrorKind};
@@ -15,7 +16,8 @@ use crate::tokens::Tokens;
 const MAX_PATHS: usize = 1_000;
 
 /// What a decoder has seen, over its life.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 #[non_exhaustive]
 pub struct Report {
     /// The records decoded.
@@ -46,7 +48,7 @@ pub struct Report {
 }
 
 /// A field of which values went to `_rescued`, or were dropped.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct RescuedField {
     /// The path from the record, with `[*]` for the index of an element: `owner.tags[*]`.

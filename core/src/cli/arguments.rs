@@ -32,6 +32,10 @@ pub(crate) struct Arguments {
     pub json_logs: bool,
     pub verbosity: u8,
     pub report: Option<PathBuf>,
+    /// How often a run keeps what it has read, should it not come to its end.
+    pub checkpoint_interval: Duration,
+    /// How long what was kept can be gone on with; zero for not at all.
+    pub resume_within: Duration,
     pub max_wait: Option<Duration>,
     pub ca_file: Option<PathBuf>,
     /// Settings given as flags, by setting name.
@@ -148,6 +152,25 @@ pub(crate) fn command(connector: &Connector, plan: &Plan) -> Command {
                 .help("How to show progress on standard error"),
         )
         .arg(path("report", "Write the run record to this file, as JSON"))
+        .arg(
+            Arg::new("checkpoint-seconds")
+                .long("checkpoint-seconds")
+                .value_name("SECONDS")
+                .default_value("30")
+                .value_parser(ValueParser::new(parse_seconds))
+                .help("How often to keep what has been read; 0 after every page"),
+        )
+        .arg(
+            Arg::new("resume-within")
+                .long("resume-within")
+                .value_name("HOURS")
+                .default_value("24")
+                .value_parser(ValueParser::new(parse_hours))
+                .help(
+                    "Go on with a run that did not come to its end so many hours ago at most; 0 \
+                     never",
+                ),
+        )
         .arg(
             path("out", "The folder for datasets [default: data]")
                 .short('o')
@@ -372,6 +395,13 @@ fn parse_seconds(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "expected a number of seconds".to_owned())
 }
 
+fn parse_hours(text: &str) -> Result<Duration, String> {
+    text.parse::<f64>()
+        .ok()
+        .and_then(|hours| Duration::try_from_secs_f64(hours * 3600.0).ok())
+        .ok_or_else(|| "expected a number of hours".to_owned())
+}
+
 fn first_sentence(text: &str) -> String {
     let end = text.find(". ").map_or(text.len(), |end| end + 1);
     text[..end].trim().trim_end_matches('.').to_owned()
@@ -429,6 +459,10 @@ impl Arguments {
         };
         let flag = |name: &str| matches.get_flag(name);
         let text = |name: &str| at.get_one::<String>(name).map(String::as_str);
+        let duration = |name: &str, default| {
+            let given = matches.get_one::<Duration>(name).copied();
+            given.unwrap_or(Duration::from_secs(default))
+        };
         let progress = match matches.get_one::<String>("progress").map(String::as_str) {
             Some("plain") => Progress::Plain,
             Some("json") => Progress::Json,
@@ -464,6 +498,8 @@ impl Arguments {
             json_logs: text("log-format") == Some("json"),
             verbosity: at.get_count("verbose"),
             report: matches.get_one::<PathBuf>("report").cloned(),
+            checkpoint_interval: duration("checkpoint-seconds", 30),
+            resume_within: duration("resume-within", 24 * 3600),
             max_wait: at.get_one::<Duration>("max-wait").copied(),
             ca_file: at.get_one::<PathBuf>("ca-file").cloned(),
             settings,

@@ -81,6 +81,10 @@ impl Windows {
         }
     }
 
+    pub(super) fn range(&self) -> &Range {
+        &self.range
+    }
+
     /// The next window.
     ///
     /// # Errors

@@ -1,5 +1,7 @@
 //! The reading of one partition: its windows, and what is kept of its records.
 
+mod position;
+
 use std::collections::HashSet;
 
 use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
@@ -161,8 +163,9 @@ impl<'a> CursorReading<'a> {
         })
     }
 
-    /// Notes that every window has been read to its end.
-    pub(crate) fn finish(self) -> Result<()> {
+    /// Notes that every window has been read to its end; gives what came of it as data, when it is
+    /// `tracked`.
+    pub(crate) fn finish(self, tracked: bool) -> Result<Option<Json>> {
         let Self { cursors, .. } = self;
         if self.interrupted && cursors.remembers && self.highest.is_some() {
             return Err(Error::new(
@@ -208,8 +211,9 @@ impl<'a> CursorReading<'a> {
             gap: !self.reaches,
             counts: self.counts,
         };
+        let told = tracked.then(|| cursors.ended(&self.key, &ended));
         cursors.end(&self.key, ended);
-        Ok(())
+        Ok(told)
     }
 
     /// Takes over the highest cursor of a batch and, where they are remembered, its records.
@@ -483,12 +487,12 @@ mod tests {
         assert_eq!(reading.top.len(), MAX_BOUNDARY + 1);
         // A higher cursor may still follow.
         reading.keep(batch(2, 1))?;
-        reading.finish()?;
+        reading.finish(false)?;
         assert_eq!(cursors.state().unwrap()["partitions"]["{}"]["value"], 2);
         let mut reading = cursors.begin(&whole);
         assert!(reading.advance()?);
         reading.keep(batch(3, MAX_BOUNDARY + 1))?;
-        let error = reading.finish().unwrap_err().to_string();
+        let error = reading.finish(false).unwrap_err().to_string();
         assert!(error.contains("have the same cursor `3`"), "{error}");
         Ok(())
     }

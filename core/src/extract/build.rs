@@ -11,7 +11,7 @@ use crate::client::Inner;
 use crate::cursor::Interval;
 use crate::http::Request;
 use crate::paging::Turn;
-use crate::secret::Secret;
+use crate::secret::{Redactor, Secret};
 use crate::template::{Scope, render, render_path, render_text, to_text};
 use crate::{Error, ErrorKind, Json, Result};
 
@@ -168,6 +168,27 @@ impl<'a> RequestBuilder<'a> {
             headers,
             body,
         })
+    }
+
+    /// A hash of what its requests have in common, without what is secret.
+    pub(super) fn fingerprint(&self, redactor: &Redactor) -> String {
+        let place = match &self.url {
+            // Another port of a test server is another place, but no other resource.
+            Place::Fixed(url) => format!("{} {:?}", url.path(), url.query()),
+            Place::Paged {
+                path,
+                partition,
+                interval,
+                ..
+            } => format!("{path:?} {partition} {interval:?}"),
+        };
+        // Secret headers show themselves as such.
+        let text = format!(
+            "{} {place} {:?} {:?} {:?}",
+            self.method, self.params, self.headers, self.body
+        );
+        let text = redactor.redact(&text);
+        format!("{:032x}", twox_hash::XxHash3_128::oneshot(text.as_bytes()))
     }
 
     /// The request that carries these paging values.

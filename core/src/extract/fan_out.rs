@@ -1,6 +1,6 @@
 //! One reading per partition, several at once, their records in the order of the partitions.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::AtomicU64;
 
 use arrow::array::RecordBatch;
@@ -8,7 +8,9 @@ use connector_decode::{Report, RescuedField};
 use futures_util::future;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TryRecvError;
 
+use super::progress::{Delivery, Event, Tally, key_of};
 use super::{Extract, Extracted, Supply};
 use crate::client::Inner;
 use crate::cursor::{Asked, Cursors};
@@ -65,6 +67,7 @@ pub(crate) async fn read_alone(
             cursors: Cursors::by_itself(resource, client, asked)?,
             meter: Arc::clone(meter),
             lazy: supply.of(resource),
+            tracking: None,
             keeps_whole: false,
         })
     };
@@ -100,58 +103,140 @@ impl Extract<'_> {
     /// and as many again that have ended may wait for their turn: memory is bounded by four times
     /// the concurrency in batches. Where failures are skipped, a partition under way is kept whole,
     /// since none of its records may be handed over before its end.
-    pub(super) async fn partitions(&self, batches: mpsc::Sender<RecordBatch>) -> Result<Extracted> {
+    pub(super) async fn partitions(&self, batches: mpsc::Sender<Delivery>) -> Result<Extracted> {
         if let Some(limit) = self.limit {
             return self.first_partitions(limit, batches).await;
         }
-        let partitions = self.family.partitions(self.resource)?;
-        let largest = AtomicU64::new(0);
+        let mut partitions = self.family.partitions(self.resource)?;
+        let largest = AtomicU64::new(self.largest_before());
+        let count = partitions.list.len() as u64;
+        let before = self.skip_ended(&mut partitions.list)?;
         let mut total = Extracted {
-            partitions: partitions.list.len() as u64,
+            partitions: count,
             skipped: partitions.skipped,
             skip_reason: partitions.reason,
             ..Extracted::default()
         };
+        total.add(before);
         let concurrency = usize::try_from(self.client.plan.client.concurrency).unwrap_or(1);
         let mut waiting = partitions.list.iter();
         let mut readings = FuturesUnordered::new();
-        let mut turns: VecDeque<mpsc::Receiver<RecordBatch>> = VecDeque::new();
+        let mut turns: VecDeque<(&Partition, mpsc::Receiver<Delivery>)> = VecDeque::new();
+        // What came of those that have ended, until their records have been handed over.
+        let mut ended: HashMap<String, (Tally, Option<Json>)> = HashMap::new();
         loop {
             while readings.len() < concurrency
                 && turns.len() < 2 * concurrency
                 && let Some(partition) = waiting.next()
             {
                 let (sender, receiver) = mpsc::channel(1);
-                readings.push(self.partition(partition, None, &largest, sender));
-                turns.push_back(receiver);
+                let reading = self.partition(partition, None, &largest, sender);
+                readings.push(async move { (partition, reading.await) });
+                turns.push_back((partition, receiver));
             }
-            let Some(turn) = turns.front_mut() else {
+            let Some((partition, turn)) = turns.front_mut() else {
                 break;
             };
             tokio::select! {
-                Some(ended) = readings.next() => total.add(ended?),
-                batch = turn.recv() => match batch {
-                    None => {
-                        turns.pop_front();
+                Some((of, result)) = readings.next() => match result {
+                    Ok(mut extracted) => {
+                        if self.tracking.is_some() {
+                            let end = (Tally::of(&extracted), extracted.cursor.take());
+                            ended.insert(key_of(of), end);
+                        }
+                        total.add(extracted);
                     }
-                    Some(batch) => if batches.send(batch).await.is_err() {
+                    Err(error) => {
+                        // What has been handed over in its turn counts.
+                        while let Some((partition, turn)) = turns.front_mut() {
+                            let delivery = match turn.try_recv() {
+                                Ok(delivery) => delivery,
+                                Err(TryRecvError::Empty) => break,
+                                Err(TryRecvError::Disconnected) => {
+                                    let Some(event) = self.end_of(partition, &mut ended) else {
+                                        break;
+                                    };
+                                    turns.pop_front();
+                                    Delivery { batch: None, event: Some(event) }
+                                }
+                            };
+                            if batches.send(delivery).await.is_err() {
+                                break;
+                            }
+                        }
+                        return Err(error);
+                    }
+                },
+                delivery = turn.recv() => {
+                    let delivery = match delivery {
+                        Some(delivery) => delivery,
+                        None => {
+                            let event = self.end_of(partition, &mut ended);
+                            turns.pop_front();
+                            Delivery { batch: None, event }
+                        }
+                    };
+                    if batches.send(delivery).await.is_err() {
                         total.stopped = true;
                         return Ok(total);
-                    },
+                    }
                 },
             }
         }
-        while let Some(ended) = readings.next().await {
-            total.add(ended?);
+        while let Some((_, result)) = readings.next().await {
+            total.add(result?);
         }
         Ok(total)
+    }
+
+    /// Leaves out the partitions that an earlier run has read to their end, and puts the one that
+    /// it was about to read in front; gives what they came to.
+    fn skip_ended(&self, partitions: &mut Vec<Partition>) -> Result<Extracted> {
+        let tracking = self.tracking.as_ref();
+        let Some(position) = tracking.and_then(|tracking| tracking.resume.as_ref()) else {
+            return Ok(Extracted::default());
+        };
+        partitions.retain(|partition| !position.ended.contains_key(&key_of(partition)));
+        // A stable sort: the others keep their order.
+        partitions.sort_by_key(|partition| self.front(partition).is_none());
+        if let Some(cursors) = &self.cursors {
+            for ended in position.ended.values().flatten() {
+                cursors.resume_ended(ended)?;
+            }
+        }
+        let mut before = position.tally.restore();
+        if let Some(front) = &position.front
+            && !partitions
+                .iter()
+                .any(|partition| key_of(partition) == front.partition)
+        {
+            // Its parent is gone, what was read of it has been written.
+            before.add(front.tally.restore());
+        }
+        Ok(before)
+    }
+
+    /// What is told of a partition whose records have all been handed over.
+    fn end_of(
+        &self,
+        partition: &Partition,
+        ended: &mut HashMap<String, (Tally, Option<Json>)>,
+    ) -> Option<Event> {
+        self.tracking.as_ref()?;
+        let partition = key_of(partition);
+        let (tally, cursor) = ended.remove(&partition)?;
+        Some(Event::Ended {
+            partition,
+            tally: Box::new(tally),
+            cursor,
+        })
     }
 
     /// Reads one partition after the other, until there are as many records as asked for.
     async fn first_partitions(
         &self,
         limit: u64,
-        batches: mpsc::Sender<RecordBatch>,
+        batches: mpsc::Sender<Delivery>,
     ) -> Result<Extracted> {
         let largest = AtomicU64::new(0);
         let mut total = Extracted::default();
@@ -197,7 +282,7 @@ impl Extract<'_> {
         partition: &Partition,
         limit: Option<u64>,
         largest: &AtomicU64,
-        batches: mpsc::Sender<RecordBatch>,
+        batches: mpsc::Sender<Delivery>,
     ) -> Result<Extracted> {
         let with_partition = |error: Error| error.with("partition", partition.describe());
         if !self.resource.relations.skip_failures {
@@ -225,8 +310,11 @@ impl Extract<'_> {
             }
             Err(error) => return Err(error),
         };
-        for batch in kept {
-            if batches.send(batch).await.is_err() {
+        for delivery in kept {
+            // Half of a partition is nothing to go on with: its end is told when all are there.
+            let event = None;
+            let delivery = Delivery { event, ..delivery };
+            if batches.send(delivery).await.is_err() {
                 extracted.stopped = true;
                 break;
             }
@@ -243,6 +331,7 @@ impl Extracted {
 
     /// Adds what another partition, or another window of it, came to.
     pub(super) fn add(&mut self, other: Self) {
+        self.pages += other.pages;
         self.rows += other.rows;
         self.filtered += other.filtered;
         self.ignored += other.ignored;

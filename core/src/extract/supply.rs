@@ -94,6 +94,7 @@ impl<'a> Supply<'a> {
                     cursors: Cursors::by_itself(resource, client, &Asked::default())?,
                     meter: counted,
                     lazy,
+                    tracking: None,
                     keeps_whole: false,
                 };
                 extract.run_for_children().await

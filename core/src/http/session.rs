@@ -137,7 +137,7 @@ impl Session {
             }
             _ => format!("the API answered {status}"),
         };
-        let mut error = Error::new(kind, message).with(
+        let mut error = Error::new(kind, message).answered(status.as_u16()).with(
             "request",
             self.transport.describe(&request.method, &request.url),
         );

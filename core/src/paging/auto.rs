@@ -1,6 +1,7 @@
 //! Paging that nobody declared: what the first response shows decides.
 
 use connector_plan::{Path, Selector, Target};
+use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::cursor::{follow, is_empty, is_link, link};
@@ -24,7 +25,7 @@ pub(super) struct AutoPaginator {
 }
 
 /// How the API is paged.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 enum Way {
     /// One request was everything.
     Single,
@@ -41,7 +42,7 @@ enum Way {
 }
 
 /// A number that the response tells and the next request sends.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Counter {
     /// Where the response tells it.
     path: Vec<String>,
@@ -53,7 +54,7 @@ struct Counter {
 }
 
 /// What tells the last page.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 enum End {
     /// A number of pages.
     Pages(Vec<String>),
@@ -207,6 +208,18 @@ impl Paginator for AutoPaginator {
             readable(&side)?;
         }
         self.follow(page, &side)
+    }
+
+    fn position(&self) -> Option<Json> {
+        serde_json::to_value((&self.way, self.received)).ok()
+    }
+
+    fn resume(&mut self, position: &Json) -> bool {
+        let Ok((way, received)) = Deserialize::deserialize(position) else {
+            return false;
+        };
+        (self.way, self.received) = (way, received);
+        true
     }
 
     fn warnings(&mut self) -> Vec<String> {

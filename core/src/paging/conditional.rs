@@ -4,7 +4,7 @@ use connector_plan::{Condition, Path, Root};
 
 use super::{PageFacts, Paginator, Turn, page_view};
 use crate::expression::{Captured, Decision};
-use crate::{Result, Settings};
+use crate::{Json, Result, Settings};
 
 /// Asks the condition before the paginator: what it says counts, whatever cursor there is.
 #[derive(Debug)]
@@ -77,6 +77,14 @@ impl Paginator for Conditional {
             last_record: last,
             ..*page
         })
+    }
+
+    fn position(&self) -> Option<Json> {
+        self.inner.position()
+    }
+
+    fn resume(&mut self, position: &Json) -> bool {
+        self.inner.resume(position)
     }
 
     fn warnings(&mut self) -> Vec<String> {

@@ -95,6 +95,16 @@ impl Paginator for Counted {
         let past = self.maximum.is_some_and(|maximum| self.number >= maximum);
         Ok((!end && !past).then(|| self.turn()))
     }
+
+    fn position(&self) -> Option<Json> {
+        Some(Json::from(self.number))
+    }
+
+    fn resume(&mut self, position: &Json) -> bool {
+        let number = position.as_u64();
+        self.number = number.unwrap_or(self.number);
+        number.is_some()
+    }
 }
 
 #[cfg(test)]

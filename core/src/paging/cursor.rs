@@ -174,6 +174,15 @@ impl Paginator for CursorPaginator {
         );
         Ok(Some(turn))
     }
+
+    fn position(&self) -> Option<Json> {
+        // The next request has it all.
+        Some(Json::Null)
+    }
+
+    fn resume(&mut self, _: &Json) -> bool {
+        true
+    }
 }
 
 /// Null, `""`, `0`, `false`, `{}` and `[]` end paging, as they do in the systems that specs come

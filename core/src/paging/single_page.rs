@@ -3,7 +3,7 @@
 use connector_plan::Path;
 
 use super::{PageFacts, Paginator, Turn};
-use crate::Result;
+use crate::{Json, Result};
 
 #[derive(Debug)]
 pub(super) struct SinglePage;
@@ -19,5 +19,13 @@ impl Paginator for SinglePage {
 
     fn next(&mut self, _: &PageFacts<'_>) -> Result<Option<Turn>> {
         Ok(None)
+    }
+
+    fn position(&self) -> Option<Json> {
+        Some(Json::Null)
+    }
+
+    fn resume(&mut self, _: &Json) -> bool {
+        true
     }
 }

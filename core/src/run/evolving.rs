@@ -5,6 +5,7 @@
 //! Batches wait on disk until all are there. Then the fields are grown by the shape of those
 //! records, which are decoded again with the new fields, and everything is loaded.
 
+use chrono::Utc;
 use std::io::Cursor;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -57,7 +58,10 @@ impl Reading<'_> {
             .begin(options.clone())
             .map_err(convert::dataset_error)
             .map_err(with_resource)?;
-        let cursors = self.cursors(&load).map_err(with_resource)?.map(Arc::new);
+        let cursors = self
+            .cursors(&load, self.context.arguments.full_refresh, Utc::now())
+            .map_err(with_resource)?
+            .map(Arc::new);
         let path = self
             .store
             .aside(&self.resource.name)

@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::instant;
+use super::resume::ResumedRecord;
 use crate::cli::console;
 use crate::cli::context::Context;
 use crate::cursor::CursorRecord;
@@ -126,6 +127,9 @@ pub struct ResourceRecord {
     pub skipped_partitions: u64,
     /// Why the first of them was.
     pub skipped_because: Option<String>,
+    /// What an earlier run had read of it, which is not read again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resumed: Option<ResumedRecord>,
     /// What was read of a resource with an incremental cursor.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cursor: Option<CursorRecord>,

@@ -106,6 +106,7 @@ pub fn encode(options: &Options) -> Result<Measurement> {
             writer: WriterOptions::default(),
             metadata: Vec::new(),
             inferred: None,
+            resume: None,
             evolved: Vec::new(),
         })?;
         Ok((store, load))

@@ -22,6 +22,7 @@ mod no_schema;
 mod processing;
 mod relations;
 mod responses;
+mod resume;
 mod rotation;
 mod runs;
 mod scaffold;

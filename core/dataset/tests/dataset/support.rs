@@ -97,6 +97,7 @@ pub fn options(disposition: WriteDisposition, has_extra: bool) -> LoadOptions {
         writer: small_files(),
         metadata: Vec::new(),
         inferred: None,
+        resume: None,
         evolved: Vec::new(),
     }
 }
