@@ -14,6 +14,7 @@ mod identity;
 mod incremental;
 mod inputs;
 mod jwt;
+mod layout;
 mod merge;
 mod paginator;
 mod path;

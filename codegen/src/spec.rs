@@ -12,6 +12,7 @@ mod contract;
 mod endpoint;
 mod fields;
 mod incremental;
+mod layout;
 mod paginator;
 mod processing;
 pub(crate) mod read;
@@ -33,6 +34,7 @@ pub(crate) use fields::{DedupSortSpec, FieldMapping, FieldSpec, SchemaSpec, Type
 pub(crate) use incremental::{
     IncrementalSpec, InjectSpec, MissingSpec, MomentSpec, PlaceSpec, RangeSpec, RowOrderSpec,
 };
+pub(crate) use layout::{CodecSpec, LayoutSpec};
 pub(crate) use paginator::{
     CursorSpec, HeaderCursorSpec, HeaderLinkSpec, JsonLinkSpec, OffsetSpec, PageNumberSpec,
     PaginatorSpec,
@@ -63,7 +65,7 @@ mapping! {
     config: Named<InputSpec> = "config";
     /// What all resources share: a resource without a name. A key of a resource replaces the
     /// default as a whole, except that the keys of `endpoint` are replaced one by one, and so are
-    /// the entries of `endpoint.params` and `endpoint.json`; its `endpoint.response_actions` come
+    /// those of `layout` and the entries of `endpoint.params` and `endpoint.json`; its `endpoint.response_actions` come
     /// behind the resource's own. An explicit null takes a default back.
     resource_defaults: ResourceSpec = "resource_defaults";
     /// The datasets that the connector extracts. A text is short for a resource with this name.

@@ -432,7 +432,7 @@ pub(crate) fn load_options(
         merge: resource.merge.clone(),
         identity: resource.identity.clone(),
         full_refresh,
-        writer: WriterOptions::default(),
+        writer: WriterOptions::from(&resource.layout),
         metadata: Vec::new(),
         inferred: None,
         resume: None,

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use connector_plan::{Client, Condition, Field, FieldType, Relations, Resource, WriteDisposition};
 
 use super::condition::Moment;
-use super::{Lowering, identity, is_device, is_snake_case};
+use super::{Lowering, identity, is_device, is_snake_case, layout};
 use crate::diagnostic::{Diagnostic, code};
 use crate::source::Span;
 use crate::spec::{
@@ -191,6 +191,7 @@ impl Lowering<'_, '_> {
             primary_key,
             write_disposition,
             merge,
+            layout: layout::layout(&resource.layout),
             identity,
         };
         (lowered, record.map(|text| text.value.clone()))

@@ -7,8 +7,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use super::read::{FromNode, OneOrMany, Reporter};
 use super::relations::{OnParentErrorSpec, ParentSpec, PartitionsSpec};
 use super::{
-    ContractSpec, EndpointSpec, Given, IncrementalSpec, Key, Over, ProcessingStepSpec, SchemaSpec,
-    Text,
+    ContractSpec, EndpointSpec, Given, IncrementalSpec, Key, LayoutSpec, Over, ProcessingStepSpec,
+    SchemaSpec, Text,
 };
 use crate::yaml::{Name, Node, Value};
 
@@ -50,6 +50,9 @@ mapping! {
     /// is discarded is counted, by field and with the first place, in the summary and the run
     /// record. Needs a `schema`: without one the columns always follow the records.
     schema_contract: ContractSpec = "schema_contract";
+    /// The shape of the data files: compression, sizes of files and row groups. Its keys are taken
+    /// from `resource_defaults` one by one.
+    layout: LayoutSpec = "layout";
     /// The resource, or the resources, whose records give values for the requests: one reading per
     /// distinct value.
     parent: OneOrMany<ParentSpec> = "parent" | "parents";
@@ -68,6 +71,7 @@ mapping! {
         "columns" => "write `schema` with `fields`",
         "table_name" => "the resource's name is the name of its dataset",
         "table_format" => "datasets are plain Parquet files",
+        "compression" => "write it in `layout`",
         "file_format" => "datasets are plain Parquet files",
         "parallelized" => "remove it: `client.concurrency` is for all resources",
         "max_table_nesting" => "remove it: nested fields become nested columns",
@@ -104,6 +108,12 @@ impl Over for ResourceSpec {
         let mut merged = self.0.over(&defaults.0);
         if let (Key::Given(own), Key::Given(defaults)) = (&self.0.endpoint, &defaults.0.endpoint) {
             merged.endpoint = Key::Given(Given {
+                value: own.value.over(&defaults.value),
+                ..own.clone()
+            });
+        }
+        if let (Key::Given(own), Key::Given(defaults)) = (&self.0.layout, &defaults.0.layout) {
+            merged.layout = Key::Given(Given {
                 value: own.value.over(&defaults.value),
                 ..own.clone()
             });

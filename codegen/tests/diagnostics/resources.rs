@@ -1,4 +1,4 @@
-//! Mistakes in what a resource is made of: parents, cursors, responses, steps, contracts.
+//! Mistakes in what a resource is made of: parents, cursors, responses, steps, contracts, layouts.
 
 use super::{check, client, endpoint, fields, resource};
 
@@ -337,4 +337,58 @@ fn contracts() {
         "contract_of_a_history",
         "client:\n  base_url: https://api.example.com\nresources:\n- name: files\n  primary_key: id\n  write_disposition: {disposition: merge, strategy: scd2, retire_absent: true}\n  schema_contract: {data_type: discard_row}\n  schema: {fields: {id: integer}}\n",
     );
+}
+
+#[test]
+fn layouts() {
+    check(
+        "layout_keys",
+        &resource(
+            "layout: {compresion: zstd, file_byte: 1, row_group_rows: 99, sort_by: id, block_size_mb: 128}",
+        ),
+    );
+    check("layout_form", &resource("layout: zstd"));
+    check("layout_codec", &resource("layout: {compression: snapy}"));
+    check(
+        "layout_codec_not_built_in",
+        &resource("layout: {compression: GZIP}"),
+    );
+    check(
+        "layout_codec_unclosed",
+        &resource("layout: {compression: zstd(9}"),
+    );
+    check("layout_codec_form", &resource("layout: {compression: 9}"));
+    check(
+        "layout_codec_level",
+        &resource("layout: {compression: zstd(23)}"),
+    );
+    check(
+        "layout_codec_levels",
+        &resource("layout:\n  compression:\n    type: zstd\n    level: 0"),
+    );
+    check(
+        "layout_codec_without_levels",
+        &resource("layout: {compression: {type: snappy, level: 3}}"),
+    );
+    check(
+        "layout_codec_word_without_levels",
+        &resource("layout: {compression: none(3)}"),
+    );
+    check(
+        "layout_size_unit",
+        &resource("layout: {file_bytes: 128 M, row_group_bytes: 16 MeB}"),
+    );
+    check(
+        "layout_size_range",
+        &resource("layout: {file_bytes: 4 KiB, row_group_bytes: 2 GiB}"),
+    );
+    check(
+        "layout_size_form",
+        &resource("layout: {file_bytes: [1], row_group_bytes: big}"),
+    );
+    check(
+        "layout_of_all_resources",
+        "client:\n  base_url: https://api.example.com\nresource_defaults:\n  layout: {file_bytes: -1}\n  schema: {fields: {id: integer}}\nresources: [a, b]\n",
+    );
+    check("layout_beside", &resource("compression: zstd"));
 }

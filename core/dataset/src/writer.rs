@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
+use connector_plan::{Compression, Layout};
 use parquet::arrow::ArrowSchemaConverter;
 use parquet::arrow::arrow_writer::ArrowColumnChunk;
-use parquet::basic::{Compression, ZstdLevel};
+use parquet::basic::{Compression as Codec, ZstdLevel};
 use parquet::bloom_filter::Sbbf;
 use parquet::column::writer::ColumnCloseResult;
 use parquet::file::metadata::{KeyValue, ParquetMetaData};
@@ -37,8 +38,8 @@ pub struct WriterOptions {
     pub row_group_bytes: usize,
     /// The most rows of a row group; 1,000,000 by default.
     pub row_group_rows: usize,
-    /// The zstd level, 1 (default) to 22.
-    pub zstd_level: i32,
+    /// How pages are compressed; zstd at level 1 by default.
+    pub compression: Compression,
     /// The most bytes that a load rewrites beyond what its changes need, to join small files and
     /// small row groups; 256 MiB by default.
     pub compaction_bytes: u64,
@@ -50,11 +51,18 @@ pub struct WriterOptions {
 
 impl Default for WriterOptions {
     fn default() -> Self {
+        Self::from(&Layout::default())
+    }
+}
+
+impl From<&Layout> for WriterOptions {
+    fn from(layout: &Layout) -> Self {
+        let size = |size: u64| usize::try_from(size).unwrap_or(usize::MAX);
         Self {
-            file_bytes: 256 << 20,
-            row_group_bytes: 16 << 20,
-            row_group_rows: 1_000_000,
-            zstd_level: 1,
+            file_bytes: layout.file_bytes,
+            row_group_bytes: size(layout.row_group_bytes),
+            row_group_rows: size(layout.row_group_rows),
+            compression: layout.compression,
             compaction_bytes: 256 << 20,
             update_bytes: 64 << 20,
         }
@@ -71,7 +79,7 @@ pub(crate) struct Format {
     /// Columns that may get a bloom filter.
     pub(crate) key: Vec<String>,
     metadata: Vec<KeyValue>,
-    level: ZstdLevel,
+    codec: Codec,
 }
 
 impl Format {
@@ -83,11 +91,18 @@ impl Format {
         key: Vec<String>,
         metadata: Vec<(String, String)>,
     ) -> Result<Self, Error> {
-        let level = ZstdLevel::try_new(options.zstd_level).map_err(|source| {
-            Error::configuration(format!("there is no zstd level {}", options.zstd_level))
-                .with_source(source)
-                .with_hint("use a level from 1 to 22")
-        })?;
+        let codec = match options.compression {
+            Compression::Zstd { level } => {
+                let level = ZstdLevel::try_new(level).map_err(|source| {
+                    Error::configuration(format!("there is no zstd level {level}"))
+                        .with_source(source)
+                        .with_hint("use a level from 1 to 22")
+                })?;
+                Codec::ZSTD(level)
+            }
+            Compression::Snappy => Codec::SNAPPY,
+            Compression::None => Codec::UNCOMPRESSED,
+        };
         let converter = ArrowSchemaConverter::new().schema_root("schema");
         let parquet_schema = converter.convert(&schema).map_err(|source| {
             let error = Error::new(ErrorKind::Internal, "the columns have no form in Parquet");
@@ -102,7 +117,7 @@ impl Format {
             metadata: metadata
                 .map(|(key, value)| KeyValue::new(key, value))
                 .collect(),
-            level,
+            codec,
         })
     }
 
@@ -110,7 +125,7 @@ impl Format {
     pub(crate) fn properties(&self) -> WriterPropertiesBuilder {
         WriterProperties::builder()
             .set_created_by(concat!("connector-dataset ", env!("CARGO_PKG_VERSION")).to_owned())
-            .set_compression(Compression::ZSTD(self.level))
+            .set_compression(self.codec)
             .set_statistics_enabled(EnabledStatistics::Page)
     }
 

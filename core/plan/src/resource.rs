@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Condition, Contract, Endpoint, Field, Incremental, Merge, ProcessingStep, Relations};
+use crate::{
+    Condition, Contract, Endpoint, Field, Incremental, Layout, Merge, ProcessingStep, Relations,
+};
 
 /// One dataset and the requests that fill it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -44,6 +46,9 @@ pub struct Resource {
     /// How, where they are merged.
     #[serde(default, skip_serializing_if = "Merge::is_default")]
     pub merge: Merge,
+    /// The shape of its data files.
+    #[serde(default, skip_serializing_if = "Layout::is_default")]
+    pub layout: Layout,
     /// A hash of what gives the dataset its meaning (path, method, selector, primary key, write
     /// disposition, types of the key): when it changes, old data and state no longer fit.
     pub identity: String,

@@ -15,6 +15,7 @@ mod full_disk;
 mod incremental;
 mod jsonpath;
 mod kills;
+mod layout;
 mod library;
 mod live;
 mod no_schema;

@@ -80,6 +80,7 @@ pub(crate) fn resource(name: &str, path: &str, selector: &str, paginator: Pagina
         contract: connector_plan::Contract::default(),
         write_disposition: WriteDisposition::Merge,
         merge: Merge::default(),
+        layout: connector_plan::Layout::default(),
         identity: String::new(),
     }
 }

@@ -11,6 +11,8 @@ mod faults;
 #[cfg(test)]
 mod files;
 #[cfg(test)]
+mod layout;
+#[cfg(test)]
 mod model;
 #[cfg(test)]
 mod pruning;
