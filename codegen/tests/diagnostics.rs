@@ -569,6 +569,14 @@ fn merged(lines: &str, fields: &str) -> String {
 fn merging() {
     let scd2 = "primary_key: id\nwrite_disposition:\n  disposition: merge\n  strategy: scd2";
     check(
+        "merge_key_incremental",
+        &merged(
+            "primary_key: id\nmerge_key: day\nwrite_disposition: {disposition: merge, strategy: delete-insert}\n\
+             incremental: {cursor_path: id, initial_value: 1, start_param: since}",
+            "id: integer\nday: date",
+        ),
+    );
+    check(
         "merge_key_unknown",
         &merged(
             "merge_key: dey\nwrite_disposition: merge",

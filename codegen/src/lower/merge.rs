@@ -119,7 +119,26 @@ impl Lowering<'_, '_> {
     }
 
     /// What is absent is known only when everything is read.
-    pub(super) fn only_whole(&mut self, resource: &ResourceMapping, merge: &Merge) {
+    pub(super) fn only_whole(
+        &mut self,
+        resource: &ResourceMapping,
+        merge: &Merge,
+        primary_key: &[String],
+    ) {
+        if let Some(span) = resource.merge_key.key_span()
+            && merge.strategy == MergeStrategy::DeleteInsert
+            && merge.merge_key != primary_key
+        {
+            self.report(
+                Diagnostic::warning(
+                    code::MERGE_KEY,
+                    "the rows of a `merge_key` are replaced by those that a run reads",
+                )
+                .label(span, "the others of the same value are deleted")
+                .note("an incremental run reads only what is new or has changed")
+                .help("merge by the primary key, or remove the cursor, unless all rows of a value change together"),
+            );
+        }
         let Some(WriteDispositionSpec::Mapping(mapping)) = resource.write_disposition.get() else {
             return;
         };

@@ -157,7 +157,7 @@ impl Lowering<'_, '_> {
         let incremental = cursor
             .and_then(|cursor| self.incremental(&cursor, &endpoint, &fields, write_disposition));
         if incremental.is_some() {
-            self.only_whole(resource, &merge);
+            self.only_whole(resource, &merge, &primary_key);
         }
         let record = resource.record.get();
         if let Some(text) = record {

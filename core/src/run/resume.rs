@@ -181,10 +181,13 @@ impl Reading<'_> {
         let with_resource = |error: Error| error.with("resource", &resource.name);
         let arguments = &self.context.arguments;
         let mut options = super::load_options(resource, self.declared, arguments.full_refresh);
-        let mut position = Position::default();
-        position.salt = Uuid::new_v4().simple().to_string();
-        position.asked = self.asked(&position.salt);
-        position.began = Utc::now();
+        let salt = Uuid::new_v4().simple().to_string();
+        let mut position = Position {
+            asked: self.asked(&salt),
+            salt,
+            began: Utc::now(),
+            ..Position::default()
+        };
         let resumes = resumption.is_some();
         if let Some(resumption) = resumption {
             options.full_refresh = resumption.kept.full_refresh;
