@@ -63,8 +63,8 @@ fn readme_blocks(language: &str) -> Vec<String> {
 fn the_spec_of_the_readme_works_as_printed() {
     let workspace = Workspace::new();
     let specs = readme_blocks("yaml");
-    assert_eq!(specs.len(), 2);
-    // The second one is a part of a resource.
+    assert_eq!(specs.len(), 3);
+    // The others are parts of a resource.
     let orders = format!(
         "client: {{base_url: \"https://shop.example.org\"}}\nconfig: {{shop: {{type: string}}}}\n\
          resources:\n  - name: orders\n{}    schema:\n      fields: {{order_id: integer, \
@@ -72,6 +72,26 @@ fn the_spec_of_the_readme_works_as_printed() {
         specs[1]
     );
     for spec in [&orders, &specs[0]] {
+        std::fs::write(workspace.path("spec.yaml"), spec).unwrap();
+        cargo_connector(&workspace, &["check", "spec.yaml"]).expect(0);
+    }
+
+    // Each of the dispositions is one that could stand there.
+    let lines: Vec<&str> = specs[2].lines().collect();
+    let dispositions = lines
+        .iter()
+        .filter(|line| line.contains("write_disposition"));
+    for disposition in dispositions {
+        let others = lines
+            .iter()
+            .filter(|line| !line.contains("write_disposition"));
+        let others: Vec<&str> = others.copied().collect();
+        let spec = format!(
+            "client: {{base_url: \"https://shop.example.org\"}}\nresources:\n  - name: orders\n    \
+             primary_key: id\n{}\n{}\n    schema: {{fields: {{id: integer, updated_at: timestamp}}}}\n",
+            format_args!("    {}", disposition.trim_start().trim_start_matches("# ")),
+            others.join("\n")
+        );
         std::fs::write(workspace.path("spec.yaml"), spec).unwrap();
         cargo_connector(&workspace, &["check", "spec.yaml"]).expect(0);
     }
