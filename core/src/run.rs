@@ -289,7 +289,9 @@ impl<'a> Reading<'a> {
             return self.publish_evolving(entry, shared, options).await;
         }
         let mut resumption = self.resumption().await.map_err(with_resource)?;
-        let mut shared = shared;
+        // Who passes over partitions would let those wait who read them.
+        let skips = resumption.is_some() && !resource.relations.is_empty();
+        let mut shared = shared.filter(|_| !skips);
         let staged = loop {
             entry.resumed = resumption.as_ref().map(Resumption::record);
             match self.stage(shared.take(), resumption.take()).await {

@@ -19,8 +19,9 @@ const PARTITIONS_AHEAD: usize = 32;
 
 /// The part of one resource in listings that several are made from: one for each partition.
 ///
-/// The members read the same partitions in the same order, several at once. Nobody waits for ever:
-/// of the first partition that somebody has not ended, the slower reader can always go on.
+/// The members read the same partitions in the same order, several at once, and pass over none.
+/// Nobody waits for ever: of the first partition that somebody has not ended, the slower reader can
+/// always go on.
 #[derive(Debug)]
 pub(crate) struct Member {
     group: Arc<Group>,

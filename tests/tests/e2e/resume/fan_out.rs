@@ -36,6 +36,8 @@ struct State {
     broken: BTreeMap<String, u16>,
     /// Folders that are gone.
     gone: Vec<usize>,
+    /// How many files a folder has instead of 15.
+    files: Option<usize>,
 }
 
 struct Tree {
@@ -63,7 +65,7 @@ fn answer(state: &Mutex<State>, request: &RequestRecord) -> Option<Answer> {
             .collect(),
         Some(rest) => {
             let folder: usize = rest.strip_suffix("/files")?.parse().unwrap();
-            (first..15.min(first + 10))
+            (first..state.files.unwrap_or(15).min(first + 10))
                 .map(|number| json!({"id": folder * 100 + number, "number": number}))
                 .collect()
         }
@@ -94,11 +96,16 @@ impl Tree {
     }
 
     fn run(&self) -> Outcome {
+        self.run_with(&[])
+    }
+
+    fn run_with(&self, arguments: &[&str]) -> Outcome {
         let spec = self.workspace.path("tree.yaml");
         let run = self.workspace.cargo_connector("tree");
         run.args(["run", spec.to_str().unwrap()])
             .against(&self.server)
             .args(["--checkpoint-seconds", "0", "--report", "report.json"])
+            .args(arguments)
             .run()
     }
 
@@ -244,4 +251,26 @@ fn skipped_partitions_and_cursors_of_partitions_are_remembered() {
         .unwrap();
     assert_eq!(cursors.len(), FOLDERS - 2);
     assert!(cursors.values().all(|cursor| cursor["value"] == 14));
+}
+
+#[test]
+fn one_of_two_that_ask_for_the_same_is_gone_on_with_and_nobody_waits_for_ever() {
+    let tree = Tree::new(
+        "schema: {fields: {id: integer}}
+  - name: twins
+    parent: {resource: folders, field: id, as: folder}
+    endpoint: {path: '/folders/{folder}/files'}",
+    );
+    tree.state.lock().unwrap().files = Some(55);
+    tree.breaks("/folders/12/files?3", 500);
+    let _ = tree.run_with(&["--resource", "files"]).expect(4);
+    tree.heals();
+    tree.asked();
+    let _ = tree.run().expect(0).says(&["files: going on"]);
+    for name in ["files", "twins"] {
+        assert_eq!(tree.rows(name).count(), 55 * FOLDERS, "{name}");
+    }
+    let asked = tree.asked();
+    let of = |path: &str| asked.iter().filter(|asked| *asked == path).count();
+    assert_eq!((of("/folders/3/files?1"), of("/folders/20/files?1")), (1, 2));
 }
