@@ -226,6 +226,7 @@ impl Extract<'_> {
             let session = self.client.session(&self.resource.name);
             session.transport.note_records(&response, records);
             let page = guard.page(records, fingerprint(&response.body));
+            let is_first = goes_on;
             if goes_on {
                 goes_on = false;
                 self.check_first(&page, records, &current)?;
@@ -239,7 +240,7 @@ impl Extract<'_> {
             turn = if response.ignored {
                 None
             } else {
-                paginator.next(&PageFacts {
+                let next = paginator.next(&PageFacts {
                     records,
                     largest,
                     captures: &captures,
@@ -247,7 +248,11 @@ impl Extract<'_> {
                     headers: &response.headers,
                     url: &response.url,
                     body: document.bytes(&response),
-                })?
+                });
+                if is_first && next.is_err() {
+                    self.reject();
+                }
+                next?
             };
             for warning in paginator.warnings() {
                 tracing::warn!(resource = self.resource.name, "{warning}");

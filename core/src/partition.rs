@@ -227,6 +227,13 @@ impl<'p> Family<'p> {
         lock(&self.failed).insert(resource.to_owned(), reason);
     }
 
+    /// Forgets what children took from a resource that is read again from the beginning.
+    pub(crate) fn forget(&self, parent: &str) {
+        for tap in self.taps.iter().filter(|tap| tap.parent.resource == parent) {
+            *lock(&tap.taken) = Taken::default();
+        }
+    }
+
     /// Notes that something of a resource was skipped or ignored.
     pub(crate) fn pass_over(&self, resource: &str) {
         lock(&self.passed_over).insert(resource.to_owned());
@@ -253,7 +260,13 @@ impl<'p> Family<'p> {
     /// # Errors
     /// When a parent failed, or a record of one has no value.
     pub(crate) fn partitions(&self, child: &Resource) -> Result<Partitions> {
-        self.combine(child, std::mem::take)
+        // They stay: a reading that cannot go on begins again.
+        self.combine(child, |taken| Taken {
+            partitions: taken.partitions.clone(),
+            skipped: taken.skipped,
+            error: taken.error.take(),
+            ..Taken::default()
+        })
     }
 
     /// What a resource is read for, as far as its parents have been read since the last call.

@@ -292,9 +292,12 @@ impl<'a> Reading<'a> {
         // Who passes over partitions would let those wait who read them.
         let skips = resumption.is_some() && !resource.relations.is_empty();
         let mut shared = shared.filter(|_| !skips);
+        // A refresh remains one when it has to begin again.
+        let kept = resumption.as_ref().map(|resumption| &resumption.kept);
+        let anew = arguments.full_refresh || kept.is_some_and(|kept| kept.full_refresh);
         let staged = loop {
             entry.resumed = resumption.as_ref().map(Resumption::record);
-            match self.stage(shared.take(), resumption.take()).await {
+            match self.stage(shared.take(), resumption.take(), anew).await {
                 Ok(staged) => break staged,
                 Err(unread) if unread.is_rejected => {
                     let name = &resource.name;
@@ -304,6 +307,7 @@ impl<'a> Reading<'a> {
                     );
                     self.context.console.note(&format!("{name}: {warning}"));
                     entry.warnings.push(warning);
+                    self.family.forget(name);
                 }
                 Err(unread) => return Err(unread.error),
             }
@@ -313,7 +317,14 @@ impl<'a> Reading<'a> {
             extracted,
             cursors,
         } = staged;
-        self.check_whole().map_err(with_resource)?;
+        if let Err(error) = self.check_whole() {
+            // What was passed over would be passed over again.
+            let (store, name) = (self.store.clone(), resource.name.clone());
+            blocking(move || store.discard_kept(&name))
+                .await?
+                .map_err(convert::dataset_error)?;
+            return Err(with_resource(error));
+        }
         // A sample says nothing about where to go on.
         let sample = arguments.limit.is_some() && extracted.stopped;
         let state = self.next_cursor(&load, cursors.as_deref(), sample);

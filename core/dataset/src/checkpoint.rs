@@ -151,9 +151,16 @@ impl Checkpoint {
         Ok(self.rows == self.files.iter().map(|file| file.rows).sum::<u64>())
     }
 
-    /// Whether it is not of the load with these options, whose files have these columns.
-    pub(crate) fn mismatch(&self, options: &LoadOptions, schema: &Schema) -> bool {
+    /// Whether it is not of the load with these options, whose files have these columns, onto what
+    /// this run has written.
+    pub(crate) fn mismatch(
+        &self,
+        options: &LoadOptions,
+        schema: &Schema,
+        base: Option<RunId>,
+    ) -> bool {
         self.columns != columns(schema)
+            || self.base != base
             || self.resource != options.resource
             || self.identity != options.identity
             || self.disposition != options.disposition

@@ -31,6 +31,11 @@ pub enum Conversion {
 }
 
 impl Conversion {
+    /// Whether a row that is the same has another hash afterwards, as a history compares them.
+    pub(crate) fn changes_hashes(self) -> bool {
+        matches!(self, Self::ToText | Self::ToJson)
+    }
+
     /// # Errors
     /// When a value has no counterpart in the new type.
     pub(crate) fn apply(

@@ -26,7 +26,7 @@ use crate::sorter::Position;
 use crate::standing::Standing;
 use crate::state::{DataFile, ResourceState};
 use crate::store::Shared;
-use crate::widening::widenings;
+use crate::widening::{self, widenings};
 use crate::writer::{Format, PartWriter, WriterOptions};
 use crate::{Conversion, Error, ErrorKind};
 
@@ -165,6 +165,10 @@ impl Load {
         if let Some(inferred) = &options.inferred {
             conversions.clone_from(&inferred.conversions);
         }
+        if let Some(base) = &base_fields {
+            widening::check(base, &conversions, versions.is_some())
+                .map_err(|error| error.in_resource(&options.resource))?;
+        }
         let mut schema_changes = Vec::new();
         let fields = match &base_fields {
             Some(base) => schema::unify(base, &load_fields, &conversions, &mut schema_changes)
@@ -178,7 +182,7 @@ impl Load {
             file_metadata(&shared, &options),
         )?);
         if let Some(kept) = &options.resume
-            && kept.mismatch(&options, &format.schema)
+            && kept.mismatch(&options, &format.schema, base_run)
         {
             return Err(Error::conflict(format!(
                 "what is kept of a load of `{}` is not of this load",

@@ -141,7 +141,9 @@ impl Diff<'_> {
             }
             (old, new) if old == new => {}
             (old, new) => {
-                let conversion = widening(old, new).filter(|_| !is_key);
+                let is_history = options.merge.history().is_some();
+                let conversion = widening(old, new)
+                    .filter(|conversion| !(is_key || is_history && conversion.changes_hashes()));
                 let change = match conversion {
                     Some(conversion) if self.is_exact(conversion, new, &path) => DiffKind::Widened,
                     _ => DiffKind::Refused,

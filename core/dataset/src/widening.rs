@@ -48,6 +48,56 @@ fn of_type(old: &DataType, new: &DataType, path: String, found: &mut Conversions
     }
 }
 
+/// Checks that the conversions of a dataset with these columns mean one column each and, in a
+/// history, leave the hashes of its rows what they are.
+///
+/// # Errors
+/// When they do not.
+pub(crate) fn check(
+    base: &Fields,
+    conversions: &Conversions,
+    is_history: bool,
+) -> Result<(), Error> {
+    let mut paths = Vec::new();
+    collect_paths(base, "", &mut paths);
+    let refused = |path: &str, why: &str| {
+        Error::schema(format!(
+            "the type of the column `{path}` cannot change: {why}"
+        ))
+        .with_hint("read the resource again with `--full-refresh`, or keep the type")
+    };
+    for (path, conversion) in conversions {
+        // A name may have a dot in it.
+        if paths.iter().filter(|known| *known == path).count() > 1 {
+            return Err(refused(path, "another column is written the same"));
+        }
+        if is_history && conversion.changes_hashes() {
+            return Err(refused(path, "every row of the history would look changed"));
+        }
+    }
+    Ok(())
+}
+
+fn collect_paths(fields: &Fields, parent: &str, paths: &mut Vec<String>) {
+    for field in fields {
+        let path = schema::join(parent, field.name());
+        collect_of(field.data_type(), &path, paths);
+        paths.push(path);
+    }
+}
+
+fn collect_of(data_type: &DataType, path: &str, paths: &mut Vec<String>) {
+    match data_type {
+        DataType::Struct(fields) => collect_paths(fields, path, paths),
+        DataType::List(element) => {
+            let path = schema::join(path, "element");
+            collect_of(element.data_type(), &path, paths);
+            paths.push(path);
+        }
+        _ => {}
+    }
+}
+
 /// How single values of a type become those of another, where none is lost.
 pub(crate) fn widening(old: &DataType, new: &DataType) -> Option<Conversion> {
     use DataType::{Date32, Decimal128, Float64, Int64, Utf8};
@@ -129,4 +179,31 @@ fn is_part(leaf: &[String], column: &str) -> bool {
     }
     let rest = path.strip_prefix(column);
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::datatypes::Field;
+
+    use super::*;
+
+    #[test]
+    fn conversions_that_mean_two_columns_or_rewrite_a_history_are_refused() {
+        let object = DataType::Struct(vec![Field::new("b", DataType::Int64, true)].into());
+        let fields: Fields = vec![
+            Field::new("a", object, true),
+            Field::new("a.b", DataType::Int64, true),
+            Field::new("c", DataType::Int64, true),
+        ]
+        .into();
+        let outcome = |path: &str, conversion, is_history| {
+            let conversions = Conversions::from([(path.to_owned(), conversion)]);
+            check(&fields, &conversions, is_history).is_ok()
+        };
+        assert!(!outcome("a.b", Conversion::ToNumber, false));
+        assert!(outcome("c", Conversion::ToText, false));
+        assert!(outcome("c", Conversion::ToNumber, true));
+        assert!(!outcome("c", Conversion::ToText, true));
+        assert!(!outcome("c", Conversion::ToJson, true));
+    }
 }

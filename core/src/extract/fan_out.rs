@@ -204,16 +204,19 @@ impl Extract<'_> {
                 cursors.resume_ended(ended)?;
             }
         }
-        let mut before = position.tally.restore();
         if let Some(front) = &position.front
             && !partitions
                 .iter()
                 .any(|partition| key_of(partition) == front.partition)
         {
-            // Its parent is gone, what was read of it has been written.
-            before.add(front.tally.restore());
+            // What was read of it is a part, and nobody would read the rest.
+            self.reject();
+            return Err(Error::new(
+                ErrorKind::Source,
+                "the partition that the earlier run was reading is gone",
+            ));
         }
-        Ok(before)
+        Ok(position.tally.restore())
     }
 
     /// What is told of a partition whose records have all been handed over.
@@ -225,6 +228,10 @@ impl Extract<'_> {
         self.tracking.as_ref()?;
         let partition = key_of(partition);
         let (tally, cursor) = ended.remove(&partition)?;
+        // One that was skipped has no records in the files: another run tries it again.
+        if tally.skipped > 0 {
+            return None;
+        }
         Some(Event::Ended {
             partition,
             tally: Box::new(tally),

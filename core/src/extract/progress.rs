@@ -94,6 +94,15 @@ impl Tracking {
     }
 }
 
+impl Extract<'_> {
+    /// The same, where the reading is followed.
+    pub(super) fn reject(&self) {
+        if let Some(tracking) = &self.tracking {
+            tracking.reject();
+        }
+    }
+}
+
 /// How far a reading has come.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -148,7 +157,7 @@ pub(crate) struct Tally {
     pub rows: u64,
     filtered: u64,
     ignored: u64,
-    skipped: u64,
+    pub(super) skipped: u64,
     skip_reason: Option<String>,
     report: Report,
 }
@@ -200,11 +209,6 @@ impl Position {
                     front.seen = std::mem::take(&mut before.seen);
                     front.seen.tokens.extend(new.tokens);
                     front.seen.pages.extend(new.pages);
-                } else if let Some(gone) =
-                    self.front.take_if(|gone| gone.partition != front.partition)
-                {
-                    // Its parent is gone, and it will not be read to its end.
-                    self.tally.add(&gone.tally);
                 }
                 self.front = Some(*front);
             }

@@ -22,7 +22,7 @@ pub(crate) fn conversions(
         old.iter()
             .any(|field| field.name == name && field.field_type != FieldType::Json)
     };
-    let keys = resource.primary_key.iter();
+    let keys = resource.primary_key.iter().chain(&resource.merge.merge_key);
     match keys
         .filter(|name| had_rows(name))
         .find(|name| found.contains_key(*name))

@@ -176,11 +176,12 @@ impl Reading<'_> {
         &self,
         shared: Option<Member>,
         resumption: Option<Resumption>,
+        anew: bool,
     ) -> Result<Staged, Unread> {
         let resource = self.resource;
         let with_resource = |error: Error| error.with("resource", &resource.name);
         let arguments = &self.context.arguments;
-        let mut options = super::load_options(resource, self.declared, arguments.full_refresh);
+        let mut options = super::load_options(resource, self.declared, anew);
         let salt = Uuid::new_v4().simple().to_string();
         let mut position = Position {
             asked: self.asked(&salt),

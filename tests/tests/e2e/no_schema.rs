@@ -347,3 +347,24 @@ fn the_seeds_run_as_they_are() {
         }
     }
 }
+
+#[test]
+fn a_merge_key_keeps_its_type_since_rows_are_found_by_it() {
+    let spec = SPEC.replace(
+        "write_disposition: merge",
+        "merge_key: batch\n    write_disposition: {disposition: merge, strategy: delete-insert}",
+    );
+    let workspace = Workspace::new();
+    let first = pages(&spec, &[r#"{"id": 1, "batch": 1}, {"id": 2, "batch": 2}"#]);
+    let _ = run(&workspace, &spec, &first, &["run"]).expect(0);
+    let second = pages(
+        &spec,
+        &[r#"{"id": 3, "batch": 1}, {"id": 4, "batch": 2.5}"#],
+    );
+    let outcome = run(&workspace, &spec, &second, &["run"]).expect(6);
+    let _ = outcome.says(&["`batch`", "--full-refresh"]);
+    assert_eq!(
+        rows(&workspace, "things").column("id"),
+        [json!(1), json!(2)]
+    );
+}
