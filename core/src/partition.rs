@@ -81,7 +81,7 @@ impl Partition {
 
     /// A hash of its values: 128 bits, so that two never share one by chance.
     pub(crate) fn key(&self) -> u128 {
-        twox_hash::XxHash3_128::oneshot(self.values.to_string().as_bytes())
+        hash_of(&self.values)
     }
 
     /// The values for people: `file_id=17, region=eu`.
@@ -260,11 +260,23 @@ impl<'p> Family<'p> {
     /// # Errors
     /// When a parent failed, or a record of one has no value.
     pub(crate) fn partitions(&self, child: &Resource) -> Result<Partitions> {
-        // They stay: a reading that cannot go on begins again.
+        self.combine(child, std::mem::take)
+    }
+
+    /// The same for a reading that may have to begin again, which asks once more then.
+    ///
+    /// # Errors
+    /// As [`Self::partitions`].
+    pub(crate) fn partitions_again(&self, child: &Resource) -> Result<Partitions> {
         self.combine(child, |taken| Taken {
             partitions: taken.partitions.clone(),
             skipped: taken.skipped,
-            error: taken.error.take(),
+            error: match &taken.error {
+                Some(error) if child.relations.skip_failures => {
+                    Some(Error::new(error.kind(), error.message().to_owned()))
+                }
+                _ => taken.error.take(),
+            },
             ..Taken::default()
         })
     }
@@ -407,7 +419,7 @@ impl Tap<'_> {
                 break;
             }
             let values = Json::Object(values);
-            let hash = twox_hash::XxHash3_128::oneshot(values.to_string().as_bytes());
+            let hash = hash_of(&values);
             if !taken.seen.insert(hash) {
                 continue;
             }
@@ -482,6 +494,10 @@ pub(crate) fn columns<'b>(batch: &'b RecordBatch, path: &Path) -> Result<Vec<&'b
         columns.push(next.ok_or_else(|| no_column(key))?);
     }
     Ok(columns)
+}
+
+fn hash_of(values: &Json) -> u128 {
+    twox_hash::XxHash3_128::oneshot(values.to_string().as_bytes())
 }
 
 fn no_column(name: &str) -> Error {

@@ -45,8 +45,8 @@ pub struct LoadReport {
     pub row_groups_left: u64,
     /// Row groups of earlier files that were copied as bytes: others in their file have changed.
     pub row_groups_copied: u64,
-    /// Row groups of earlier files that had a change or were joined: decoded and, as far as rows
-    /// stay, encoded again.
+    /// Row groups of earlier files that had a change or were joined: encoded again, wholly or in the
+    /// columns that differ.
     pub row_groups_rewritten: u64,
     /// The length in bytes of [`row_groups_copied`](Self::row_groups_copied).
     pub bytes_copied: u64,

@@ -2,7 +2,7 @@
 //!
 //! It is the SHA-256 of the row's canonical form, cut to 128 bits: the columns by name without those
 //! that are null, objects likewise, numbers by value whatever their type. So a new column without a
-//! value changes no hash, and neither does a column that becomes wider.
+//! value changes no hash, and neither does a number whose type becomes wider.
 
 use arrow::array::{
     Array, ArrayRef, AsArray, BinaryArray, BooleanArray, Decimal128Array, Float64Array, Int64Array,

@@ -46,11 +46,8 @@ pub(crate) fn table(record: &RunRecord) -> String {
         .iter()
         .map(|resource| {
             let status = match resource.status {
-                Status::Published => "published",
                 Status::Failed => "FAILED",
-                Status::Interrupted => "interrupted",
-                Status::Read => "read",
-                Status::NotRead | Status::Unknown => "not read",
+                other => other.as_str(),
             };
             let load = resource.load.as_ref();
             let number = |value: Option<u64>| value.map_or_else(|| "-".to_owned(), count);

@@ -107,7 +107,11 @@ impl Extract<'_> {
         if let Some(limit) = self.limit {
             return self.first_partitions(limit, batches).await;
         }
-        let mut partitions = self.family.partitions(self.resource)?;
+        let tracking = self.tracking.as_ref();
+        let mut partitions = match tracking.is_some_and(|tracking| tracking.resume.is_some()) {
+            true => self.family.partitions_again(self.resource)?,
+            false => self.family.partitions(self.resource)?,
+        };
         let largest = AtomicU64::new(self.largest_before());
         let count = partitions.list.len() as u64;
         let before = self.skip_ended(&mut partitions.list)?;

@@ -315,11 +315,7 @@ impl Marker {
 
 /// What positions call a partition.
 pub(super) fn key_of(partition: &Partition) -> String {
-    let values = partition.values.to_string();
-    format!(
-        "{:032x}",
-        twox_hash::XxHash3_128::oneshot(values.as_bytes())
-    )
+    format!("{:032x}", partition.key())
 }
 
 impl Extract<'_> {

@@ -366,20 +366,20 @@ impl Keeper {
         self.is_on && self.is_whole && self.is_new && self.last.elapsed() >= spacing
     }
 
-    /// Keeps what has been written so far; false when that cannot be.
-    fn keep(&mut self, load: &mut Load) -> Result<bool, connector_dataset::Error> {
+    /// Keeps what has been written so far, where that can be.
+    fn keep(&mut self, load: &mut Load) -> Result<(), connector_dataset::Error> {
         self.last = Instant::now();
         let Some(position) = self.position.to_json(&self.redactor) else {
             tracing::info!(
                 resource = self.resource,
                 "what has been read cannot be kept: the next request holds what may be a secret, or its paginator cannot say where it is"
             );
-            return Ok(false);
+            return Ok(());
         };
         self.is_on = load.checkpoint(position)?;
         self.is_new = false;
         self.has_kept = self.is_on;
-        Ok(self.is_on)
+        Ok(())
     }
 
     /// Keeps what has been written by a run that does not come to its end, and says so.
