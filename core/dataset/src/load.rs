@@ -16,6 +16,7 @@ use crate::journal::Journal;
 use crate::key::{KeyHasher, Role};
 use crate::layout::check_name;
 use crate::load_report::LoadReport;
+use crate::memory::{Memory, Spill};
 use crate::merge::{LoadKeys, Outcome};
 use crate::part::read_metadata;
 use crate::publish::Origin;
@@ -175,9 +176,13 @@ impl Load {
                 .map_err(|error| error.in_resource(&options.resource))?,
             None => load_fields,
         };
+        let spill = shared.spill(&options);
         let format = Arc::new(Format::new(
             Arc::new(Schema::new(schema::with_ids(&fields))),
-            options.writer.clone(),
+            WriterOptions {
+                row_group_bytes: spill.memory.row_group,
+                ..options.writer.clone()
+            },
             options.primary_key.clone(),
             file_metadata(&shared, &options),
         )?);
@@ -191,10 +196,9 @@ impl Load {
             .with_hint("read it from the beginning"));
         }
         let staged = shared.layout.staged(run, &options.resource);
-        let spill = shared.layout.spill(run, &options.resource);
         // Left by an earlier load of this run that could not clean up.
         shared.disk.remove_directory(&staged)?;
-        shared.disk.remove_directory(&spill)?;
+        shared.disk.remove_directory(&spill.folder)?;
         shared.disk.create_directory(&staged)?;
         let writer = PartWriter::new(
             shared.disk.clone(),
@@ -208,18 +212,16 @@ impl Load {
         if is_merge {
             let (primary_key, merge) = (&options.primary_key, &options.merge);
             let history = versions.clone();
-            let disk = &shared.disk;
             let of_load = LoadKeys::new(
                 &load_schema,
                 primary_key,
                 merge,
                 history,
                 !base.is_empty(),
-                disk,
                 &spill,
             )?;
             let may_update = of_load.may_update_in_place() && !base.is_empty();
-            fresh = may_update.then(|| Fresh::new(options.writer.update_bytes));
+            fresh = may_update.then(|| Fresh::new(spill.memory.updates));
             keys = Some(of_load);
         }
         registration.keep();
@@ -353,7 +355,7 @@ impl Load {
         !self.base.is_empty()
     }
 
-    /// Adds rows. Memory is bounded by [`WriterOptions`], not by the number of rows.
+    /// Adds rows. Memory is bounded by [`WriterOptions::memory_bytes`], not by the number of rows.
     ///
     /// After an error the load cannot be committed any more.
     ///
@@ -497,9 +499,8 @@ impl Load {
                 if self.fresh.as_ref().is_some_and(Fresh::is_whole) {
                     keys.update_in_place();
                 }
-                let run = self.shared.options.run;
-                let spill = self.shared.layout.spill(run, &self.options.resource);
-                keys.resolve(&self.shared.disk, &spill, &paths, self.rows_read)?
+                let spill = self.shared.spill(&self.options);
+                keys.resolve(&spill, &paths, self.rows_read)?
             }
             None => Outcome {
                 inserted: self.rows_read,
@@ -697,6 +698,14 @@ impl Drop for Registration<'_> {
 }
 
 impl Shared {
+    fn spill(&self, options: &LoadOptions) -> Spill {
+        Spill {
+            disk: self.disk.clone(),
+            folder: self.layout.spill(self.options.run, &options.resource),
+            memory: Memory::of(&options.writer),
+        }
+    }
+
     /// Notes that a resource is being loaded, and finishes what an earlier load of it left.
     fn register(&self, resource: &str) -> Result<Option<ResourceState>, Error> {
         let mut inner = self.inner();
