@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use connector_plan::{PartitionBy, PartitionColumn, WriteDisposition};
+use connector_plan::{PartitionColumn, WriteDisposition};
 use serde_json::Value;
 
 use crate::disk;
@@ -104,8 +104,8 @@ impl Standing {
         if partition_by != options.writer.partition_by && !known.is_empty() && !replaces {
             return Err(Error::conflict(format!(
                 "`{resource}` is partitioned by {}, the specification says {}",
-                in_words(partition_by),
-                in_words(&options.writer.partition_by)
+                PartitionColumn::describe(partition_by),
+                PartitionColumn::describe(&options.writer.partition_by)
             ))
             .with_hint(
                 "read it again with `--full-refresh`, or choose another folder with `--out`",
@@ -184,25 +184,4 @@ fn files_below(live: &Path, has_folders: bool) -> Result<Vec<String>, Error> {
         }
     }
     Ok(names)
-}
-
-/// By what files lie in folders, as a specification has it.
-pub(crate) fn in_words(partition_by: &[PartitionColumn]) -> String {
-    let columns = partition_by.iter().map(|partition| {
-        let PartitionColumn { column, by, name } = partition;
-        let own = PartitionColumn::new(column, *by).name;
-        let name = match *name == own {
-            true => String::new(),
-            false => format!(" as `{name}`"),
-        };
-        match by {
-            PartitionBy::Value => format!("`{column}`{name}"),
-            by => format!("the {} of `{column}`{name}", by.as_str()),
-        }
-    });
-    let columns: Vec<String> = columns.collect();
-    match columns.is_empty() {
-        true => "nothing".to_owned(),
-        false => columns.join(", "),
-    }
 }

@@ -104,6 +104,25 @@ impl PartitionColumn {
             name: format!("{column}_{}", by.as_str()),
         }
     }
+
+    /// By what files lie in folders, in words: `` `region`, the day of `created_at` ``.
+    #[must_use]
+    pub fn describe(partition_by: &[Self]) -> String {
+        let columns = partition_by.iter().map(|Self { column, by, name }| {
+            let named = match *name == Self::new(column, *by).name {
+                true => String::new(),
+                false => format!(" as `{name}`"),
+            };
+            match by {
+                PartitionBy::Value => format!("`{column}`{named}"),
+                by => format!("the {} of `{column}`{named}", by.as_str()),
+            }
+        });
+        match partition_by.is_empty() {
+            true => "nothing".to_owned(),
+            false => columns.collect::<Vec<_>>().join(", "),
+        }
+    }
 }
 
 impl Layout {

@@ -122,13 +122,6 @@ fn scenarios() -> Vec<Scenario> {
             &twice,
             &[&rows(0..2, 2), &rows(2..6, 1), &rows(6..9, 4), &merged],
         ),
-        scenario(
-            "replace, arranged",
-            Some([rows(0..4, 1), rows(4..7, 3)].concat()),
-            Replace,
-            &[rows(5..7, 2), rows(7..9, 1)].concat(),
-            &[&rows(5..7, 2), &rows(7..9, 1)],
-        ),
         scenario("empty, arranged", Some(rows(0..4, 1)), Replace, &[], &[]),
         strategy(
             scenario(
