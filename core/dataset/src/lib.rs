@@ -36,6 +36,9 @@
 //! the rest of them spilled to disk, and 4 MiB that tell most keys that are not in the load; where
 //! that is more, less of each. A bit for each row of the files with a change comes on top.
 
+mod arrange;
+mod arrangement;
+mod arranger;
 mod checkpoint;
 mod conversion;
 mod disk;
@@ -52,6 +55,7 @@ mod lock;
 mod memory;
 mod merge;
 mod part;
+mod partition;
 mod probe;
 mod publish;
 mod ranges;

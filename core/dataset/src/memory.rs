@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::disk::Disk;
-use crate::sorter::{Item, Sorter};
+use crate::sorter::{Sorter, Spill};
 use crate::writer::WriterOptions;
 
 /// The least that a load gets along with, in bytes: 4 MiB.
@@ -16,23 +16,38 @@ pub(crate) struct Memory {
     pub(crate) updates: usize,
     /// For an open row group, which may take twice as much.
     pub(crate) row_group: usize,
-    /// For keys that wait to be sorted, those of the load and those of the dataset each.
-    pub(crate) sorting: usize,
-    /// For reading sorted keys back, again each.
-    pub(crate) merging: usize,
+    /// For keys, those of the load and those of the dataset each.
+    pub(crate) keys: Sorting,
+    /// For rows that are brought into an order, when nobody looks at keys any more.
+    pub(crate) rows: Sorting,
     /// For telling most keys that are not in the load.
     pub(crate) filter: usize,
 }
 
+/// What is sorted in memory, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Sorting {
+    /// For items that wait to be sorted; with more they are sorted and put aside.
+    pub(crate) items: usize,
+    /// For reading back what was put aside.
+    pub(crate) reading: usize,
+}
+
 impl Memory {
-    /// From 128 MiB on, all that the options ask for.
+    /// From 160 MiB on, all that the options ask for.
     pub(crate) fn of(options: &WriterOptions) -> Self {
         let whole = options.memory_bytes.max(LEAST);
         Self {
             updates: options.update_bytes.min(whole / 2),
             row_group: options.row_group_bytes.min(whole / 8),
-            sorting: (6 << 20).min(whole / 16),
-            merging: (8 << 20).min(whole / 16),
+            keys: Sorting {
+                items: (6 << 20).min(whole / 20),
+                reading: (8 << 20).min(whole / 20),
+            },
+            rows: Sorting {
+                items: (64 << 20).min(whole / 8),
+                reading: (8 << 20).min(whole / 16),
+            },
             filter: (4 << 20).min(whole / 32),
         }
     }
@@ -40,17 +55,26 @@ impl Memory {
 
 /// Where a load puts what its memory does not hold.
 #[derive(Clone, Debug)]
-pub(crate) struct Spill {
+pub(crate) struct Scratch {
     pub(crate) disk: Disk,
     /// Made when something goes there.
     pub(crate) folder: PathBuf,
     pub(crate) memory: Memory,
 }
 
-impl Spill {
-    /// A sorter whose file has this name.
-    pub(crate) fn sorter<T: Item>(&self, name: &str) -> Sorter<T> {
-        Sorter::new(self.disk.clone(), self.folder.join(name), self.memory)
+impl Scratch {
+    /// A sorter of keys whose file has this name.
+    pub(crate) fn keys<T: Spill>(&self, name: &str) -> Sorter<T> {
+        Sorter::new(self.disk.clone(), self.folder.join(name), self.memory.keys)
+    }
+
+    /// A sorter of rows.
+    pub(crate) fn rows<T: Spill>(&self) -> Sorter<T> {
+        Sorter::new(
+            self.disk.clone(),
+            self.folder.join("rows"),
+            self.memory.rows,
+        )
     }
 }
 
@@ -59,31 +83,35 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(memory_mib: usize, expect: [usize; 5]) {
+    fn check(memory_mib: usize, expect: [usize; 6]) {
         let options = WriterOptions {
             memory_bytes: memory_mib << 20,
             ..WriterOptions::default()
         };
         let memory = Memory::of(&options);
+        let (keys, rows) = (memory.keys, memory.rows);
         let parts = [
             memory.updates,
             memory.row_group,
-            memory.sorting,
-            memory.merging,
+            keys.items,
+            keys.reading,
             memory.filter,
+            rows.items,
         ];
         assert_eq!(parts.map(|part| part >> 10), expect);
-        let whole = memory.updates
-            + 2 * (memory.row_group + memory.sorting + memory.merging)
-            + memory.filter;
-        assert!(whole <= memory_mib << 20, "{whole}");
+        let always = memory.updates + 2 * memory.row_group;
+        let comparing = always + 2 * (keys.items + keys.reading) + memory.filter;
+        let arranging = always + rows.items + rows.reading;
+        assert!(comparing <= memory_mib << 20, "{comparing}");
+        assert!(arranging <= memory_mib << 20, "{arranging}");
     }
 
     #[test]
     fn the_parts_are_no_more_than_the_whole() {
-        check(512, [64 << 10, 16 << 10, 6 << 10, 8 << 10, 4 << 10]);
-        check(128, [64 << 10, 16 << 10, 6 << 10, 8 << 10, 4 << 10]);
-        check(32, [16 << 10, 4 << 10, 2 << 10, 2 << 10, 1 << 10]);
-        check(4, [2 << 10, 512, 256, 256, 128]);
+        let all = [64 << 10, 16 << 10, 6 << 10, 8 << 10, 4 << 10];
+        check(512, [all[0], all[1], all[2], all[3], all[4], 64 << 10]);
+        check(256, [all[0], all[1], all[2], all[3], all[4], 32 << 10]);
+        check(32, [16 << 10, 4 << 10, 1638, 1638, 1 << 10, 4 << 10]);
+        check(4, [2 << 10, 512, 204, 204, 128, 512]);
     }
 }

@@ -11,7 +11,7 @@ use crate::Error;
 use crate::fresh::Update;
 use crate::history::Versions;
 use crate::key::{KeyHasher, Role};
-use crate::memory::Spill;
+use crate::memory::Scratch;
 use crate::rank::Ranking;
 use crate::row_set::{RowSet, insert};
 use crate::scan::{KeyIndex, texts};
@@ -41,7 +41,7 @@ enum Identity {
 
 impl LoadKeys {
     /// `schema` are the columns of the load, those of `versions` included; `meets` tells
-    /// whether there are existing rows; `spill` takes what does not fit in memory.
+    /// whether there are existing rows; `scratch` takes what does not fit in memory.
     ///
     /// # Errors
     /// When a column that the merge needs is missing or cannot be used.
@@ -51,7 +51,7 @@ impl LoadKeys {
         merge: &Merge,
         versions: Option<Versions>,
         meets: bool,
-        spill: &Spill,
+        scratch: &Scratch,
     ) -> Result<Self, Error> {
         let insert_only = merge.strategy == MergeStrategy::InsertOnly;
         let ranking = merge.dedup_sort.as_ref();
@@ -71,9 +71,9 @@ impl LoadKeys {
         } else {
             let hasher = KeyHasher::new(schema, Role::PrimaryKey, &names)?;
             Some(if ranking.is_some() || versions.is_some() {
-                Identity::Ranked(KeyIndex::new(hasher, meets, spill, "load"), ranking)
+                Identity::Ranked(KeyIndex::new(hasher, meets, scratch, "load"), ranking)
             } else {
-                Identity::Plain(KeyIndex::new(hasher, meets, spill, "load"))
+                Identity::Plain(KeyIndex::new(hasher, meets, scratch, "load"))
             })
         };
         let mut merge_key = None;
@@ -82,7 +82,7 @@ impl LoadKeys {
             && merge.merge_key != primary_key
         {
             let hasher = KeyHasher::new(schema, Role::MergeKey, &merge.merge_key)?;
-            merge_key = Some(KeyIndex::new(hasher, meets, spill, "merge-key"));
+            merge_key = Some(KeyIndex::new(hasher, meets, scratch, "merge-key"));
         }
         let mut hard_delete = None;
         if let Some(name) = &merge.hard_delete {
@@ -166,7 +166,7 @@ impl LoadKeys {
     /// Compares the load with the existing files; it has `rows` rows.
     pub(crate) fn resolve(
         mut self,
-        spill: &Spill,
+        scratch: &Scratch,
         existing: &[PathBuf],
         rows: u64,
     ) -> Result<Outcome, Error> {
@@ -184,18 +184,19 @@ impl LoadKeys {
                 outcome.inserted = rows - outcome.staged.iter().map(RowSet::len).sum::<u64>();
             }
             Some(Identity::Plain(mut index)) => {
-                let candidates = index.scan(spill, "existing", existing, None)?;
+                let candidates = index.scan(scratch, "existing", existing, None)?;
                 outcome.searched += index.searched;
                 self.join(index.sorter, candidates, &mut outcome)?;
             }
             Some(Identity::Ranked(mut index, _)) => {
-                let candidates = index.scan(spill, "existing", existing, self.versions.as_ref())?;
+                let candidates =
+                    index.scan(scratch, "existing", existing, self.versions.as_ref())?;
                 outcome.searched += index.searched;
                 self.join(index.sorter, candidates, &mut outcome)?;
             }
         }
         if let Some(mut index) = self.merge_key.take() {
-            let candidates = index.scan(spill, "by-merge-key", existing, None)?;
+            let candidates = index.scan(scratch, "by-merge-key", existing, None)?;
             outcome.searched += index.searched;
             let mut candidates = candidates.sorted()?;
             let mut load = index.sorter.sorted()?;

@@ -13,7 +13,7 @@ use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReader
 use crate::Error;
 use crate::history::Versions;
 use crate::key::{KeyHasher, extremes};
-use crate::memory::Spill;
+use crate::memory::Scratch;
 use crate::part::{BATCH_ROWS, open, reader_options};
 use crate::probe::Probes;
 use crate::ranges::KeyRanges;
@@ -40,14 +40,14 @@ struct Hints {
 
 impl<T: Item> KeyIndex<T> {
     /// `meets` tells whether there are existing rows.
-    pub(crate) fn new(hasher: KeyHasher, meets: bool, spill: &Spill, name: &str) -> Self {
+    pub(crate) fn new(hasher: KeyHasher, meets: bool, scratch: &Scratch, name: &str) -> Self {
         Self {
             hasher: Arc::new(hasher),
-            sorter: spill.sorter(name),
+            sorter: scratch.keys(name),
             hints: meets.then(|| Hints {
                 ranges: KeyRanges::default(),
                 probes: Probes::default(),
-                filter: KeyFilter::new(spill.memory.filter),
+                filter: KeyFilter::new(scratch.memory.filter),
             }),
             searched: 0,
         }
@@ -85,12 +85,12 @@ impl<T: Item> KeyIndex<T> {
     /// Collects the existing rows that may be in the load; of a history, the active ones.
     pub(crate) fn scan(
         &mut self,
-        spill: &Spill,
+        scratch: &Scratch,
         name: &str,
         existing: &[PathBuf],
         versions: Option<&Versions>,
     ) -> Result<Sorter<T>, Error> {
-        let mut candidates = spill.sorter(name);
+        let mut candidates = scratch.keys(name);
         for (index, path) in existing.iter().enumerate() {
             self.scan_file(index, path, versions, &mut candidates)?;
         }
