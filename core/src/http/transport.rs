@@ -288,15 +288,7 @@ impl Transport {
 
     /// Up to 200 characters of a body on one line, without secrets.
     pub(crate) fn excerpt(&self, body: &[u8]) -> String {
-        let text = String::from_utf8_lossy(&body[..body.len().min(4096)]);
-        // Secrets go first: a cut through the middle of one would hide it from the search.
-        let text = self.redactor.redact(&text);
-        let words: Vec<&str> = text.split_whitespace().collect();
-        let line = words.join(" ");
-        match line.char_indices().nth(200) {
-            Some((end, _)) => format!("{}…", &line[..end]),
-            None => line,
-        }
+        self.redactor.excerpt(body)
     }
 
     fn failed(&self, method: &Method, url: &Url, error: reqwest::Error) -> SendError {
