@@ -11,7 +11,7 @@ use url::{Origin, Url};
 use super::roots;
 use crate::auth::Credentials;
 use crate::secret::Redactor;
-use crate::{Error, ErrorKind, Result, Trace};
+use crate::{Error, ErrorKind, Json, Result, Trace};
 
 /// More redirects than any API needs.
 const MAX_REDIRECTS: usize = 10;
@@ -65,6 +65,14 @@ pub(crate) struct Response {
     pub body: Vec<u8>,
     /// Whether an action of the spec makes it a page without records, the last one.
     pub ignored: bool,
+}
+
+impl Response {
+    /// The body as JSON, a byte order mark in front or not (RFC 8259, section 8.1).
+    pub(crate) fn json(&self) -> serde_json::Result<Json> {
+        let body = self.body.strip_prefix(b"\xEF\xBB\xBF");
+        serde_json::from_slice(body.unwrap_or(&self.body))
+    }
 }
 
 /// Why there is no answer, and whether asking again may help.

@@ -103,33 +103,25 @@ fn lifetimes_are_understood_however_they_are_written() {
 
 #[test]
 fn a_lifetime_of_zero_is_no_lifetime() {
-    let workspace = Workspace::new();
-    let server = server(Options {
-        token_lifetime: Duration::from_secs(60),
-        ..Options::default()
-    });
-    let token = Scripted::post(
-        "/oauth/token",
-        1,
-        Answer::json(
-            200,
-            r#"{"access_token": "not-known-here", "token_type": "bearer", "expires_in": 0}"#,
-        ),
-    );
-    drop(server);
-    let server = crate::server(Options {
-        script: vec![token],
-        ..Options::default()
-    });
-    // The first token is not valid: the refusal brings a second one, which serves to the end.
-    workspace
-        .storage()
-        .against(&server)
-        .secret("not-known-here")
-        .run()
-        .expect(0);
-    assert_eq!(server.token_requests().len(), 2);
-    expect_truth(&workspace, &server);
+    for mark in ["", "\u{feff}"] {
+        let workspace = Workspace::new();
+        let answer = format!(
+            r#"{mark}{{"access_token": "not-known-here", "token_type": "bearer", "expires_in": 0}}"#
+        );
+        let server = server(Options {
+            script: vec![Scripted::post("/oauth/token", 1, Answer::json(200, answer))],
+            ..Options::default()
+        });
+        // The first token is not valid: the refusal brings a second one, which serves to the end.
+        workspace
+            .storage()
+            .against(&server)
+            .secret("not-known-here")
+            .run()
+            .expect(0);
+        assert_eq!(server.token_requests().len(), 2);
+        expect_truth(&workspace, &server);
+    }
 }
 
 #[test]
