@@ -87,7 +87,8 @@ def main() -> None:
     config, catalog = Path(out, "config.json"), Path(out, "catalog.json")
     config.write_text(json.dumps({"__injected_declarative_manifest": manifest}))
     catalog.write_text(json.dumps({"streams": [configured]}))
-    run(["read", "--config", str(config), "--catalog", str(catalog)])
+    sys.argv[1:] = ["read", "--config", str(config), "--catalog", str(catalog)]
+    run()
 
 
 main()
