@@ -1,7 +1,6 @@
 //! Looks through existing files for rows whose key may be in a load.
 
 use std::fmt;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,7 +13,7 @@ use crate::Error;
 use crate::disk::Disk;
 use crate::history::Versions;
 use crate::key::{KeyHasher, extremes};
-use crate::part::{BATCH_ROWS, open, reader_options};
+use crate::part::{BATCH_ROWS, Part, reader_options};
 use crate::probe::Probes;
 use crate::ranges::KeyRanges;
 use crate::sorter::{Item, Position, Sorter};
@@ -92,21 +91,23 @@ impl<T: Item> KeyIndex<T> {
     ) -> Result<Sorter<T>, Error> {
         let mut candidates = Sorter::new(disk.clone(), path);
         for (index, path) in existing.iter().enumerate() {
-            self.scan_file(index, path, versions, &mut candidates)?;
+            self.scan_file(disk, index, path, versions, &mut candidates)?;
         }
         Ok(candidates)
     }
 
     fn scan_file(
         &mut self,
+        disk: &Disk,
         index: usize,
         path: &Path,
         versions: Option<&Versions>,
         candidates: &mut Sorter<T>,
     ) -> Result<(), Error> {
-        let file = open(path)?;
+        let file = disk.open(path)?;
         let metadata = ArrowReaderMetadata::load(&file, reader_options())
             .map_err(|source| Error::read(path, source))?;
+        file.learn(metadata.metadata());
         let schema = metadata.schema();
         let lacks = |name: &String| schema.column_with_name(name).is_none();
         // A file from before a column was there has no keys.
@@ -186,7 +187,7 @@ impl Hints {
         &mut self,
         names: &[String],
         path: &Path,
-        file: &File,
+        file: &Part,
         metadata: &ArrowReaderMetadata,
     ) -> Result<Vec<bool>, Error> {
         let failed = |source| Error::read(path, source);

@@ -1,6 +1,7 @@
 //! Decides whether a load may touch the dataset that is there, and whether it adds or replaces.
 
 use std::collections::HashSet;
+use std::ffi::OsString;
 
 use connector_plan::WriteDisposition;
 use serde_json::Value;
@@ -8,7 +9,6 @@ use serde_json::Value;
 use crate::disk;
 use crate::layout::parse_part_name;
 use crate::load::LoadOptions;
-use crate::publish::length;
 use crate::state::{DataFile, ResourceState};
 use crate::store::Shared;
 use crate::{Error, SourceId};
@@ -67,7 +67,16 @@ impl Standing {
         let known = prior.map_or(&[][..], |prior| &prior.files);
         let mut parts = Vec::new();
         let mut first_number = 0;
-        for name in disk::list(&live)? {
+        let below = shared.disk.objects_below(&live)?;
+        let names = match &below {
+            Some(below) => below.keys().map(OsString::from).collect(),
+            None => disk::list(&live)?,
+        };
+        let length = |name: &str| match &below {
+            Some(below) => Ok(below.get(name).copied()),
+            None => shared.disk.length(&live.join(name)),
+        };
+        for name in names {
             let Some(name) = name.to_str() else { continue };
             let Some((number, run)) = parse_part_name(name) else {
                 continue;
@@ -101,12 +110,12 @@ impl Standing {
         if replaces {
             let mut removes = Vec::new();
             for file in known {
-                if length(&live.join(&file.name))?.is_some() {
+                if length(&file.name)?.is_some() {
                     removes.push(file.clone());
                 }
             }
             for name in strangers {
-                let bytes = length(&live.join(name))?.unwrap_or(0);
+                let bytes = length(name)?.unwrap_or(0);
                 let (name, sha256) = (name.clone(), String::new());
                 removes.push(DataFile {
                     name,
@@ -127,7 +136,7 @@ impl Standing {
             });
         }
         for file in known {
-            let found = length(&live.join(&file.name))?;
+            let found = length(&file.name)?;
             if found != Some(file.bytes) {
                 let what = if found.is_some() {
                     "has changed"

@@ -1,6 +1,8 @@
 //! Datasets written by the library, read back with the plain Parquet reader.
 
 #[cfg(test)]
+mod bucket;
+#[cfg(test)]
 mod checkpoint;
 #[cfg(test)]
 mod crash;
@@ -18,6 +20,8 @@ mod model;
 mod pruning;
 #[cfg(test)]
 mod refusals;
+#[cfg(test)]
+mod remote;
 #[cfg(test)]
 mod row_groups;
 #[cfg(test)]
