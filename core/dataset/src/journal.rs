@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::disk::{self, Disk, Step};
-use crate::layout::{Layout, check_name, parse_part_name};
+use crate::layout::{Layout, check_name, parse_file_name};
 use crate::state::{DataFile, ResourceState, json};
 use crate::{Error, RunId};
 
@@ -117,7 +117,7 @@ impl Journal {
             && check_name("resource", &self.resource).is_ok()
             && names
                 .chain(&self.removes)
-                .all(|name| parse_part_name(name).is_some())
+                .all(|name| parse_file_name(name).is_some())
     }
 }
 

@@ -36,6 +36,9 @@
 //! sorted, the rest of them spilled to disk, 4 MiB that tell most keys that are not in the load, 16
 //! bytes for each update in place, and a bit for each row of the files with a change.
 
+mod arrange;
+mod arrangement;
+mod arranger;
 mod checkpoint;
 mod conversion;
 mod disk;
@@ -51,6 +54,7 @@ mod load_report;
 mod lock;
 mod merge;
 mod part;
+mod partition;
 mod probe;
 mod publish;
 mod ranges;

@@ -1,6 +1,6 @@
 //! One load of one resource: batches in, a published dataset out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -9,6 +9,8 @@ use arrow::datatypes::{Fields, Schema, SchemaRef};
 use connector_plan::{Field, Merge, MergeStrategy, WriteDisposition};
 use serde_json::Value;
 
+use crate::arrange::Arrange;
+use crate::arrangement::Arrangement;
 use crate::checkpoint::{self, Checkpoint, CheckpointWriter};
 use crate::fresh::{Fresh, Update};
 use crate::history::Versions;
@@ -35,7 +37,7 @@ use crate::{Conversion, Error, ErrorKind};
 const SMALL_FRACTION: u64 = 16;
 /// When a dataset has this many small files, the next load joins them. Each byte is rewritten about
 /// once in as many loads, and a dataset of many small loads does not become one of many small files.
-const MOST_SMALL_FILES: usize = 16;
+pub(crate) const MOST_SMALL_FILES: usize = 16;
 
 /// What is loaded and what happens to the rows of earlier loads.
 #[derive(Clone, Debug)]
@@ -98,6 +100,8 @@ pub struct Load {
     /// The files that leave whatever the load holds.
     removes: Vec<DataFile>,
     format: Arc<Format>,
+    /// The order and the folders of the rows, where they have any.
+    arrangement: Option<Arc<Arrangement>>,
     /// Taken when the load ends or has failed.
     writer: Option<PartWriter>,
     keys: Option<LoadKeys>,
@@ -182,6 +186,10 @@ impl Load {
             options.primary_key.clone(),
             file_metadata(&shared, &options),
         )?);
+        // Columns of a history's own have no part in it.
+        let arrangement = Arrangement::new(&own, &options.writer)
+            .and_then(|_| Arrangement::new(&format.schema, &options.writer))
+            .map_err(|error| error.in_resource(&options.resource))?;
         if let Some(kept) = &options.resume
             && kept.mismatch(&options, &format.schema, base_run)
         {
@@ -237,6 +245,7 @@ impl Load {
             base: base.into_iter().zip(row_groups).collect(),
             removes: standing.removes,
             format,
+            arrangement: arrangement.map(Arc::new),
             writer: Some(writer),
             keys,
             fresh,
@@ -408,6 +417,7 @@ impl Load {
             files: change.after.clone(),
             inferred: inferred.map(|inferred| inferred.shape),
             evolved: std::mem::take(&mut self.options.evolved),
+            partition_by: self.options.writer.partition_by.clone(),
         };
         let journal = Journal::new(
             &self.options.resource,
@@ -463,11 +473,16 @@ impl Load {
         if shared.disk.remote().is_some() {
             remote::upload(&shared.disk, &shared.layout, journal)?;
         } else {
-            // The way to the staged files is as durable as their content.
-            for folder in staged
-                .ancestors()
-                .take_while(|folder| *folder != shared.layout.control())
-            {
+            let files = journal.adds.iter().map(|file| staged.join(&file.name));
+            let folders: BTreeSet<PathBuf> = files
+                .chain([staged.join("file")])
+                .flat_map(|path| {
+                    let folders = path.ancestors().skip(1);
+                    let own = folders.take_while(|folder| *folder != shared.layout.control());
+                    own.map(PathBuf::from).collect::<Vec<_>>()
+                })
+                .collect();
+            for folder in &folders {
                 shared.disk.sync_directory(folder)?;
             }
         }
@@ -531,11 +546,33 @@ impl Load {
             searched: outcome.searched,
             ..Change::default()
         };
+        let fresh = self.fresh.take().unwrap_or_default();
+        if let Some(arrangement) = &self.arrangement {
+            let run = self.shared.options.run;
+            let arrange = Arrange {
+                arrangement,
+                disk: &self.shared.disk,
+                spill: self.shared.layout.spill(run, &self.options.resource),
+                staged: self.staged(),
+                live,
+                fresh: &fresh,
+                versions: self.versions.as_ref(),
+                conversions,
+                small_bytes: self.options.writer.file_bytes / SMALL_FRACTION,
+                spare_bytes: self.options.writer.compaction_bytes,
+            };
+            let parts = |number| self.part_writer(number);
+            let (arranged, next_number) =
+                arrange.carry_out(base, staged, next_number, outcome, parts)?;
+            change.row_groups_left = arranged.row_groups_left;
+            change.tally = arranged.tally;
+            change.removed = arranged.removed;
+            return self.settle(change, arranged.kept, arranged.added, next_number);
+        }
         let none = RowSet::default();
         let mut spare_bytes = self.options.writer.compaction_bytes;
         let is_joined = self.small_files(&base, &mut spare_bytes);
         let writer = self.part_writer(next_number).with_slack();
-        let fresh = self.fresh.take().unwrap_or_default();
         let mut rewriter = Rewriter::new(writer, &fresh, self.versions.as_ref(), spare_bytes);
         // Earlier rows first, so that the newest rows are the last ones of the dataset.
         let mut kept = Vec::new();
@@ -686,7 +723,7 @@ struct Change {
 }
 
 /// The updates of one file; all of them are in order.
-fn of_file(updates: &[Update], file: usize) -> &[Update] {
+pub(crate) fn of_file(updates: &[Update], file: usize) -> &[Update] {
     let start = updates.partition_point(|update| update.row.file() < file);
     let end = updates.partition_point(|update| update.row.file() <= file);
     updates.get(start..end).unwrap_or_default()

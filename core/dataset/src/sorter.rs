@@ -1,4 +1,5 @@
-//! Sorts key hashes with their positions in bounded memory, spilling sorted runs to one file.
+//! Sorts in bounded memory, spilling sorted runs to one file: key hashes with their positions, and
+//! whole rows.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -44,14 +45,8 @@ impl Position {
     }
 }
 
-/// What is sorted: orders by key first, by position last.
-pub(crate) trait Item: Ord + Sized {
-    /// `rank` decides between rows of one key before their position does; `version` tells rows of
-    /// one key with different values apart. Items without them leave them out.
-    fn new(key: KeyHash, rank: Vec<u8>, version: u64, position: Position) -> Self;
-    fn key(&self) -> KeyHash;
-    fn position(&self) -> Position;
-    fn version(&self) -> u64;
+/// What can be sorted.
+pub(crate) trait Spill: Ord + Sized {
     /// The memory that it holds beside its own size.
     fn heap_bytes(&self) -> usize;
     fn encode(&self, bytes: &mut Vec<u8>);
@@ -59,7 +54,17 @@ pub(crate) trait Item: Ord + Sized {
     fn decode(bytes: &mut &[u8]) -> Option<Self>;
 }
 
-fn take_word(bytes: &mut &[u8]) -> Option<u64> {
+/// A key and what belongs to it: orders by key first, by position last.
+pub(crate) trait Item: Spill {
+    /// `rank` decides between rows of one key before their position does; `version` tells rows of
+    /// one key with different values apart. Items without them leave them out.
+    fn new(key: KeyHash, rank: Vec<u8>, version: u64, position: Position) -> Self;
+    fn key(&self) -> KeyHash;
+    fn position(&self) -> Position;
+    fn version(&self) -> u64;
+}
+
+pub(crate) fn take_word(bytes: &mut &[u8]) -> Option<u64> {
     let (word, rest) = bytes.split_first_chunk::<8>()?;
     *bytes = rest;
     Some(u64::from_le_bytes(*word))
@@ -81,7 +86,9 @@ impl Item for Entry {
     fn version(&self) -> u64 {
         0
     }
+}
 
+impl Spill for Entry {
     fn heap_bytes(&self) -> usize {
         0
     }
@@ -131,7 +138,9 @@ impl Item for Ranked {
     fn version(&self) -> u64 {
         self.version
     }
+}
 
+impl Spill for Ranked {
     fn heap_bytes(&self) -> usize {
         self.rank.capacity()
     }
@@ -185,13 +194,14 @@ pub(crate) struct Sorter<T> {
     runs: Vec<u64>,
 }
 
-impl<T: Item> Sorter<T> {
+impl<T: Spill> Sorter<T> {
     /// `path` is a file that does not exist yet; it is created when memory does not suffice.
     pub(crate) fn new(disk: Disk, path: PathBuf) -> Self {
         Self::with_capacity(disk, path, CAPACITY)
     }
 
-    fn with_capacity(disk: Disk, path: PathBuf, capacity: usize) -> Self {
+    /// The same with this much memory for items, in bytes.
+    pub(crate) fn with_capacity(disk: Disk, path: PathBuf, capacity: usize) -> Self {
         Self {
             disk,
             path,
@@ -296,7 +306,7 @@ struct Run<T> {
     buffer: Vec<T>,
 }
 
-impl<T: Item> Sorted<T> {
+impl<T: Spill> Sorted<T> {
     pub(crate) fn next(&mut self) -> Result<Option<T>, Error> {
         let Some(Reverse((item, run))) = self.heap.pop() else {
             return Ok(None);
@@ -323,7 +333,7 @@ impl<T: Item> Sorted<T> {
     }
 }
 
-impl<T: Item> Run<T> {
+impl<T: Spill> Run<T> {
     /// Reads about so many bytes, one item at least.
     fn fill(&mut self, file: &mut File, path: &Path, bytes: usize) -> Result<(), Error> {
         let failed = |source| Error::io("read", path, source);
