@@ -13,10 +13,10 @@ use parquet::arrow::arrow_reader::{
 use crate::Error;
 use crate::arrangement::Arrangement;
 use crate::arranger::Arranger;
-use crate::disk::Disk;
 use crate::fresh::{Fresh, Update};
 use crate::history::Versions;
 use crate::load::{MOST_SMALL_FILES, of_file};
+use crate::memory::Scratch;
 use crate::merge::Outcome;
 use crate::part::{BATCH_ROWS, read_metadata, reader_options};
 use crate::partition::Folders;
@@ -30,9 +30,7 @@ use crate::writer::PartWriter;
 #[derive(Debug)]
 pub(crate) struct Arrange<'a> {
     pub(crate) arrangement: &'a Arc<Arrangement>,
-    pub(crate) disk: &'a Disk,
-    /// A folder for rows that do not fit in memory.
-    pub(crate) spill: PathBuf,
+    pub(crate) scratch: Scratch,
     /// The folder of the staged files.
     pub(crate) staged: PathBuf,
     /// The folder of the existing files.
@@ -62,7 +60,7 @@ impl Arrange<'_> {
     pub(crate) fn carry_out(
         mut self,
         base: Vec<(DataFile, usize)>,
-        staged: Vec<DataFile>,
+        staged: &[DataFile],
         next_number: u32,
         mut outcome: Outcome,
         parts: impl Fn(u32) -> PartWriter,
@@ -75,9 +73,8 @@ impl Arrange<'_> {
         let is_joined = self.small_files(&base);
         let none = RowSet::default();
         let writer = parts(next_number).with_slack();
-        let path = self.spill.join("rows");
         let arrangement = Arc::clone(self.arrangement);
-        let mut arranger = Arranger::new(arrangement, &writer, self.disk, path)?;
+        let mut arranger = Arranger::new(arrangement, &writer, &self.scratch)?;
         let mut rewriter = Rewriter::new(writer, self.fresh, self.versions, self.spare_bytes);
         let mut arranged = Arranged::default();
         for (index, ((file, row_groups), is_joined)) in base.into_iter().zip(is_joined).enumerate()
@@ -96,7 +93,7 @@ impl Arrange<'_> {
                 if !changes.are_none() {
                     let is_sorted = self
                         .arrangement
-                        .is_of(read_metadata(self.disk, &path)?.metadata());
+                        .is_of(read_metadata(&self.scratch.disk, &path)?.metadata());
                     rewriter.turn_to(folder(&file), is_sorted)?;
                     is_written = rewriter.add(&path, changes, false)?;
                 }
@@ -119,7 +116,7 @@ impl Arrange<'_> {
             };
             let path = self.staged.join(&file.name);
             rewriter.hand_over(&path, changes, &mut arranger)?;
-            self.disk.remove_file(&path)?;
+            self.scratch.disk.remove_file(&path)?;
         }
         let (mut added, next_number) = rewriter.finish()?;
         let mut writer = parts(next_number);
@@ -179,7 +176,7 @@ impl Arrange<'_> {
 
     /// Of each update, whether the new row has another place than the old one.
     fn moving(&self, path: &Path, updates: &[Update]) -> Result<Vec<bool>, Error> {
-        let file = self.disk.open(path)?;
+        let file = self.scratch.disk.open(path)?;
         let failed = |source| Error::read(path, source);
         let metadata = ArrowReaderMetadata::load(&file, reader_options()).map_err(failed)?;
         file.learn(metadata.metadata());

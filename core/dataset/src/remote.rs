@@ -45,7 +45,7 @@ use crate::{Error, ErrorKind, RunId};
 /// Bytes of a file that are downloaded at a time.
 const PIECE: u64 = 8 << 20;
 /// The most bytes of the ends of files that are kept, so that their footers are read once.
-const MOST_TAILS: usize = 64 << 20;
+const MOST_TAILS: usize = 16 << 20;
 
 /// What an output folder may be, beside a folder.
 const SCHEMES: [&str; 8] = ["s3", "s3a", "gs", "az", "adl", "azure", "abfs", "abfss"];

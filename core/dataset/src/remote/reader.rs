@@ -20,7 +20,7 @@ const READ_AHEAD: u64 = 8 << 20;
 /// Bytes asked for where nothing is known of what follows.
 const LITTLE: u64 = 64 << 10;
 /// The bytes that are kept of a file that is open: a row group and its neighbours.
-const KEPT: usize = 48 << 20;
+const KEPT: usize = 32 << 20;
 
 /// A data file in an object store, read by ranges; clones share what has been read.
 #[derive(Clone)]
