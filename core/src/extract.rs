@@ -1,5 +1,6 @@
 //! The loop over a resource's pages: request, decode, hand over columns, ask for the next page.
 
+mod ahead;
 mod build;
 mod fan_out;
 mod listing;
@@ -18,6 +19,8 @@ use connector_plan::{BodyFormat, Resource};
 use futures_util::future;
 use tokio::sync::mpsc;
 
+pub(crate) use self::ahead::Waiting;
+use self::ahead::{Ahead, Fetching};
 use self::build::RequestBuilder;
 pub(crate) use self::fan_out::{ReadOptions, read_alone};
 pub(crate) use self::listing::Member;
@@ -174,10 +177,24 @@ impl Extract<'_> {
         let mut goes_on = at.front.is_some();
         let mut handed_over = Instant::now();
         let mut extracted = Extracted::default();
+        // Who reads the same pages takes them one by one, and so does who reads for others.
+        let allowed = at.listing.is_none() && !self.lazy.by_page();
+        let session = self.client.session(&self.resource.name);
+        let mut ahead = Ahead::new(session, &self.meter, &self.client.waiting, allowed);
+        let mut page_rows = 1;
         while let Some(current) = turn {
             guard.turn(&current)?;
             self.lazy.page().await;
             let request = builder.request(&current)?;
+            let fetch = match (ahead.take(&request), at.listing) {
+                // Another reader may have it.
+                (None, Some(_)) => None,
+                (None, None) => Some(Fetching::now(session, &self.meter, &request)),
+                (guessed, _) => guessed,
+            };
+            let left = limit.map_or(u64::MAX, |limit| limit.saturating_sub(extracted.rows));
+            let needed = left.div_ceil(page_rows).saturating_sub(1);
+            ahead.fill(paginator.as_ref(), needed, |turn| builder.request(turn));
             let Fetched {
                 records,
                 filtered,
@@ -186,7 +203,7 @@ impl Extract<'_> {
                 last_record,
                 document,
                 response,
-            } = match self.page(&request, at.listing, &mut decoder).await {
+            } = match self.page(&request, fetch, at.listing, &mut decoder).await {
                 Ok(fetched) => fetched,
                 Err(error) if goes_on => return Err(self.judge(error)),
                 Err(error) => {
@@ -223,7 +240,8 @@ impl Extract<'_> {
                 }
             };
             self.meter.page(records, response.body.len());
-            let session = self.client.session(&self.resource.name);
+            ahead.came(response.body.len());
+            page_rows = rows.max(1);
             session.transport.note_records(&response, records);
             let page = guard.page(records, fingerprint(&response.body));
             let is_first = goes_on;
@@ -318,6 +336,7 @@ impl Extract<'_> {
     async fn page(
         &self,
         request: &Request,
+        mut fetch: Option<Fetching>,
         listing: Option<&Reader>,
         decoder: &mut Decoder,
     ) -> Result<Fetched> {
@@ -326,7 +345,11 @@ impl Extract<'_> {
         let reader = BodyReader::new(endpoint, &session.transport);
         let mut retries = 0;
         loop {
-            let fetch = session.fetch(request, &self.meter);
+            let fetch = fetch.take();
+            let fetch = async {
+                let fetch = fetch.unwrap_or_else(|| Fetching::now(session, &self.meter, request));
+                fetch.answer().await
+            };
             let response = match listing {
                 Some(listing) if retries == 0 => listing.next(request, fetch).await?,
                 _ => Arc::new(fetch.await?),

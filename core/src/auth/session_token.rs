@@ -1,6 +1,7 @@
 //! A token that a login request gives.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use connector_plan::{Body, Path, SessionToken, follow};
@@ -11,7 +12,7 @@ use url::Url;
 
 use super::token::{Token, TokenSource};
 use super::{AuthContext, Credentials, Fixed, header_name, sensitive};
-use crate::http::{Actions, Request, Session};
+use crate::http::{Actions, Limiter, Request, Session};
 use crate::meter::Meter;
 use crate::paging::show;
 use crate::secret::Redactor;
@@ -73,6 +74,8 @@ impl SessionTokenSource {
                 transport: Arc::clone(&context.transport),
                 auth: Arc::new(Fixed(Arc::new(Credentials::default()))),
                 retry: context.retry.clone(),
+                // A login comes before requests that hold their place already.
+                limiter: Arc::new(Limiter::new(1, None)),
                 actions: Actions::default(),
                 home,
                 environment: context.environment.clone(),
@@ -90,7 +93,11 @@ impl SessionTokenSource {
                 .describe(&request.method, &request.url);
             Error::new(ErrorKind::Authentication, message).with("request", request)
         };
-        let answer = self.session.fetch(&self.request, meter).await?;
+        let sent = AtomicBool::new(false);
+        let answer = self
+            .session
+            .fetch(&self.request, None, &sent, meter)
+            .await?;
         let answer: Json = serde_json::from_slice(&answer.body)
             .map_err(|_| refused("the answer to the login is not JSON"))?;
         let token = match follow(&answer, &self.token_path) {

@@ -37,6 +37,8 @@ pub(crate) struct Arguments {
     /// How long what was kept can be gone on with; zero for not at all.
     pub resume_within: Duration,
     pub max_wait: Option<Duration>,
+    /// The most requests under way at once.
+    pub concurrency: Option<u32>,
     pub ca_file: Option<PathBuf>,
     /// Settings given as flags, by setting name.
     pub settings: BTreeMap<String, String>,
@@ -196,6 +198,16 @@ pub(crate) fn command(connector: &Connector, plan: &Plan) -> Command {
                 .global(true)
                 .help(
                     "The longest wait before a failed request is sent again [default: the spec's]",
+                ),
+        )
+        .arg(
+            Arg::new("concurrency")
+                .long("concurrency")
+                .value_name("REQUESTS")
+                .value_parser(value_parser!(u32).range(1..=256))
+                .global(true)
+                .help(
+                    "The most requests under way at once; 1 for one after the other [default: the spec's]",
                 ),
         )
         .arg(
@@ -501,6 +513,7 @@ impl Arguments {
             checkpoint_interval: duration("checkpoint-seconds", 30),
             resume_within: duration("resume-within", 24 * 3600),
             max_wait: at.get_one::<Duration>("max-wait").copied(),
+            concurrency: at.get_one::<u32>("concurrency").copied(),
             ca_file: at.get_one::<PathBuf>("ca-file").cloned(),
             settings,
         }
