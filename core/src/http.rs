@@ -13,5 +13,5 @@ pub use trace::{Exchange, Trace};
 
 pub(crate) use limiter::{Limiter, Permit};
 pub(crate) use retry::RetryPolicy;
-pub(crate) use session::{Request, Session, pause};
+pub(crate) use session::{Errand, Request, Session, pause};
 pub(crate) use transport::{Call, Response, SendError, Transport, TransportOptions};

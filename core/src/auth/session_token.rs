@@ -1,7 +1,6 @@
 //! A token that a login request gives.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use connector_plan::{Body, Path, SessionToken, follow};
@@ -12,7 +11,7 @@ use url::Url;
 
 use super::token::{Token, TokenSource};
 use super::{AuthContext, Credentials, Fixed, header_name, sensitive};
-use crate::http::{Actions, Limiter, Request, Session};
+use crate::http::{Actions, Errand, Limiter, Request, Session};
 use crate::meter::Meter;
 use crate::paging::show;
 use crate::secret::Redactor;
@@ -93,10 +92,10 @@ impl SessionTokenSource {
                 .describe(&request.method, &request.url);
             Error::new(ErrorKind::Authentication, message).with("request", request)
         };
-        let sent = AtomicBool::new(false);
+        let errand = Errand::default();
         let answer = self
             .session
-            .fetch(&self.request, None, &sent, meter)
+            .fetch(&self.request, None, &errand, meter)
             .await?;
         let answer: Json = serde_json::from_slice(&answer.body)
             .map_err(|_| refused("the answer to the login is not JSON"))?;

@@ -7,11 +7,11 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use tokio::task::JoinHandle;
 
-use crate::http::{Permit, Request, Response, Session};
+use crate::http::{Errand, Permit, Request, Response, Session};
 use crate::paging::{Paginator, Turn};
 use crate::{Error, ErrorKind, Meter, Result};
 
@@ -41,14 +41,16 @@ pub(super) struct Ahead<'a> {
 struct Page {
     request: Request,
     answer: Fetching,
-    sent: Arc<AtomicBool>,
+    errand: Arc<Errand>,
 }
 
 /// A request under way in a task of its own, whether anybody looks or not; given up when dropped.
 ///
 /// Somebody who waits for something else would otherwise hold the place of a request for as long.
 #[derive(Debug)]
-pub(super) struct Fetching(JoinHandle<(Result<Response>, Option<Space>)>);
+pub(super) struct Fetching(Option<JoinHandle<Fetched>>);
+
+type Fetched = (Result<Response>, Option<Space>);
 
 /// The bodies of pages that wait for their turn.
 #[derive(Debug, Default)]
@@ -133,23 +135,30 @@ impl<'a> Ahead<'a> {
             let Some(permit) = self.session.limiter.try_enter() else {
                 return;
             };
-            let sent = Arc::new(AtomicBool::new(false));
+            let errand = Arc::default();
             let (session, meter) = (self.session, self.meter);
             let (permit, space) = (Some(permit), Some(space));
-            let answer = Fetching::start(session, meter, &request, permit, space, &sent);
+            let answer = Fetching::start(session, meter, &request, permit, space, &errand);
             self.pages.push_back(Page {
                 request,
                 answer,
-                sent,
+                errand,
             });
         }
     }
 
     /// Throws away what is there.
+    ///
+    /// What is under way is answered all the same, and keeps its place until then: the API works on
+    /// it whether anybody listens or not.
     fn give_up(&mut self) {
-        let pages = self.pages.drain(..);
-        let sent = pages.filter(|page| page.sent.load(Relaxed)).count();
-        self.meter.unneeded(sent as u64);
+        let mut sent = 0;
+        for page in self.pages.drain(..) {
+            sent += u64::from(page.errand.sent.load(Relaxed));
+            page.errand.unwanted.store(true, Relaxed);
+            page.answer.detach();
+        }
+        self.meter.unneeded(sent);
     }
 }
 
@@ -172,36 +181,45 @@ impl Fetching {
         request: &Request,
         permit: Option<Permit>,
         mut space: Option<Space>,
-        sent: &Arc<AtomicBool>,
+        errand: &Arc<Errand>,
     ) -> Self {
-        let (session, meter, sent) = (Arc::clone(session), Arc::clone(meter), Arc::clone(sent));
+        let (session, meter, errand) = (Arc::clone(session), Arc::clone(meter), Arc::clone(errand));
         let request = request.clone();
-        Self(tokio::spawn(async move {
-            let answer = session.fetch(&request, permit, &sent, &meter).await;
+        Self(Some(tokio::spawn(async move {
+            let answer = session.fetch(&request, permit, &errand, &meter).await;
             if let (Some(space), Ok(answer)) = (&mut space, &answer) {
                 space.is(answer.body.len() as u64);
             }
             (answer, space)
-        }))
+        })))
     }
 
     /// The answer.
     pub(super) async fn answer(mut self) -> Result<Response> {
-        match (&mut self.0).await {
+        let given_up = || Error::new(ErrorKind::Internal, "a request was given up");
+        let Some(task) = &mut self.0 else {
+            return Err(given_up());
+        };
+        match task.await {
             Ok((answer, _)) => answer,
             Err(error) => match error.try_into_panic() {
                 Ok(panic) => std::panic::resume_unwind(panic),
-                Err(error) => {
-                    Err(Error::new(ErrorKind::Internal, "a request was given up").caused_by(error))
-                }
+                Err(error) => Err(given_up().caused_by(error)),
             },
         }
+    }
+
+    /// Lets it go on by itself.
+    fn detach(mut self) {
+        self.0 = None;
     }
 }
 
 impl Drop for Fetching {
     fn drop(&mut self) {
-        self.0.abort();
+        if let Some(task) = &self.0 {
+            task.abort();
+        }
     }
 }
 

@@ -43,9 +43,18 @@ pub(crate) struct Request {
 /// The refusals for too many requests at once that are no retries: the limit halves with each.
 const CROWDED: u32 = 8;
 
+/// What is known about a request that somebody has asked for.
+#[derive(Debug, Default)]
+pub(crate) struct Errand {
+    /// It has been sent.
+    pub sent: AtomicBool,
+    /// Nobody wants its answer any more: it is not tried again.
+    pub unwanted: AtomicBool,
+}
+
 impl Session {
-    /// Sends a request until it succeeds or is to be tried no more, and notes that it was `sent`;
-    /// the first time with this permit, if there is one.
+    /// Sends a request until it succeeds or is to be tried no more; the first time with this
+    /// permit, if there is one.
     ///
     /// A `429` to one of several requests at once is no retry: the sequential reading would not have
     /// met with it.
@@ -55,7 +64,7 @@ impl Session {
         &self,
         request: &Request,
         mut permit: Option<Permit>,
-        sent: &AtomicBool,
+        errand: &Errand,
         meter: &Meter,
     ) -> Result<Response> {
         let mut retries = 0;
@@ -66,8 +75,11 @@ impl Session {
                 Some(permit) => permit,
                 None => self.limiter.enter(retries + crowded > 0).await,
             };
+            if errand.unwanted.load(Relaxed) {
+                return Err(Error::new(ErrorKind::Internal, "nobody wants the answer"));
+            }
             let credentials = self.auth.credentials(request, meter).await?;
-            sent.store(true, Relaxed);
+            errand.sent.store(true, Relaxed);
             let under_way = meter.request();
             let outcome = self
                 .transport
