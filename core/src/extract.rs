@@ -5,6 +5,7 @@ mod build;
 mod fan_out;
 mod listing;
 mod progress;
+mod repeats;
 mod supply;
 mod windows;
 
@@ -27,6 +28,7 @@ pub(crate) use self::listing::Member;
 use self::listing::Reader;
 use self::progress::{At, Marker, Outlet};
 pub(crate) use self::progress::{Delivery, Position, Tracking};
+use self::repeats::Repeats;
 pub(crate) use self::supply::{Lazy, Supply};
 use crate::body::{BodyReader, Document, Unreadable};
 use crate::client::Inner;
@@ -182,6 +184,7 @@ impl Extract<'_> {
         let session = self.client.session(&self.resource.name);
         let mut ahead = Ahead::new(session, &self.meter, &self.client.waiting, allowed);
         let mut page_rows = 1;
+        let mut repeats = Repeats::new(self.resource);
         while let Some(current) = turn {
             guard.turn(&current)?;
             self.lazy.page().await;
@@ -195,6 +198,7 @@ impl Extract<'_> {
             let left = limit.map_or(u64::MAX, |limit| limit.saturating_sub(extracted.rows));
             let needed = left.div_ceil(page_rows).saturating_sub(1);
             ahead.fill(paginator.as_ref(), needed, |turn| builder.request(turn));
+            let decoded = decoder.rows();
             let Fetched {
                 records,
                 filtered,
@@ -242,6 +246,9 @@ impl Extract<'_> {
             self.meter.page(records, response.body.len());
             ahead.came(response.body.len());
             page_rows = rows.max(1);
+            if let (Some(repeats), true) = (&mut repeats, rows > 0) {
+                repeats.page(decoded);
+            }
             session.transport.note_records(&response, records);
             let page = guard.page(records, fingerprint(&response.body));
             let is_first = goes_on;
@@ -272,10 +279,10 @@ impl Extract<'_> {
                 }
                 next?
             };
-            for warning in paginator.warnings() {
-                tracing::warn!(resource = self.resource.name, "{warning}");
-                self.meter.warn(warning);
-            }
+            paginator
+                .warnings()
+                .into_iter()
+                .for_each(|one| self.warn(one));
             if let (true, Some(cursor)) = (response.ignored, &mut cursor) {
                 cursor.interrupt();
             }
@@ -287,6 +294,9 @@ impl Extract<'_> {
                     .take_batch()
                     .map_err(|error| self.decode_error(error))?;
                 let mut batch = partition.complete(batch)?;
+                if let Some(warning) = repeats.as_mut().and_then(|repeats| repeats.batch(&batch)) {
+                    self.warn(warning);
+                }
                 if let Some(cursor) = &mut cursor {
                     let kept = cursor.keep(batch)?;
                     batch = kept.batch;
@@ -330,6 +340,12 @@ impl Extract<'_> {
         }
         extracted.report = decoder.report();
         Ok(extracted)
+    }
+
+    /// Tells a person what to know of the reading.
+    fn warn(&self, warning: String) {
+        tracing::warn!(resource = self.resource.name, "{warning}");
+        self.meter.warn(warning);
     }
 
     /// Fetches one page and decodes it; a page that was cut off is fetched again.

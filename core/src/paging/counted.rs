@@ -277,6 +277,73 @@ mod tests {
         );
     }
 
+    /// The positions ahead after pages of these sizes.
+    #[track_caller]
+    fn check_ahead(stop: Stop, number: bool, pages: &[(u64, Option<Json>)], expect: &[u64]) {
+        let (at, limit) = (Target::Query("at".into()), Some(100));
+        let mut paginator = match number {
+            true => Counted::page_number(PageNumber {
+                start: 1,
+                base: None,
+                page: at,
+                limit,
+                limit_target: None,
+                maximum: Some(6),
+                stop,
+            }),
+            false => Counted::offset(Offset {
+                start: 0,
+                offset: at,
+                limit,
+                limit_target: None,
+                maximum: Some(600),
+                stop,
+            }),
+        };
+        let url = "https://api.example.com/".parse().unwrap();
+        for (records, capture) in pages {
+            let captures = [capture.clone()];
+            let page = PageFacts {
+                records: *records,
+                largest: *records.max(&100),
+                captures: if capture.is_some() { &captures } else { &[] },
+                last_record: &[],
+                headers: &HeaderMap::new(),
+                url: &url,
+                body: b"",
+            };
+            paginator.next(&page).unwrap();
+        }
+        let ahead = (1..5).map_while(|nth| paginator.ahead(nth));
+        let ahead = ahead.map(|turn| turn.values[0].1.as_u64().unwrap());
+        assert_eq!(ahead.collect::<Vec<_>>(), expect);
+    }
+
+    #[test]
+    fn what_comes_behind_is_told_only_from_pages_that_show_it() {
+        check_ahead(stop(), false, &[], &[]);
+        check_ahead(stop(), false, &sizes(&[100]), &[200, 300, 400, 500]);
+        check_ahead(stop(), true, &sizes(&[100]), &[3, 4, 5]);
+        // One short page may be the last; two that are alike show how long pages are.
+        check_ahead(stop(), false, &sizes(&[40]), &[]);
+        check_ahead(stop(), false, &sizes(&[40, 40]), &[120, 160, 200, 240]);
+        check_ahead(stop(), false, &sizes(&[100, 100, 100, 100]), &[500]);
+        let total = |path: &str| Stop {
+            total: Some(vec![Step::Key(path.into())]),
+            ..stop()
+        };
+        let told = |size, value: i64| (size, Some(Json::from(value)));
+        check_ahead(total("total"), false, &[told(100, 350)], &[200, 300]);
+        // A page that is no last one is shorter than most: those behind it are as long as ever.
+        check_ahead(
+            total("total"),
+            false,
+            &[told(100, 450), told(60, 450)],
+            &[260, 360],
+        );
+        check_ahead(total("pages"), true, &[told(100, 4)], &[3, 4]);
+    }
+
     #[test]
     fn the_maximum_is_exclusive() {
         check(stop(), Some(200), &sizes(&[100, 100, 100]), &[0, 100]);

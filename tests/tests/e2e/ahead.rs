@@ -492,6 +492,34 @@ fn an_expired_token_is_renewed_once_for_all_that_are_under_way() {
 }
 
 #[test]
+fn a_run_that_died_goes_on_behind_the_last_page_in_order() {
+    let connector = list(OFFSET, "");
+    let down = Arc::new(Mutex::new(true));
+    let is_down = Arc::clone(&down);
+    let api = Api::start(connector, move |_, offset, _| match offset {
+        // All but one of a window come, and those behind it in vain.
+        150 if *is_down.lock().unwrap() => slow(Answer::json(500, "{}")),
+        _ => slow(page(at(offset, LIMIT, 405), json!({}))),
+    });
+    let workspace = Workspace::new();
+    let arguments = ["--concurrency", "16", "--checkpoint-seconds", "0"];
+    let (code, record) = run(connector, &api.server, &workspace, &arguments);
+    assert!(format!("{code:?}").contains("(4)"), "{record}");
+    assert!(
+        positions(&api.seen()).contains(&200),
+        "there were pages ahead"
+    );
+    *down.lock().unwrap() = false;
+    let (code, record) = run(connector, &api.server, &workspace, &arguments);
+    assert!(format!("{code:?}").contains("(0)"), "{record}");
+    let ids: Vec<Value> = (0..405).map(Value::from).collect();
+    assert_eq!(rows(&workspace, "items").column("id"), ids);
+    let first = api.seen().iter().map(|one| one.position).min();
+    assert_eq!(first, Some(150));
+    assert_eq!(entry(&record, "items")["resumed"]["pages"], 15);
+}
+
+#[test]
 fn a_source_that_changes_while_it_is_read_is_told() {
     // A record goes after the tenth page: the one behind it is passed over.
     let connector = list(TOTAL, "");
@@ -505,6 +533,25 @@ fn a_source_that_changes_while_it_is_read_is_told() {
         let warnings = ran.items()["warnings"].to_string();
         assert!(
             warnings.contains("changed while it was read: its total went from 305 to 304"),
+            "{warnings}"
+        );
+    }
+    // A record comes in front after the tenth page: the last one before it comes again.
+    let connector = list(OFFSET, "");
+    let api = Api::start(connector, |_, offset, _| {
+        let grown = usize::from(offset >= 100);
+        page(
+            at(offset, LIMIT, 305 + grown).start - grown
+                ..at(offset, LIMIT, 305 + grown).end - grown,
+            json!({}),
+        )
+    });
+    for concurrency in ["1", "16"] {
+        let ran = Ran::new(connector, &api, &["--concurrency", concurrency]);
+        assert!(ran.code.contains("(0)"), "{}", ran.record);
+        let warnings = ran.items()["warnings"].to_string();
+        assert!(
+            warnings.contains("a record at the end of a page came again"),
             "{warnings}"
         );
     }
