@@ -154,8 +154,7 @@ impl<'a> Ahead<'a> {
     fn give_up(&mut self) {
         let mut sent = 0;
         for page in self.pages.drain(..) {
-            sent += u64::from(page.errand.sent.load(Relaxed));
-            page.errand.unwanted.store(true, Relaxed);
+            sent += u64::from(page.errand.abandon());
             page.answer.detach();
         }
         self.meter.unneeded(sent);

@@ -48,7 +48,7 @@ impl<'a> Repeats<'a> {
         let repeats = begins.iter().any(|begin| match begin {
             0 => repeats(
                 &self.before,
-                self.before.first().map_or(0, |key| key.len()),
+                self.before.first().map_or(0, Array::len),
                 &keys,
                 0,
             ),

@@ -1,7 +1,7 @@
 //! Requests of a connector: credentials put in, failures tried again, answers judged.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -43,13 +43,25 @@ pub(crate) struct Request {
 /// The refusals for too many requests at once that are no retries: the limit halves with each.
 const CROWDED: u32 = 8;
 
-/// What is known about a request that somebody has asked for.
+/// A request that somebody has asked for.
 #[derive(Debug, Default)]
-pub(crate) struct Errand {
-    /// It has been sent.
-    pub sent: AtomicBool,
-    /// Nobody wants its answer any more: it is not tried again.
-    pub unwanted: AtomicBool,
+pub(crate) struct Errand(AtomicU8);
+
+impl Errand {
+    const SENT: u8 = 1;
+    const UNWANTED: u8 = 2;
+
+    /// It is about to be sent; false when nobody wants the answer any more.
+    fn begin(&self) -> bool {
+        let begun = self.0.compare_exchange(0, Self::SENT, Relaxed, Relaxed);
+        begun != Err(Self::UNWANTED)
+    }
+
+    /// Nobody wants its answer any more: it is not sent, and not tried again. Whether it has been
+    /// sent.
+    pub(crate) fn abandon(&self) -> bool {
+        self.0.swap(Self::UNWANTED, Relaxed) == Self::SENT
+    }
 }
 
 impl Session {
@@ -75,11 +87,10 @@ impl Session {
                 Some(permit) => permit,
                 None => self.limiter.enter(retries + crowded > 0).await,
             };
-            if errand.unwanted.load(Relaxed) {
+            let credentials = self.auth.credentials(request, meter).await?;
+            if !errand.begin() {
                 return Err(Error::new(ErrorKind::Internal, "nobody wants the answer"));
             }
-            let credentials = self.auth.credentials(request, meter).await?;
-            errand.sent.store(true, Relaxed);
             let under_way = meter.request();
             let outcome = self
                 .transport

@@ -9,6 +9,15 @@ enum Answer {
     Refusal(Option<Duration>),
 }
 
+/// A request under way.
+struct Request {
+    among: usize,
+    epoch: u64,
+    since: Duration,
+    end: Duration,
+    answer: Answer,
+}
+
 /// What came of a number of requests.
 #[derive(Debug, Default)]
 struct Outcome {
@@ -35,8 +44,7 @@ fn send(
     let mut now = Duration::ZERO;
     let mut outcome = Outcome::default();
     let mut later = (0, 0);
-    // The end of each, how it began, and whether it was refused, with what wait.
-    let mut under_way: Vec<(Duration, usize, u64, Duration, Option<Option<Duration>>)> = Vec::new();
+    let mut under_way: Vec<Request> = Vec::new();
     let mut answered = 0;
     while answered < count {
         let room = pace.room(start + now);
@@ -48,26 +56,35 @@ fn send(
                 later.0 += among;
                 later.1 += 1;
             }
-            under_way.push(match server(among, now) {
-                Answer::After(time) => (now + time, among, epoch, now, None),
-                Answer::Refusal(wait) => (now + milliseconds(2), among, epoch, now, Some(wait)),
+            let answer = server(among, now);
+            let time = match answer {
+                Answer::After(time) => time,
+                Answer::Refusal(_) => milliseconds(2),
+            };
+            under_way.push(Request {
+                among,
+                epoch,
+                since: now,
+                end: now + time,
+                answer,
             });
             continue;
         }
-        under_way.sort_unstable_by_key(|request| std::cmp::Reverse(request.0));
+        under_way.sort_unstable_by_key(|request| std::cmp::Reverse(request.end));
         match room {
-            Room::At(until) if under_way.last().is_none_or(|next| start + next.0 > until) => {
+            Room::At(until) if under_way.last().is_none_or(|next| start + next.end > until) => {
                 now = until - start;
             }
             _ => {
-                let (end, among, epoch, since, refusal) = under_way.pop().unwrap();
-                now = end;
-                match refusal {
-                    None => {
-                        pace.answered(among, epoch, end - since);
+                let request = under_way.pop().unwrap();
+                let (among, epoch) = (request.among, request.epoch);
+                now = request.end;
+                match request.answer {
+                    Answer::After(_) => {
+                        pace.answered(among, epoch, now - request.since);
                         answered += 1;
                     }
-                    Some(wait) => {
+                    Answer::Refusal(wait) => {
                         pace.refused(among, epoch, wait.map(|wait| start + now + wait));
                         outcome.refused += 1;
                     }
