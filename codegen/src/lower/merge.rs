@@ -441,7 +441,7 @@ fn is_composite(field_type: &FieldType) -> bool {
 }
 
 /// Whether a field is declared, even wrongly.
-fn is_declared(resource: &ResourceMapping, name: &str) -> bool {
+pub(super) fn is_declared(resource: &ResourceMapping, name: &str) -> bool {
     let schema = resource.schema.get();
     let fields = schema.and_then(|schema| schema.fields.get());
     fields.is_some_and(|fields| fields.0.iter().any(|(field, _)| field.text == name))

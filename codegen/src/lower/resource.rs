@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use connector_plan::{Client, Condition, Field, FieldType, Relations, Resource, WriteDisposition};
 
 use super::condition::Moment;
-use super::{Lowering, identity, is_device, is_snake_case, layout};
+use super::{Lowering, identity, is_device, is_snake_case};
 use crate::diagnostic::{Diagnostic, code};
 use crate::source::Span;
 use crate::spec::{
@@ -163,6 +163,7 @@ impl Lowering<'_, '_> {
         if let Some(text) = record {
             self.check_record(text);
         }
+        let layout = self.layout(resource, &fields);
         let identity = identity::of_resource(
             &endpoint,
             record_filter.as_ref(),
@@ -191,7 +192,7 @@ impl Lowering<'_, '_> {
             primary_key,
             write_disposition,
             merge,
-            layout: layout::layout(&resource.layout),
+            layout,
             identity,
         };
         (lowered, record.map(|text| text.value.clone()))

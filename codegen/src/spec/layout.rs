@@ -4,12 +4,12 @@ use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
-use super::read::{FromNode, Reporter};
+use super::read::{FromNode, Given, Key, OneOrMany, Reporter};
 use super::{Text, Whole};
 use crate::diagnostic::{Diagnostic, code};
 use crate::source::Span;
 use crate::words::{list, nearest, quote};
-use crate::yaml::{Node, Value};
+use crate::yaml::{Name, Node, Value};
 
 /// The codecs that the runtime is built with.
 const CODECS: [&str; 3] = ["zstd", "snappy", "none"];
@@ -30,7 +30,8 @@ const UNITS: [(&str, u64); 9] = [
 
 mapping! {
     /// The shape of the data files. It applies to what a run writes: files of earlier runs, and row
-    /// groups that a merge copies, stay as they are. Changing it needs no `--full-refresh`.
+    /// groups that a merge copies, stay as they are. Changing it needs no
+    /// `--full-refresh`, but for `partition_by`.
     LayoutSpec, "layout";
     /// How pages are compressed: `zstd`, `zstd(9)` or `{type: zstd, level: 9}`, `snappy`, `none`.
     compression: CodecSpec = "compression" | "compression_codec", default "zstd(1)";
@@ -45,14 +46,144 @@ mapping! {
     row_group_bytes: Size<{ 1 << 20 }, { 1 << 30 }> = "row_group_bytes", default "16 MiB";
     /// The most rows of a row group, 100 to 100,000,000.
     row_group_rows: Whole<100, 100_000_000> = "row_group_rows" | "row_group_size", default 1_000_000;
+    /// The fields by which the rows of a load are sorted, the first one first: `created_at`, or
+    /// `{field: id, order: descending, nulls: first}`. Rows with equal values keep the order in which
+    /// they came. Every file is sorted by itself, and says so (`sorting_columns`): queries that filter
+    /// by these fields read a small part of it. A row that an update gives another place is written
+    /// anew. Files of earlier runs keep their order.
+    sort_by: OneOrMany<SortSpec> = "sort_by" | "sort" | "order_by";
+    /// The fields by which the files lie in folders, as Hive names them: `region`, or
+    /// `{field: created_at, by: day}` with `year`, `month`, `day` or `hour`, in UTC. The folders are
+    /// called `region_value=eu/created_at_day=2026-01-31/`; the fields stay in the files, so that
+    /// readers have them with their types whether or not they look at folders. Other partitions for
+    /// a dataset that exists need `--full-refresh`.
+    partition_by: OneOrMany<PartitionSpec> = "partition_by" | "partition_cols" | "partition_columns";
     later {
-        "sort_by" => "",
-        "partition_by" => "",
         "flatten" => "to lift nested fields to columns, write `flatten` in `processing_steps`",
         "block_size_mb" => "write `row_group_bytes: 128 MiB`",
         "page_size_kb" => "remove it: pages are sized by what they hold",
         "dictionary_page_size_kb" => "remove it: encodings are chosen by what columns hold",
         "dictionary_encoding" => "remove it: encodings are chosen by what columns hold",
+    }
+}
+
+mapping! {
+    /// A field by which rows are sorted.
+    SortMapping, "sort_by";
+    /// The field: a string, a number, a boolean, a date or a timestamp.
+    field: Text = "field" | "column" | "name" => required;
+    /// Whether the lowest value comes first (`ascending`) or the highest (`descending`).
+    order: OrderSpec = "order" | "direction", default "ascending";
+    /// Where rows without a value come, whatever the order: `first` or `last`.
+    nulls: NullsSpec = "nulls" | "null_order", default "last";
+    later {}
+}
+
+mapping! {
+    /// A field whose values name folders.
+    PartitionMapping, "partition_by";
+    /// The field: a string, an integer, a decimal, a boolean or a date; with a part, a timestamp.
+    field: Text = "field" | "column" => required;
+    /// What of its values: all of it (`value`), or the `year`, `month`, `day` or `hour`, in UTC.
+    by: PartSpec = "by" | "transform" | "granularity", default "value";
+    /// What the folders are called in front of the `=`; by default the field with the part behind it,
+    /// as in `created_at_day` and `region_value`. No field may have this name.
+    name: Text = "as" | "name";
+    later {}
+}
+
+choice! {
+    /// Which value comes first.
+    OrderSpec, "order";
+    Ascending = "ascending" | "asc";
+    Descending = "descending" | "desc";
+    => later {}
+}
+
+choice! {
+    /// Where rows without a value come.
+    NullsSpec, "order of nulls";
+    First = "first" | "nulls_first";
+    Last = "last" | "nulls_last";
+    => later {}
+}
+
+choice! {
+    /// What of a value names a folder.
+    PartSpec, "part";
+    Value = "value" | "identity";
+    Year = "year" | "years";
+    Month = "month" | "months";
+    Day = "day" | "days" | "date";
+    Hour = "hour" | "hours";
+    => later {
+        "bucket" => "sort by the field instead",
+        "truncate" => "sort by the field instead",
+        "week" => "write `day`",
+        "quarter" => "write `month`",
+        "minute" => "write `hour`",
+    }
+}
+
+/// A field by which rows are sorted; its name alone is short for a mapping.
+#[derive(Clone, Debug)]
+pub(crate) struct SortSpec(pub SortMapping);
+
+/// A field whose values name folders; its name alone is short for a mapping.
+#[derive(Clone, Debug)]
+pub(crate) struct PartitionSpec(pub PartitionMapping);
+
+/// What a text alone says.
+fn field_alone(node: &Node, reporter: &mut Reporter<'_>) -> Option<Key<Text>> {
+    Some(Key::Given(Given {
+        key: Name {
+            text: "field".to_owned(),
+            span: node.span,
+        },
+        span: node.span,
+        value: Text::from_node(node, reporter)?,
+    }))
+}
+
+impl FromNode for SortSpec {
+    fn from_node(node: &Node, reporter: &mut Reporter<'_>) -> Option<Self> {
+        if !matches!(node.value, Value::String(_)) {
+            return SortMapping::from_node(node, reporter).map(Self);
+        }
+        let mut mapping = SortMapping::empty(node.blame);
+        mapping.field = field_alone(node, reporter)?;
+        Some(Self(mapping))
+    }
+}
+
+impl FromNode for PartitionSpec {
+    fn from_node(node: &Node, reporter: &mut Reporter<'_>) -> Option<Self> {
+        if !matches!(node.value, Value::String(_)) {
+            return PartitionMapping::from_node(node, reporter).map(Self);
+        }
+        let mut mapping = PartitionMapping::empty(node.blame);
+        mapping.field = field_alone(node, reporter)?;
+        Some(Self(mapping))
+    }
+}
+
+impl JsonSchema for SortSpec {
+    fn schema_name() -> Cow<'static, str> {
+        "SortBy".into()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let mapping = SortMapping::schema(generator, None);
+        json_schema!({ "anyOf": [{ "type": "string" }, mapping] })
+    }
+}
+
+impl JsonSchema for PartitionSpec {
+    fn schema_name() -> Cow<'static, str> {
+        "PartitionBy".into()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let mapping = PartitionMapping::schema(generator, None);
+        json_schema!({ "anyOf": [{ "type": "string" }, mapping] })
     }
 }
 

@@ -344,7 +344,7 @@ fn layouts() {
     check(
         "layout_keys",
         &resource(
-            "layout: {compresion: zstd, file_byte: 1, row_group_rows: 99, sort_by: id, block_size_mb: 128}",
+            "layout: {compresion: zstd, file_byte: 1, row_group_rows: 99, flatten: true, block_size_mb: 128}",
         ),
     );
     check("layout_form", &resource("layout: zstd"));
@@ -391,4 +391,34 @@ fn layouts() {
         "client:\n  base_url: https://api.example.com\nresource_defaults:\n  layout: {file_bytes: -1}\n  schema: {fields: {id: integer}}\nresources: [a, b]\n",
     );
     check("layout_beside", &resource("compression: zstd"));
+    let layout = |keys: &str| {
+        format!(
+            "client:\n  base_url: https://api.example.com\nresources:\n- name: files\n  layout:\n    {keys}\n  schema: {{fields: {{id: integer, size: number, tags: json, name: string, name_value: string, day: date, at: timestamp}}}}\n"
+        )
+    };
+    check(
+        "layout_sort_fields",
+        &layout(
+            "sort_by: [nam, tags, id, {field: id, order: descending}, {order: up, nulls: last}, {field: at, null: first}]",
+        ),
+    );
+    check("layout_sort_by_nothing", &layout("sort_by: []"));
+    check(
+        "layout_partition_fields",
+        &layout(
+            "partition_by: [nam, tags, size, at, name, {field: id, by: day}, {field: day, by: hour}, {field: at, by: week}]",
+        ),
+    );
+    check(
+        "layout_partition_names",
+        &layout(
+            "partition_by: [id, {field: at, by: day, as: id_value}, {field: at, by: hour, as: size}, {field: at, by: year, as: \"\"}]",
+        ),
+    );
+    check(
+        "layout_partition_by_much",
+        &layout(
+            "partition_by: [id, {field: at, by: day}, {field: at, by: hour}, {field: at, by: year}, {field: at, by: month}, {field: day, by: year}, {field: day, by: month}, {field: day, by: day}, {field: day, as: days}]",
+        ),
+    );
 }

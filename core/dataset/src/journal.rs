@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::disk::{self, Disk};
-use crate::layout::{Layout, check_name, parse_part_name};
+use crate::layout::{Layout, check_name, parse_file_name};
 use crate::state::{DataFile, ResourceState, json};
 use crate::{Error, RunId};
 
@@ -79,7 +79,7 @@ impl Journal {
                 .iter()
                 .map(|file| &file.name)
                 .chain(&journal.removes))
-            .all(|name| parse_part_name(name).is_some());
+            .all(|name| parse_file_name(name).is_some());
         if is_sound {
             Ok(journal)
         } else {

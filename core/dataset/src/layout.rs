@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::partition::is_folder;
 use crate::{Error, RunId};
 
 /// The folder of a connector that holds everything but data.
@@ -119,6 +120,15 @@ pub(crate) fn parse_part_name(name: &str) -> Option<(u32, RunId)> {
     Some((number.parse().ok()?, run.parse().ok()?))
 }
 
+/// Like [`parse_part_name`], for the name of a data file below its dataset's folder, be it in the
+/// folder of a partition or not.
+pub(crate) fn parse_file_name(name: &str) -> Option<(u32, RunId)> {
+    match name.rsplit_once('/') {
+        Some((folder, name)) => parse_part_name(name).filter(|_| is_folder(folder)),
+        None => parse_part_name(name),
+    }
+}
+
 /// Refuses what cannot be a folder's name everywhere, or would leave its parent.
 pub(crate) fn check_name(what: &str, name: &str) -> Result<(), Error> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
@@ -180,6 +190,26 @@ mod tests {
             parse_part_name(&part_name(1_234_567, run)),
             Some((1_234_567, run))
         );
+        let name = part_name(7, run);
+        for folder in ["a=b/", "a=b/c=d/", ""] {
+            assert_eq!(parse_file_name(&format!("{folder}{name}")), Some((7, run)));
+        }
+        for folder in [
+            "/",
+            "a=b//",
+            "a/",
+            "../",
+            "a=b/../",
+            "a=b/../../",
+            "./",
+            "a=b\\",
+        ] {
+            assert_eq!(
+                parse_file_name(&format!("{folder}{name}")),
+                None,
+                "{folder}"
+            );
+        }
         for name in [
             "part-00000.parquet",
             "x.parquet",

@@ -1,6 +1,6 @@
 //! One load of one resource: batches in, a published dataset out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -9,6 +9,8 @@ use arrow::datatypes::{Fields, Schema, SchemaRef};
 use connector_plan::{Field, Merge, MergeStrategy, WriteDisposition};
 use serde_json::Value;
 
+use crate::arrange::Arrange;
+use crate::arrangement::Arrangement;
 use crate::checkpoint::{self, Checkpoint, CheckpointWriter};
 use crate::fresh::{Fresh, Update};
 use crate::history::Versions;
@@ -16,6 +18,7 @@ use crate::journal::Journal;
 use crate::key::{KeyHasher, Role};
 use crate::layout::check_name;
 use crate::load_report::LoadReport;
+use crate::memory::{Memory, Scratch};
 use crate::merge::{LoadKeys, Outcome};
 use crate::part::read_metadata;
 use crate::publish::Origin;
@@ -34,7 +37,7 @@ use crate::{Conversion, Error, ErrorKind};
 const SMALL_FRACTION: u64 = 16;
 /// When a dataset has this many small files, the next load joins them. Each byte is rewritten about
 /// once in as many loads, and a dataset of many small loads does not become one of many small files.
-const MOST_SMALL_FILES: usize = 16;
+pub(crate) const MOST_SMALL_FILES: usize = 16;
 
 /// What is loaded and what happens to the rows of earlier loads.
 #[derive(Clone, Debug)]
@@ -97,6 +100,8 @@ pub struct Load {
     /// The files that leave whatever the load holds.
     removes: Vec<DataFile>,
     format: Arc<Format>,
+    /// The order and the folders of the rows, where they have any.
+    arrangement: Option<Arc<Arrangement>>,
     /// Taken when the load ends or has failed.
     writer: Option<PartWriter>,
     keys: Option<LoadKeys>,
@@ -175,12 +180,20 @@ impl Load {
                 .map_err(|error| error.in_resource(&options.resource))?,
             None => load_fields,
         };
+        let scratch = shared.scratch(&options);
         let format = Arc::new(Format::new(
             Arc::new(Schema::new(schema::with_ids(&fields))),
-            options.writer.clone(),
+            WriterOptions {
+                row_group_bytes: scratch.memory.row_group,
+                ..options.writer.clone()
+            },
             options.primary_key.clone(),
             file_metadata(&shared, &options),
         )?);
+        // Columns of a history's own have no part in it.
+        let arrangement = Arrangement::new(&own, &options.writer)
+            .and_then(|_| Arrangement::new(&format.schema, &options.writer))
+            .map_err(|error| error.in_resource(&options.resource))?;
         if let Some(kept) = &options.resume
             && kept.mismatch(&options, &format.schema, base_run)
         {
@@ -191,10 +204,9 @@ impl Load {
             .with_hint("read it from the beginning"));
         }
         let staged = shared.layout.staged(run, &options.resource);
-        let spill = shared.layout.spill(run, &options.resource);
         // Left by an earlier load of this run that could not clean up.
         shared.disk.remove_directory(&staged)?;
-        shared.disk.remove_directory(&spill)?;
+        shared.disk.remove_directory(&scratch.folder)?;
         shared.disk.create_directory(&staged)?;
         let writer = PartWriter::new(
             shared.disk.clone(),
@@ -208,18 +220,16 @@ impl Load {
         if is_merge {
             let (primary_key, merge) = (&options.primary_key, &options.merge);
             let history = versions.clone();
-            let disk = &shared.disk;
             let of_load = LoadKeys::new(
                 &load_schema,
                 primary_key,
                 merge,
                 history,
                 !base.is_empty(),
-                disk,
-                &spill,
+                &scratch,
             )?;
             let may_update = of_load.may_update_in_place() && !base.is_empty();
-            fresh = may_update.then(|| Fresh::new(options.writer.update_bytes));
+            fresh = may_update.then(|| Fresh::new(scratch.memory.updates));
             keys = Some(of_load);
         }
         registration.keep();
@@ -236,6 +246,7 @@ impl Load {
             base: base.into_iter().zip(row_groups).collect(),
             removes: standing.removes,
             format,
+            arrangement: arrangement.map(Arc::new),
             writer: Some(writer),
             keys,
             fresh,
@@ -353,7 +364,7 @@ impl Load {
         !self.base.is_empty()
     }
 
-    /// Adds rows. Memory is bounded by [`WriterOptions`], not by the number of rows.
+    /// Adds rows. Memory is bounded by [`WriterOptions::memory_bytes`], not by the number of rows.
     ///
     /// After an error the load cannot be committed any more.
     ///
@@ -407,6 +418,7 @@ impl Load {
             files: change.after.clone(),
             inferred: inferred.map(|inferred| inferred.shape),
             evolved: std::mem::take(&mut self.options.evolved),
+            partition_by: self.options.writer.partition_by.clone(),
         };
         let journal = Journal::new(
             &self.options.resource,
@@ -460,10 +472,16 @@ impl Load {
         let mut inner = shared.inner();
         // The way to the staged files is as durable as their content.
         let staged = self.staged();
-        for folder in staged
-            .ancestors()
-            .take_while(|folder| *folder != shared.layout.control())
-        {
+        let files = journal.adds.iter().map(|file| staged.join(&file.name));
+        let folders: BTreeSet<PathBuf> = files
+            .chain([staged.join("file")])
+            .flat_map(|path| {
+                let folders = path.ancestors().skip(1);
+                let own = folders.take_while(|folder| *folder != shared.layout.control());
+                own.map(PathBuf::from).collect::<Vec<_>>()
+            })
+            .collect();
+        for folder in &folders {
             shared.disk.sync_directory(folder)?;
         }
         if let Err(error) = journal.write(&shared.disk, &shared.layout) {
@@ -492,14 +510,13 @@ impl Load {
         let live = self.shared.layout.live(&self.options.resource);
         let base = std::mem::take(&mut self.base);
         let paths: Vec<PathBuf> = base.iter().map(|(file, _)| live.join(&file.name)).collect();
+        let scratch = self.shared.scratch(&self.options);
         let outcome = match self.keys.take() {
             Some(mut keys) => {
                 if self.fresh.as_ref().is_some_and(Fresh::is_whole) {
                     keys.update_in_place();
                 }
-                let run = self.shared.options.run;
-                let spill = self.shared.layout.spill(run, &self.options.resource);
-                keys.resolve(&self.shared.disk, &spill, &paths, self.rows_read)?
+                keys.resolve(&scratch, &paths, self.rows_read)?
             }
             None => Outcome {
                 inserted: self.rows_read,
@@ -516,11 +533,31 @@ impl Load {
             searched: outcome.searched,
             ..Change::default()
         };
+        let fresh = self.fresh.take().unwrap_or_default();
+        if let Some(arrangement) = &self.arrangement {
+            let arrange = Arrange {
+                arrangement,
+                scratch,
+                staged: self.staged(),
+                live,
+                fresh: &fresh,
+                versions: self.versions.as_ref(),
+                conversions,
+                small_bytes: self.options.writer.file_bytes / SMALL_FRACTION,
+                spare_bytes: self.options.writer.compaction_bytes,
+            };
+            let parts = |number| self.part_writer(number);
+            let (arranged, next_number) =
+                arrange.carry_out(base, &staged, next_number, outcome, parts)?;
+            change.row_groups_left = arranged.row_groups_left;
+            change.tally = arranged.tally;
+            change.removed = arranged.removed;
+            return self.settle(change, arranged.kept, arranged.added, next_number);
+        }
         let none = RowSet::default();
         let mut spare_bytes = self.options.writer.compaction_bytes;
         let is_joined = self.small_files(&base, &mut spare_bytes);
         let writer = self.part_writer(next_number).with_slack();
-        let fresh = self.fresh.take().unwrap_or_default();
         let mut rewriter = Rewriter::new(writer, &fresh, self.versions.as_ref(), spare_bytes);
         // Earlier rows first, so that the newest rows are the last ones of the dataset.
         let mut kept = Vec::new();
@@ -668,7 +705,7 @@ struct Change {
 }
 
 /// The updates of one file; all of them are in order.
-fn of_file(updates: &[Update], file: usize) -> &[Update] {
+pub(crate) fn of_file(updates: &[Update], file: usize) -> &[Update] {
     let start = updates.partition_point(|update| update.row.file() < file);
     let end = updates.partition_point(|update| update.row.file() <= file);
     updates.get(start..end).unwrap_or_default()
@@ -697,6 +734,14 @@ impl Drop for Registration<'_> {
 }
 
 impl Shared {
+    fn scratch(&self, options: &LoadOptions) -> Scratch {
+        Scratch {
+            disk: self.disk.clone(),
+            folder: self.layout.spill(self.options.run, &options.resource),
+            memory: Memory::of(&options.writer),
+        }
+    }
+
     /// Notes that a resource is being loaded, and finishes what an earlier load of it left.
     fn register(&self, resource: &str) -> Result<Option<ResourceState>, Error> {
         let mut inner = self.inner();

@@ -8,8 +8,7 @@
 //! before the old ones are deleted; a crash is still rolled forward, but a reader in that moment
 //! may see rows twice.
 
-use std::collections::HashSet;
-use std::ffi::OsStr;
+use std::collections::{BTreeSet, HashSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -36,7 +35,19 @@ pub(crate) fn publish(
     journal: &Journal,
     origin: Origin,
 ) -> Result<(), Error> {
+    let added = journal.adds.iter().map(|file| file.name.as_str());
+    let removed = journal.removes.iter().map(String::as_str);
+    let kept = journal.state.files.iter().map(|file| file.name.as_str());
+    let names = added.clone().chain(removed.clone()).chain(kept);
     let publication = Publication {
+        folders: names
+            .flat_map(|name| {
+                name.match_indices('/')
+                    .filter_map(|(end, _)| name.get(..end))
+            })
+            .collect(),
+        is_removed: removed.clone().collect(),
+        is_changed: added.chain(removed).collect(),
         disk,
         layout,
         journal,
@@ -52,7 +63,7 @@ pub(crate) fn publish(
             publication.rename_each()?;
         }
     }
-    publication.carry_over()?;
+    publication.carry_over(Path::new(""))?;
     disk.remove_directory(&publication.next)?;
     disk.remove_directory(&publication.staged)
 }
@@ -64,6 +75,11 @@ struct Publication<'a> {
     live: PathBuf,
     next: PathBuf,
     staged: PathBuf,
+    /// The folders of partitions, in which data files lie or lay, and those around them.
+    folders: HashSet<&'a str>,
+    is_removed: HashSet<&'a str>,
+    /// What is added or removed.
+    is_changed: HashSet<&'a str>,
 }
 
 impl Publication<'_> {
@@ -110,27 +126,20 @@ impl Publication<'_> {
     fn exchange(&self) -> Result<bool, Error> {
         self.disk.remove_directory(&self.next)?;
         self.disk.create_directory(&self.next)?;
-        let removes: HashSet<&OsStr> = self.journal.removes.iter().map(OsStr::new).collect();
-        let adds: HashSet<&OsStr> = (self.journal.adds.iter())
-            .map(|file| OsStr::new(&file.name))
-            .collect();
-        let mut sources: Vec<PathBuf> = Vec::new();
-        for name in disk::list(&self.live)? {
-            let path = self.live.join(&name);
-            // Folders have no hard links: they move after the exchange, see `carry_over`.
-            let is_kept = !removes.contains(name.as_os_str()) && !adds.contains(name.as_os_str());
-            if is_kept && !is_folder(&path)? {
-                sources.push(path);
-            }
-        }
+        let mut sources: Vec<(PathBuf, PathBuf)> = Vec::new();
+        self.collect_kept(Path::new(""), &mut sources)?;
         for file in &self.journal.adds {
-            sources.push(self.locate(file)?);
+            sources.push((self.locate(file)?, PathBuf::from(&file.name)));
         }
-        for source in &sources {
-            let Some(name) = source.file_name() else {
-                continue;
-            };
-            match self.disk.link(source, &self.next.join(name)) {
+        let mut folders = BTreeSet::new();
+        for (source, name) in &sources {
+            let target = self.next.join(name);
+            if let Some(folder) = name.parent()
+                && folders.insert(folder)
+            {
+                self.disk.create_directory(&self.next.join(folder))?;
+            }
+            match self.disk.link(source, &target) {
                 Err(error) if is_unsupported(&error) => {
                     self.disk.remove_directory(&self.next)?;
                     return Ok(false);
@@ -138,7 +147,7 @@ impl Publication<'_> {
                 other => other.map_err(|error| Error::io("link", source, error))?,
             }
         }
-        self.disk.sync_directory(&self.next)?;
+        self.sync_below(&self.next, folders)?;
         if self.live.exists() {
             match self.disk.exchange(&self.next, &self.live) {
                 Err(error) if is_unsupported(&error) => {
@@ -155,6 +164,43 @@ impl Publication<'_> {
         Ok(true)
     }
 
+    /// The files of the data folder that stay, with their names below it: those of folders of others
+    /// stay where they are until the exchange, see `carry_over`.
+    fn collect_kept(
+        &self,
+        folder: &Path,
+        sources: &mut Vec<(PathBuf, PathBuf)>,
+    ) -> Result<(), Error> {
+        for name in disk::list(&self.live.join(folder))? {
+            let name = folder.join(name);
+            let path = self.live.join(&name);
+            let text = in_journal(&name);
+            if self.is_changed.contains(text.as_str()) {
+                continue;
+            }
+            if !is_folder(&path)? {
+                sources.push((path, name));
+            } else if self.folders.contains(text.as_str()) {
+                self.collect_kept(&name, sources)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the entries of a folder durable, and of these within it.
+    fn sync_below<'f>(
+        &self,
+        folder: &Path,
+        within: impl IntoIterator<Item = &'f Path>,
+    ) -> Result<(), Error> {
+        let all = within.into_iter().flat_map(Path::ancestors);
+        let all: BTreeSet<&Path> = all.chain([Path::new("")]).collect();
+        all.into_iter()
+            .map(|name| folder.join(name))
+            .filter(|path| path.exists())
+            .try_for_each(|path| self.disk.sync_directory(&path))
+    }
+
     /// Adds, then removes, file by file.
     fn rename_each(&self) -> Result<(), Error> {
         tracing::debug!(
@@ -168,33 +214,57 @@ impl Publication<'_> {
         for file in &self.journal.adds {
             let staged = self.staged.join(&file.name);
             if staged.exists() {
+                if let Some((folder, _)) = file.name.rsplit_once('/') {
+                    self.disk.create_directory(&self.live.join(folder))?;
+                }
                 self.disk.rename(&staged, &self.live.join(&file.name))?;
             }
         }
         // The new files are durable before the first old one goes.
-        self.disk.sync_directory(&self.live)?;
+        let added = self.journal.adds.iter();
+        let added = added.filter_map(|file| Path::new(&file.name).parent());
+        self.sync_below(&self.live, added)?;
         for name in &self.journal.removes {
             self.disk.remove_file(&self.live.join(name))?;
         }
-        self.disk.sync_directory(&self.live)
-    }
-
-    /// Moves what the exchange left in the old folder and nobody asked to remove: folders of others
-    /// and files that appeared in the meantime.
-    fn carry_over(&self) -> Result<(), Error> {
-        for name in disk::list(&self.next)? {
-            let target = self.live.join(&name);
-            let is_removed = self
-                .journal
-                .removes
-                .iter()
-                .any(|remove| name == remove.as_str());
-            if !is_removed && !target.exists() {
-                self.disk.rename(&self.next.join(&name), &target)?;
+        let removed = self.journal.removes.iter();
+        let removed = removed.filter_map(|name| Path::new(name).parent());
+        let folders: BTreeSet<&Path> = removed.flat_map(Path::ancestors).collect();
+        self.sync_below(&self.live, folders.iter().copied())?;
+        // Folders that hold nothing are nobody's partitions any more: the deepest ones first.
+        for folder in folders.into_iter().rev() {
+            let path = self.live.join(folder);
+            if path != self.live && path.exists() && disk::list(&path)?.is_empty() {
+                self.disk.remove_directory(&path)?;
             }
         }
         Ok(())
     }
+
+    /// Moves what the exchange left in the old folder and nobody asked to remove: folders of others
+    /// and files that appeared in the meantime.
+    fn carry_over(&self, folder: &Path) -> Result<(), Error> {
+        for name in disk::list(&self.next.join(folder))? {
+            let name = folder.join(name);
+            let (old, new) = (self.next.join(&name), self.live.join(&name));
+            let text = in_journal(&name);
+            if self.folders.contains(text.as_str()) && is_folder(&old)? {
+                self.carry_over(&name)?;
+            } else if !self.is_removed.contains(text.as_str()) && !new.exists() {
+                if let Some(parent) = new.parent() {
+                    self.disk.create_directory(parent)?;
+                }
+                self.disk.rename(&old, &new)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A name below the data folder, as the journal has it; one that is not Unicode is in no journal.
+fn in_journal(name: &Path) -> String {
+    let parts = name.iter().map(|part| part.to_string_lossy());
+    parts.collect::<Vec<_>>().join("/")
 }
 
 /// The length of a file in bytes; `None` when there is none.

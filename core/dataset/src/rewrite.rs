@@ -19,6 +19,7 @@ use parquet::arrow::arrow_writer::ArrowColumnChunk;
 use parquet::file::metadata::{ColumnChunkMetaData, PageIndexPolicy};
 
 use crate::Error;
+use crate::arranger::Arranger;
 use crate::fresh::{Fresh, Update};
 use crate::history::Versions;
 use crate::part::{BATCH_ROWS, open, reader_options};
@@ -130,21 +131,7 @@ impl<'a> Rewriter<'a> {
         changes: Changes<'_>,
         must: bool,
     ) -> Result<bool, Error> {
-        let file = open(path)?;
-        let options = reader_options()
-            .with_page_index_policy(PageIndexPolicy::Optional)
-            .with_encoding_stats_as_mask(false);
-        let metadata = ArrowReaderMetadata::load(&file, options)
-            .map_err(|source| Error::read(path, source))?;
-        let has_same_columns = changes.conversions.is_empty()
-            && metadata.parquet_schema().root_schema() == &*self.writer.format().parquet_schema;
-        let source = Source {
-            path,
-            file,
-            metadata,
-            has_same_columns,
-            changes,
-        };
+        let source = self.source(path, changes)?;
         let mut plans = Vec::new();
         let mut end = 0;
         for (index, group) in source.metadata.metadata().row_groups().iter().enumerate() {
@@ -159,6 +146,48 @@ impl<'a> Rewriter<'a> {
             self.carry_out(&source, index, rows, plan)?;
         }
         Ok(true)
+    }
+
+    /// Hands over the rows of a file that stay, which go where others of theirs are.
+    pub(crate) fn hand_over(
+        &mut self,
+        path: &Path,
+        changes: Changes<'_>,
+        arranger: &mut Arranger,
+    ) -> Result<(), Error> {
+        let source = self.source(path, changes)?;
+        let mut start = 0;
+        for (index, group) in source.metadata.metadata().row_groups().iter().enumerate() {
+            let end = start + u64::try_from(group.num_rows()).unwrap_or(0);
+            self.tally.rewritten += 1;
+            self.tally.bytes_rewritten += u64::try_from(group.compressed_size()).unwrap_or(0);
+            self.decode(&source, index, start..end, Some(arranger))?;
+            start = end;
+        }
+        Ok(())
+    }
+
+    /// Where the rows of the next files come: see [`PartWriter::turn_to`].
+    pub(crate) fn turn_to(&mut self, partition: &str, is_sorted: bool) -> Result<(), Error> {
+        self.writer.turn_to(partition, is_sorted)
+    }
+
+    fn source<'s>(&self, path: &'s Path, changes: Changes<'s>) -> Result<Source<'s>, Error> {
+        let file = open(path)?;
+        let options = reader_options()
+            .with_page_index_policy(PageIndexPolicy::Optional)
+            .with_encoding_stats_as_mask(false);
+        let metadata = ArrowReaderMetadata::load(&file, options)
+            .map_err(|source| Error::read(path, source))?;
+        let has_same_columns = changes.conversions.is_empty()
+            && metadata.parquet_schema().root_schema() == &*self.writer.format().parquet_schema;
+        Ok(Source {
+            path,
+            file,
+            metadata,
+            has_same_columns,
+            changes,
+        })
     }
 
     /// Looks at what changes in a row group.
@@ -251,7 +280,7 @@ impl<'a> Rewriter<'a> {
                     if !self.fits(left, bytes) {
                         self.writer.end_group()?;
                     }
-                    self.decode(source, index, rows)?;
+                    self.decode(source, index, rows, None)?;
                 }
                 return Ok(());
             }
@@ -302,7 +331,14 @@ impl<'a> Rewriter<'a> {
         false
     }
 
-    fn decode(&mut self, source: &Source<'_>, index: usize, rows: Range<u64>) -> Result<(), Error> {
+    /// Decodes a row group and writes what stays of it, or hands it over.
+    fn decode(
+        &mut self,
+        source: &Source<'_>,
+        index: usize,
+        rows: Range<u64>,
+        mut arranger: Option<&mut Arranger>,
+    ) -> Result<(), Error> {
         let schema = Arc::clone(&self.writer.format().schema);
         let mut row = rows.start;
         for batch in source.read(index, None, None)? {
@@ -318,7 +354,10 @@ impl<'a> Rewriter<'a> {
                     .map_err(Error::arrow)?;
             }
             row = next;
-            self.writer.write(&batch)?;
+            match &mut arranger {
+                Some(arranger) => arranger.push(&batch)?,
+                None => drop(self.writer.write(&batch)?),
+            }
         }
         Ok(())
     }

@@ -27,6 +27,15 @@ impl RowSet {
         is_new
     }
 
+    /// Takes a row out.
+    fn remove(&mut self, row: u64) {
+        let (index, bit) = ((row / 64) as usize, 1 << (row % 64));
+        if let Some(word) = self.words.get_mut(index) {
+            self.count -= u64::from(*word & bit != 0);
+            *word &= !bit;
+        }
+    }
+
     pub(crate) fn contains(&self, row: u64) -> bool {
         let word = self.words.get((row / 64) as usize).copied().unwrap_or(0);
         word >> (row % 64) & 1 == 1
@@ -50,6 +59,13 @@ impl RowSet {
             u64::from(word.count_ones())
         });
         words.sum()
+    }
+}
+
+/// Takes a row out of the set of its file.
+pub(crate) fn remove(files: &mut [RowSet], position: Position) {
+    if let Some(rows) = files.get_mut(position.file()) {
+        rows.remove(position.row());
     }
 }
 

@@ -1,4 +1,5 @@
-//! Sorts key hashes with their positions in bounded memory, spilling sorted runs to one file.
+//! Sorts in bounded memory, spilling sorted runs to one file: key hashes with their positions, and
+//! whole rows.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -9,6 +10,7 @@ use std::path::{Path, PathBuf};
 use crate::Error;
 use crate::disk::{Disk, NewFile};
 use crate::key::KeyHash;
+use crate::memory::Sorting;
 
 /// A key and where its row is. Orders by key, then by position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,14 +46,8 @@ impl Position {
     }
 }
 
-/// What is sorted: orders by key first, by position last.
-pub(crate) trait Item: Ord + Sized {
-    /// `rank` decides between rows of one key before their position does; `version` tells rows of
-    /// one key with different values apart. Items without them leave them out.
-    fn new(key: KeyHash, rank: Vec<u8>, version: u64, position: Position) -> Self;
-    fn key(&self) -> KeyHash;
-    fn position(&self) -> Position;
-    fn version(&self) -> u64;
+/// What can be sorted.
+pub(crate) trait Spill: Ord + Sized {
     /// The memory that it holds beside its own size.
     fn heap_bytes(&self) -> usize;
     fn encode(&self, bytes: &mut Vec<u8>);
@@ -59,7 +55,17 @@ pub(crate) trait Item: Ord + Sized {
     fn decode(bytes: &mut &[u8]) -> Option<Self>;
 }
 
-fn take_word(bytes: &mut &[u8]) -> Option<u64> {
+/// A key and what belongs to it: orders by key first, by position last.
+pub(crate) trait Item: Spill {
+    /// `rank` decides between rows of one key before their position does; `version` tells rows of
+    /// one key with different values apart. Items without them leave them out.
+    fn new(key: KeyHash, rank: Vec<u8>, version: u64, position: Position) -> Self;
+    fn key(&self) -> KeyHash;
+    fn position(&self) -> Position;
+    fn version(&self) -> u64;
+}
+
+pub(crate) fn take_word(bytes: &mut &[u8]) -> Option<u64> {
     let (word, rest) = bytes.split_first_chunk::<8>()?;
     *bytes = rest;
     Some(u64::from_le_bytes(*word))
@@ -81,7 +87,9 @@ impl Item for Entry {
     fn version(&self) -> u64 {
         0
     }
+}
 
+impl Spill for Entry {
     fn heap_bytes(&self) -> usize {
         0
     }
@@ -131,7 +139,9 @@ impl Item for Ranked {
     fn version(&self) -> u64 {
         self.version
     }
+}
 
+impl Spill for Ranked {
     fn heap_bytes(&self) -> usize {
         self.rank.capacity()
     }
@@ -167,17 +177,12 @@ impl Item for Ranked {
     }
 }
 
-/// The memory for items, in bytes.
-const CAPACITY: usize = 6 << 20;
-/// The memory for reading spilled runs back, in bytes, shared by all of them.
-const READ_BYTES: usize = 8 << 20;
-
 /// Collects items.
 #[derive(Debug)]
 pub(crate) struct Sorter<T> {
     disk: Disk,
     path: PathBuf,
-    capacity: usize,
+    memory: Sorting,
     items: Vec<T>,
     bytes: usize,
     file: Option<NewFile>,
@@ -185,17 +190,13 @@ pub(crate) struct Sorter<T> {
     runs: Vec<u64>,
 }
 
-impl<T: Item> Sorter<T> {
+impl<T: Spill> Sorter<T> {
     /// `path` is a file that does not exist yet; it is created when memory does not suffice.
-    pub(crate) fn new(disk: Disk, path: PathBuf) -> Self {
-        Self::with_capacity(disk, path, CAPACITY)
-    }
-
-    fn with_capacity(disk: Disk, path: PathBuf, capacity: usize) -> Self {
+    pub(crate) fn new(disk: Disk, path: PathBuf, memory: Sorting) -> Self {
         Self {
             disk,
             path,
-            capacity,
+            memory,
             items: Vec::new(),
             bytes: 0,
             file: None,
@@ -205,7 +206,7 @@ impl<T: Item> Sorter<T> {
 
     pub(crate) fn push(&mut self, item: T) -> Result<(), Error> {
         let bytes = size_of::<T>() + item.heap_bytes();
-        if self.bytes + bytes > self.capacity && !self.items.is_empty() {
+        if self.bytes + bytes > self.memory.items && !self.items.is_empty() {
             self.spill()?;
         }
         self.bytes += bytes;
@@ -245,7 +246,7 @@ impl<T: Item> Sorter<T> {
     /// All items in order.
     pub(crate) fn sorted(mut self) -> Result<Sorted<T>, Error> {
         self.items.sort_unstable();
-        let buffer_bytes = (READ_BYTES / self.runs.len().max(1)).clamp(1 << 11, 96 << 10);
+        let buffer_bytes = (self.memory.reading / self.runs.len().max(1)).clamp(1 << 11, 96 << 10);
         let mut offset = 0;
         let mut runs: Vec<Run<T>> = Vec::with_capacity(self.runs.len() + 1);
         for length in &self.runs {
@@ -296,7 +297,7 @@ struct Run<T> {
     buffer: Vec<T>,
 }
 
-impl<T: Item> Sorted<T> {
+impl<T: Spill> Sorted<T> {
     pub(crate) fn next(&mut self) -> Result<Option<T>, Error> {
         let Some(Reverse((item, run))) = self.heap.pop() else {
             return Ok(None);
@@ -323,7 +324,7 @@ impl<T: Item> Sorted<T> {
     }
 }
 
-impl<T: Item> Run<T> {
+impl<T: Spill> Run<T> {
     /// Reads about so many bytes, one item at least.
     fn fill(&mut self, file: &mut File, path: &Path, bytes: usize) -> Result<(), Error> {
         let failed = |source| Error::io("read", path, source);
@@ -364,8 +365,11 @@ mod tests {
     fn check<T: Item + Clone + Debug>(count: u64, capacity: usize, item: impl Fn(u64) -> T) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("spill").join("keys");
-        let capacity = capacity * size_of::<T>();
-        let mut sorter = Sorter::with_capacity(Disk::new(None), path, capacity);
+        let memory = Sorting {
+            items: capacity * size_of::<T>(),
+            reading: 8 << 20,
+        };
+        let mut sorter = Sorter::new(Disk::new(None), path, memory);
         let mut expect: Vec<T> = (0..count).map(item).collect();
         for entry in &expect {
             sorter.push(entry.clone()).unwrap();

@@ -1,13 +1,15 @@
 //! Decides whether a load may touch the dataset that is there, and whether it adds or replaces.
 
 use std::collections::HashSet;
+use std::path::Path;
 
-use connector_plan::WriteDisposition;
+use connector_plan::{PartitionColumn, WriteDisposition};
 use serde_json::Value;
 
 use crate::disk;
-use crate::layout::parse_part_name;
+use crate::layout::parse_file_name;
 use crate::load::LoadOptions;
+use crate::partition::is_folder;
 use crate::publish::length;
 use crate::state::{DataFile, ResourceState};
 use crate::store::Shared;
@@ -67,15 +69,16 @@ impl Standing {
         let known = prior.map_or(&[][..], |prior| &prior.files);
         let mut parts = Vec::new();
         let mut first_number = 0;
-        for name in disk::list(&live)? {
-            let Some(name) = name.to_str() else { continue };
-            let Some((number, run)) = parse_part_name(name) else {
+        let partition_by = prior.map_or(&[][..], |prior| &prior.partition_by);
+        let has_folders = !partition_by.is_empty() || !options.writer.partition_by.is_empty();
+        for name in files_below(&live, has_folders)? {
+            let Some((number, run)) = parse_file_name(&name) else {
                 continue;
             };
             if run == shared.options.run {
                 first_number = first_number.max(number + 1);
             }
-            parts.push(name.to_owned());
+            parts.push(name);
         }
         let names: HashSet<&str> = known.iter().map(|file| file.name.as_str()).collect();
         let strangers: Vec<&String> = parts
@@ -97,6 +100,16 @@ impl Standing {
                 live.display()
             ))
             .with_hint(hint));
+        }
+        if partition_by != options.writer.partition_by && !known.is_empty() && !replaces {
+            return Err(Error::conflict(format!(
+                "`{resource}` is partitioned by {}, the specification says {}",
+                PartitionColumn::describe(partition_by),
+                PartitionColumn::describe(&options.writer.partition_by)
+            ))
+            .with_hint(
+                "read it again with `--full-refresh`, or choose another folder with `--out`",
+            ));
         }
         if replaces {
             let mut removes = Vec::new();
@@ -150,4 +163,25 @@ impl Standing {
             first_number,
         })
     }
+}
+
+/// The names of the files in a folder, and of those in folders of partitions within it.
+fn files_below(live: &Path, has_folders: bool) -> Result<Vec<String>, Error> {
+    let mut names = Vec::new();
+    let mut folders = vec![String::new()];
+    while let Some(folder) = folders.pop() {
+        for name in disk::list(&live.join(&folder))? {
+            let Some(name) = name.to_str() else { continue };
+            let name = match folder.as_str() {
+                "" => name.to_owned(),
+                folder => format!("{folder}/{name}"),
+            };
+            if has_folders && is_folder(&name) && live.join(&name).is_dir() {
+                folders.push(name);
+            } else {
+                names.push(name);
+            }
+        }
+    }
+    Ok(names)
 }

@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use connector_plan::{Field, WriteDisposition};
+use connector_plan::{Field, PartitionColumn, WriteDisposition};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -55,13 +55,16 @@ pub struct ResourceState {
     /// because the contract let its columns follow the records.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub evolved: Vec<Field>,
+    /// By what its files lie in folders.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub partition_by: Vec<PartitionColumn>,
 }
 
 /// A data file of a dataset.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataFile {
-    /// The file's name in the resource's folder.
+    /// The file's name in the resource's folder; behind those of the folders of its partition, with `/`.
     pub name: String,
     /// Its rows.
     pub rows: u64,

@@ -7,13 +7,13 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use connector_plan::{Compression, Layout};
+use connector_plan::{Compression, Layout, PartitionColumn, SortColumn};
 use parquet::arrow::ArrowSchemaConverter;
 use parquet::arrow::arrow_writer::ArrowColumnChunk;
 use parquet::basic::{Compression as Codec, ZstdLevel};
 use parquet::bloom_filter::Sbbf;
 use parquet::column::writer::ColumnCloseResult;
-use parquet::file::metadata::{KeyValue, ParquetMetaData};
+use parquet::file::metadata::{KeyValue, ParquetMetaData, SortingColumn};
 use parquet::file::page_index::column_index::ColumnIndexMetaData;
 use parquet::file::properties::{
     EnabledStatistics, WriterProperties, WriterPropertiesBuilder, WriterPropertiesPtr,
@@ -22,6 +22,7 @@ use parquet::file::reader::ChunkReader;
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::TypePtr;
 
+use crate::arrangement::sorting_columns;
 use crate::disk::{Disk, NewFile};
 use crate::layout::part_name;
 use crate::row_group::RowGroup;
@@ -47,6 +48,15 @@ pub struct WriterOptions {
     /// only the columns that differ are written again; 64 MiB by default. The rows of a larger load
     /// come behind the others, and row groups with an update are written again.
     pub update_bytes: usize,
+    /// The memory in bytes that a load may take; 256 MiB by default, 4 MiB at least. With less than
+    /// 128 MiB, `row_group_bytes` is at most an eighth of it, `update_bytes` at most half, and more
+    /// of the keys is spilled to disk.
+    pub memory_bytes: usize,
+    /// The columns by which the rows of each file are sorted, the first one first; none by default.
+    pub sort_by: Vec<SortColumn>,
+    /// The columns, or parts of them, whose values name the folders that the files lie in; none by
+    /// default.
+    pub partition_by: Vec<PartitionColumn>,
 }
 
 impl Default for WriterOptions {
@@ -65,6 +75,9 @@ impl From<&Layout> for WriterOptions {
             compression: layout.compression,
             compaction_bytes: 256 << 20,
             update_bytes: 64 << 20,
+            memory_bytes: 256 << 20,
+            sort_by: layout.sort_by.clone(),
+            partition_by: layout.partition_by.clone(),
         }
     }
 }
@@ -80,6 +93,8 @@ pub(crate) struct Format {
     pub(crate) key: Vec<String>,
     metadata: Vec<KeyValue>,
     codec: Codec,
+    /// The order of files that are sorted.
+    sorting: Option<Vec<SortingColumn>>,
 }
 
 impl Format {
@@ -109,6 +124,7 @@ impl Format {
             error.with_source(source)
         })?;
         let metadata = metadata.into_iter();
+        let sorting = sorting_columns(&options.sort_by, &parquet_schema)?;
         Ok(Self {
             schema,
             parquet_schema: parquet_schema.root_schema_ptr(),
@@ -118,6 +134,7 @@ impl Format {
                 .map(|(key, value)| KeyValue::new(key, value))
                 .collect(),
             codec,
+            sorting,
         })
     }
 
@@ -140,22 +157,29 @@ impl Format {
     /// For one of its columns alone.
     pub(crate) fn column(&self, index: usize) -> Result<Self, Error> {
         let schema = self.schema.project(&[index]).map_err(Error::arrow)?;
-        let (options, key) = (self.options.clone(), self.key.clone());
+        let (mut options, key) = (self.options.clone(), self.key.clone());
+        options.sort_by.clear();
         Self::new(Arc::new(schema), options, key, Vec::new())
     }
 
-    fn file_properties(&self) -> WriterPropertiesPtr {
+    fn file_properties(&self, is_sorted: bool) -> WriterPropertiesPtr {
         // Without the Arrow schema inside: every type we write has its exact Parquet counterpart.
         let metadata = Some(self.metadata.clone());
-        Arc::new(self.properties().set_key_value_metadata(metadata).build())
+        let sorting = self.sorting.clone().filter(|_| is_sorted);
+        let properties = self.properties().set_key_value_metadata(metadata);
+        Arc::new(properties.set_sorting_columns(sorting).build())
     }
 }
 
-/// Writes into consecutive files of one folder.
+/// Writes into consecutive files of one folder, or of folders within it.
 #[derive(Debug)]
 pub(crate) struct PartWriter {
     disk: Disk,
     folder: PathBuf,
+    /// The folder within it, with `/`; empty for itself.
+    partition: String,
+    /// Whether the rows come in the order of the format.
+    is_sorted: bool,
     run: RunId,
     next_number: u32,
     format: Arc<Format>,
@@ -187,6 +211,8 @@ impl PartWriter {
         Self {
             disk,
             folder,
+            partition: String::new(),
+            is_sorted: false,
             run,
             next_number: first_number,
             row_group_bytes: format.options.row_group_bytes,
@@ -201,6 +227,15 @@ impl PartWriter {
     pub(crate) fn with_slack(mut self) -> Self {
         self.row_group_bytes = self.row_group_bytes.saturating_mul(2);
         self
+    }
+
+    /// Ends the open file; what comes next lies in this folder within the writer's, in the order of
+    /// the format or not.
+    pub(crate) fn turn_to(&mut self, partition: &str, is_sorted: bool) -> Result<(), Error> {
+        self.close()?;
+        partition.clone_into(&mut self.partition);
+        self.is_sorted = is_sorted;
+        Ok(())
     }
 
     pub(crate) fn format(&self) -> &Arc<Format> {
@@ -285,11 +320,17 @@ impl PartWriter {
         let file = match self.file.take() {
             Some(file) => file,
             None => {
-                let name = part_name(self.next_number, self.run);
+                let mut name = part_name(self.next_number, self.run);
+                if !self.partition.is_empty() {
+                    let folder = self.folder.join(&self.partition);
+                    self.disk.create_directory(&folder)?;
+                    name = format!("{}/{name}", self.partition);
+                }
                 let path = self.folder.join(&name);
                 let file = self.disk.create_file(&path)?;
                 let schema = Arc::clone(&self.format.parquet_schema);
-                let writer = SerializedFileWriter::new(file, schema, self.format.file_properties())
+                let properties = self.format.file_properties(self.is_sorted);
+                let writer = SerializedFileWriter::new(file, schema, properties)
                     .map_err(|source| Error::write(&path, source))?;
                 self.next_number += 1;
                 OpenFile {

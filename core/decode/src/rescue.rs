@@ -113,7 +113,6 @@ struct Entry {
 #[derive(Debug)]
 struct Sample {
     path: PathId,
-    event: usize,
     place: String,
     record: u64,
 }
@@ -124,6 +123,7 @@ pub(crate) struct RescueMark {
     rows: usize,
     whole: usize,
     events: usize,
+    samples: usize,
 }
 
 impl Rescue {
@@ -257,18 +257,14 @@ impl Rescue {
             (entry, key)
         });
         let (events, samples, paths) = (&mut self.events, &mut self.samples, &mut self.paths);
-        let mut sample = |entry: &Entry, key: &str, events: &[PathId]| {
+        let mut count = |entry: &Entry, key: &str| {
             if paths.needs_sample(entry.path) {
                 samples.push(Sample {
                     path: entry.path,
-                    event: events.len(),
                     place: format!("{}.{key}", place.json_path(page)),
                     record: number,
                 });
             }
-        };
-        let mut count = |entry: &Entry, key: &str| {
-            sample(entry, key, events);
             if !(evolves && matches!(entry.fate, Fate::Rescue | Fate::Evolve)) {
                 events.push(entry.path);
             }
@@ -321,6 +317,7 @@ impl Rescue {
             rows: self.column.len(),
             whole: self.whole.as_ref().map_or(0, TextColumn::len),
             events: self.events.len(),
+            samples: self.samples.len(),
         }
     }
 
@@ -331,7 +328,7 @@ impl Rescue {
             whole.truncate(mark.whole);
         }
         self.events.truncate(mark.events);
-        while let Some(sample) = self.samples.pop_if(|sample| sample.event >= mark.events) {
+        for sample in self.samples.drain(mark.samples..) {
             self.paths.no_sample(sample.path);
         }
         self.entries.clear();

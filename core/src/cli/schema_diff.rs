@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use connector_dataset::{
     ColumnDiff, DataFile, DiffKind, ResourceState, SourceId, State, Store, schema_diff,
 };
-use connector_plan::{Resource, WriteDisposition};
+use connector_plan::{PartitionColumn, Resource, WriteDisposition};
 use serde::Serialize;
 use serde_json::json;
 
@@ -140,7 +140,15 @@ impl DatasetDiff {
         columns: Vec<ColumnDiff>,
         replaced: bool,
     ) -> Self {
-        let meaning = meaning(resource, known);
+        let mut meaning = meaning(resource, known);
+        let partition_by = &resource.layout.partition_by;
+        if known.partition_by != *partition_by {
+            meaning.push(Meaning {
+                what: "partitioning",
+                from: Some(PartitionColumn::describe(&known.partition_by)),
+                to: Some(PartitionColumn::describe(partition_by)),
+            });
+        }
         let has = |kind| columns.iter().any(|column| column.change == kind);
         let outcome = if replaced {
             Outcome::Replaced

@@ -180,7 +180,10 @@ pub(crate) fn notes(record: &RunRecord, selected: &[Resource], api: &Api, consol
         return;
     };
     let folder = api.out.join(&record.connector).join(&resource.name);
-    let glob = format!("{}/*.parquet", folder.display());
+    let glob = match resource.layout.partition_by.is_empty() {
+        true => format!("{}/*.parquet", folder.display()),
+        false => format!("{}/**/*.parquet", folder.display()),
+    };
     console.note(&format!(
         "\nRead it:\n  duckdb -c \"SELECT * FROM '{glob}' LIMIT 5\"\n  \
          python -c \"import polars; print(polars.read_parquet('{glob}'))\""

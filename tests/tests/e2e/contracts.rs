@@ -442,7 +442,7 @@ fn diff(api: &Api, keys: &str, fields: &str, code: i32) -> String {
 
 /// What the command line of this spec's connector answers.
 #[track_caller]
-fn ask(api: &Api, keys: &str, fields: &str, arguments: &[&str], code: i32) -> String {
+pub(crate) fn ask(api: &Api, keys: &str, fields: &str, arguments: &[&str], code: i32) -> String {
     let path = api.workspace.path("tree.yaml");
     std::fs::write(&path, spec(keys, fields)).unwrap();
     let run = api.workspace.cargo_connector("tree");

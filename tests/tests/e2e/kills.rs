@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+#[cfg(unix)]
+use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -98,15 +100,19 @@ impl Loop {
         self.change();
         self.complete();
         let mut killed = 0;
-        while killed < kills {
+        // Where the moments were all early or all late, because the machine was busy, some more.
+        while killed < kills || killed < 4 * kills && self.rarest() <= kills / 20 {
             self.change();
             for _ in 0..self.below(6) {
                 killed += usize::from(self.kill());
             }
             self.complete();
         }
-        let [new, old] = self.seen;
-        assert!(new > kills / 20 && old > kills / 20, "{new} new, {old} old");
+        assert!(self.rarest() > kills / 20, "new and old: {:?}", self.seen);
+    }
+
+    fn rarest(&self) -> usize {
+        self.seen[0].min(self.seen[1])
     }
 
     /// A number below `end` (xorshift64*).
@@ -159,6 +165,8 @@ impl Loop {
             .args(["run", spec.to_str().unwrap()])
             .against(&self.server);
         let mut command: Command = run.args(["--progress", "none"]).into_command();
+        // Every run keeps what it has read as often as it can, for the next one to go on from.
+        command.args(["--checkpoint-seconds", "0"]);
         command.stdout(Stdio::null()).stderr(Stdio::null());
         command.spawn().unwrap()
     }
@@ -170,7 +178,10 @@ impl Loop {
         let mut child = self.start();
         thread::sleep(delay);
         child.kill().unwrap();
-        let ended = child.wait().unwrap().success();
+        let status = child.wait().unwrap();
+        let ended = status.success();
+        #[cfg(unix)]
+        assert!(ended || status.signal() == Some(9), "{status}");
         let mut is_new = ended;
         for name in RESOURCES {
             let found = self.read(name);
@@ -181,7 +192,9 @@ impl Loop {
                 assert_eq!(found, self.now[name], "{name}, killed after {delay:?}");
             }
         }
-        if !ended {
+        if ended {
+            assert_eq!(self.now, self.next, "a run that came to its end");
+        } else {
             self.seen[usize::from(!is_new)] += 1;
         }
         !ended
@@ -198,6 +211,7 @@ impl Loop {
         }
         self.now.clone_from(&self.next);
         assert_eq!(self.workspace.files().unfinished(), [""; 0]);
+        assert_eq!(self.workspace.files().kept(), [""; 0]);
     }
 
     fn read(&self, name: &str) -> Table {

@@ -5,11 +5,13 @@ use std::fs::File;
 
 use connector_codegen::{LowerOptions, Source, lower};
 use connector_plan::{Compression, Layout};
+use connector_tests::{Files, Rows};
 use parquet::basic::Compression as Codec;
 use parquet::file::metadata::RowGroupMetaData;
 use parquet::file::reader::{FileReader as _, SerializedFileReader};
 use serde_json::{Value, json};
 
+use crate::contracts::ask;
 use crate::relations::rows;
 use crate::strategies::{Api, connector};
 
@@ -142,4 +144,149 @@ fn keys_are_merged_one_by_one() {
     let text = ir.plan.to_json().unwrap();
     assert_eq!(text.matches("\"layout\"").count(), 3);
     assert_eq!(connector_plan::Plan::from_json(&text).unwrap(), ir.plan);
+}
+
+/// The files of the dataset by their names below its folder, each with a column's values.
+fn values(api: &Api, column: &str) -> Vec<(String, Vec<Value>)> {
+    let folder = api.workspace.path("data").join("tree").join("items");
+    let files = Files::below(&folder).parquet();
+    let names = files.names().map(|name| {
+        let path = folder.join(name);
+        let (parent, _) = name.rsplit_once('/').unwrap_or_default();
+        let own = Rows::read(path.parent().unwrap());
+        (parent.to_owned(), own.column(column))
+    });
+    names.collect()
+}
+
+#[test]
+fn rows_are_sorted_and_files_say_so() {
+    let layout = "primary_key: id\n  write_disposition: merge\n  \
+                  layout: {sort_by: [{field: size, order: descending}, id], row_group_rows: 100}";
+    let api = Api::new(layout, FIELDS);
+    let given: Value = (0..350_u64)
+        .map(|id| json!({"id": id * 131 % 350, "size": id % 7}))
+        .collect();
+    api.run(&given, &[], 0);
+    let sorted = |api: &Api| {
+        let rows = rows(&api.workspace, "items");
+        let keys: Vec<(i64, i64)> = (rows.column("size").iter().zip(rows.column("id")))
+            .map(|(size, id)| (-size.as_i64().unwrap(), id.as_i64().unwrap()))
+            .collect();
+        assert!(keys.is_sorted(), "{keys:?}");
+        keys.len()
+    };
+    assert_eq!(sorted(&api), 350);
+    for group in groups(&api) {
+        let order = group.sorting_columns().unwrap();
+        let columns: Vec<_> = (order.iter())
+            .map(|column| (column.column_idx, column.descending, column.nulls_first))
+            .collect();
+        assert_eq!(columns, [(1, true, false), (0, false, false)]);
+    }
+    // A row with another size has another place, and a file of its own for now.
+    let record = api.run(&json!([{"id": 3, "size": 9}]), &[], 0);
+    assert_eq!(record["load"]["updated"], 1);
+    assert!(
+        groups(&api)
+            .iter()
+            .all(|group| group.sorting_columns().is_some())
+    );
+    assert_eq!(rows(&api.workspace, "items").count(), 350);
+    let files: BTreeSet<u64> = [349, 1].into();
+    let record = record["load"]["files_added"].as_array().unwrap();
+    let found = record.iter().map(|file| file["rows"].as_u64().unwrap());
+    assert_eq!(found.collect::<BTreeSet<u64>>(), files);
+}
+
+#[test]
+fn files_lie_in_folders_by_value_and_by_day() {
+    let layout = "primary_key: id\n  write_disposition: merge\n  \
+                  layout: {partition_by: [region, {field: at, by: day}], sort_by: id}";
+    let fields = "id: integer, region: string, at: timestamp";
+    let mut api = Api::new(layout, fields);
+    let item = |id: u64, region: Value, at: &str| json!({"id": id, "region": region, "at": at});
+    let early = "2026-01-31T23:59:59.999999Z";
+    let given = json!([
+        item(2, json!("a/b"), early),
+        item(1, json!("a/b"), early),
+        item(3, json!("a/b"), "2026-02-01T00:30:00+00:30"),
+        item(4, Value::Null, early),
+        item(5, json!(".."), early),
+    ]);
+    let record = api.run(&given, &[], 0);
+    let nothing = "__HIVE_DEFAULT_PARTITION__";
+    let found = values(&api, "id");
+    let expect = [
+        (
+            "region_value=.%2E/at_day=2026-01-31".to_owned(),
+            vec![json!(5)],
+        ),
+        (
+            format!("region_value={nothing}/at_day=2026-01-31"),
+            vec![json!(4)],
+        ),
+        (
+            "region_value=a%2Fb/at_day=2026-01-31".to_owned(),
+            vec![json!(1), json!(2)],
+        ),
+        (
+            "region_value=a%2Fb/at_day=2026-02-01".to_owned(),
+            vec![json!(3)],
+        ),
+    ];
+    assert_eq!(found, expect);
+    let names = record["load"]["files_added"].as_array().unwrap().iter();
+    let names: Vec<&str> = names.map(|file| file["name"].as_str().unwrap()).collect();
+    assert_eq!(names.len(), 4);
+    assert!(
+        names.iter().all(|name| name.contains("/at_day=")),
+        "{names:?}"
+    );
+    // The row that another day or region has now is where the others of it are, once.
+    let moved = json!([item(3, json!("a/b"), early), item(1, json!("c"), early)]);
+    let record = api.run(&moved, &[], 0);
+    assert_eq!(
+        (&record["load"]["updated"], &record["load"]["inserted"]),
+        (&json!(2), &json!(0))
+    );
+    let mut found = values(&api, "id");
+    found.dedup();
+    let folders: Vec<&str> = found.iter().map(|(folder, _)| folder.as_str()).collect();
+    let expect = [
+        "region_value=.%2E/at_day=2026-01-31",
+        "region_value=__HIVE_DEFAULT_PARTITION__/at_day=2026-01-31",
+        "region_value=a%2Fb/at_day=2026-01-31",
+        "region_value=c/at_day=2026-01-31",
+    ];
+    assert_eq!(folders, expect);
+    let all = rows(&api.workspace, "items");
+    assert_eq!(all.count(), 5);
+    let regions = json!(["..", null, "a/b", "a/b", "c"]);
+    assert_eq!(Value::Array(all.column("region")), regions);
+
+    // Other partitions are refused, said beforehand, and taken by a full refresh.
+    let other = layout.replace("by: day", "by: month");
+    let text = ask(&api, &other, fields, &["schema", "--diff"], 6);
+    let change =
+        "the partitioning changes: `region`, the day of `at` -> `region`, the month of `at`";
+    assert!(text.contains(change), "{text}");
+    let same = ask(&api, layout, fields, &["schema", "--diff"], 0);
+    assert_eq!(same, "items: unchanged\n");
+    api.connector = connector(&other, fields);
+    let failed = api.run(&moved, &[], 2);
+    let message = failed["error"].to_string();
+    assert!(
+        message.contains("the day of `at`, the specification says"),
+        "{message}"
+    );
+    assert_eq!(rows(&api.workspace, "items").count(), 5);
+    api.run(&moved, &["--full-refresh"], 0);
+    let found = values(&api, "id");
+    let folders: Vec<&str> = found.iter().map(|(folder, _)| folder.as_str()).collect();
+    let expect = [
+        "region_value=a%2Fb/at_month=2026-01",
+        "region_value=c/at_month=2026-01",
+    ];
+    assert_eq!(folders, expect);
 }

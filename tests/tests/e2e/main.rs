@@ -19,6 +19,7 @@ mod kills;
 mod layout;
 mod library;
 mod live;
+mod memory;
 mod no_schema;
 mod processing;
 mod relations;

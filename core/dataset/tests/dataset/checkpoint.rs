@@ -7,6 +7,7 @@ use connector_dataset::{Error, ErrorKind, Kept, Load, LoadOptions, Store, StoreO
 use connector_plan::WriteDisposition::{self, Append, Merge, Replace};
 use connector_plan::{DedupSort, History, Merge as MergeOptions, MergeStrategy, SortOrder};
 
+use crate::arranged::arrange;
 use crate::support::*;
 
 /// Loads these rows, keeping every batch of three, from where what is kept ends; the position is
@@ -72,6 +73,23 @@ fn a_load_that_dies_anywhere_is_gone_on_with_and_loses_nothing() {
         (with(Replace, MergeOptions::default()), sorted(load.clone())),
         (
             with(Merge, MergeOptions::default()),
+            sorted(
+                [
+                    rows(0..2, 1),
+                    rows(2..5, 2),
+                    rows(5..9, 3),
+                    rows(9..12, 1),
+                    rows(30..32, 4),
+                ]
+                .concat(),
+            ),
+        ),
+        (
+            {
+                let mut options = with(Merge, MergeOptions::default());
+                arrange(&mut options, 3);
+                options
+            },
             sorted(
                 [
                     rows(0..2, 1),

@@ -8,6 +8,7 @@ use connector_dataset::{FailPoint, LoadOptions, Store};
 use connector_plan::WriteDisposition::{self, Append, Merge, Replace};
 use connector_plan::{History, Merge as MergeOptions, MergeStrategy};
 
+use crate::arranged::{arrange, check_arranged};
 use crate::support::*;
 
 struct Scenario {
@@ -17,6 +18,8 @@ struct Scenario {
     merge: MergeOptions,
     load: Vec<Row>,
     after: Vec<Row>,
+    /// See [`arrange`].
+    arranged: usize,
 }
 
 fn scenarios() -> Vec<Scenario> {
@@ -30,6 +33,7 @@ fn scenarios() -> Vec<Scenario> {
             merge: MergeOptions::default(),
             load: load.to_vec(),
             after: sorted(after.concat()),
+            arranged: 0,
         };
     let strategy = |scenario: Scenario, strategy| Scenario {
         merge: MergeOptions {
@@ -42,7 +46,7 @@ fn scenarios() -> Vec<Scenario> {
         scenario.merge.merge_key = vec!["value".to_owned()];
         scenario
     };
-    vec![
+    let mut scenarios = vec![
         scenario("first", None, Merge, &twice, &[&rows(0..2, 2), &merged]),
         scenario(
             "merge",
@@ -101,15 +105,50 @@ fn scenarios() -> Vec<Scenario> {
             ),
             MergeStrategy::Scd2(History::default()),
         ),
-    ]
+    ];
+    // The same in folders of partitions, which rows leave for others when they are updated.
+    let arranged = [
+        scenario(
+            "first, arranged",
+            None,
+            Merge,
+            &twice,
+            &[&rows(0..2, 2), &merged],
+        ),
+        scenario(
+            "merge, arranged",
+            Some([rows(0..6, 1), rows(6..9, 4)].concat()),
+            Merge,
+            &twice,
+            &[&rows(0..2, 2), &rows(2..6, 1), &rows(6..9, 4), &merged],
+        ),
+        scenario("empty, arranged", Some(rows(0..4, 1)), Replace, &[], &[]),
+        strategy(
+            scenario(
+                "scd2, arranged",
+                Some(rows(0..5, 1)),
+                Merge,
+                &[rows(2..4, 2), rows(4..5, 1)].concat(),
+                &[&rows(0..5, 1), &rows(2..4, 2)],
+            ),
+            MergeStrategy::Scd2(History::default()),
+        ),
+    ];
+    scenarios.extend(arranged.map(|scenario| Scenario {
+        arranged: 3,
+        ..scenario
+    }));
+    scenarios
 }
 
 impl Scenario {
     fn options(&self) -> LoadOptions {
-        LoadOptions {
+        let mut options = LoadOptions {
             merge: self.merge.clone(),
             ..options(self.disposition, false)
-        }
+        };
+        arrange(&mut options, self.arranged);
+        options
     }
 
     fn prepare(&self, out: &Path) {
@@ -158,6 +197,7 @@ impl Scenario {
             assert!(self.run(out, None), "{} at {step}", self.name);
         }
         assert_eq!(read(out), self.after, "{} at {step}", self.name);
+        check_arranged(out, self.arranged);
         assert_tidy(out);
     }
 }

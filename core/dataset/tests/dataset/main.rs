@@ -1,6 +1,8 @@
 //! Datasets written by the library, read back with the plain Parquet reader.
 
 #[cfg(test)]
+mod arranged;
+#[cfg(test)]
 mod checkpoint;
 #[cfg(test)]
 mod crash;

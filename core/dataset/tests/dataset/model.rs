@@ -6,6 +6,7 @@ use connector_dataset::Store;
 use connector_plan::WriteDisposition::{self, Append, Merge, Replace};
 use proptest::prelude::*;
 
+use crate::arranged::{arrange, check_arranged};
 use crate::support::*;
 
 /// One run.
@@ -103,7 +104,10 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_sequence_of_runs_agrees_with_the_model(runs in prop::collection::vec(run(), 1..10)) {
+    fn any_sequence_of_runs_agrees_with_the_model(
+        runs in prop::collection::vec(run(), 1..10),
+        arranged in prop_oneof![2 => Just(0), 1 => 1..4_usize],
+    ) {
         let out = folder();
         let mut model = Model::new();
         let mut cursor = None;
@@ -113,6 +117,7 @@ proptest! {
             let mut options = options(run.disposition, run.has_extra);
             options.full_refresh = run.full_refresh;
             options.writer.file_bytes = run.file_bytes;
+            arrange(&mut options, arranged);
             options.writer.compaction_bytes = run.compaction_bytes;
             options.writer.update_bytes = if run.in_place { 1 << 20 } else { 0 };
             let next = Some(serde_json::json!(index));
@@ -135,6 +140,7 @@ proptest! {
                 (model, cursor) = (after, next);
             }
             prop_assert_eq!(read(out.path()), flat(&model));
+            check_arranged(out.path(), arranged);
             if let Some(state) = state.resource(RESOURCE) {
                 prop_assert_eq!(&state.cursor, &cursor);
                 prop_assert_eq!(state.rows as usize, flat(&model).len());

@@ -7,10 +7,14 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, TimestampMicrosecondType};
 use connector_dataset::{Error, ErrorKind, LoadOptions, LoadReport, RunId, Store, WriterOptions};
-use connector_plan::{DedupSort, History, Merge, MergeStrategy, SortOrder, WriteDisposition};
+use connector_plan::{
+    DedupSort, History, Merge, MergeStrategy, Nulls, PartitionBy, PartitionColumn, SortColumn,
+    SortOrder, WriteDisposition,
+};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use proptest::prelude::*;
 
+use crate::arranged::check_folders;
 use crate::support::{
     RESOURCE, assert_tidy, dying, files, folder, live, options, small_files, store_options,
 };
@@ -84,6 +88,8 @@ struct Config {
     large_files: bool,
     /// Whether rows do not take the places of those they update.
     behind: bool,
+    /// Whether rows are in folders by rank, and sorted by value.
+    arranged: bool,
 }
 
 impl Config {
@@ -96,6 +102,7 @@ impl Config {
             },
             large_files: false,
             behind: false,
+            arranged: false,
         }
     }
 
@@ -129,6 +136,14 @@ impl Config {
     }
 
     fn options(&self) -> LoadOptions {
+        let (by_rank, by_value) = (
+            PartitionColumn::new("rank", PartitionBy::Value),
+            SortColumn {
+                column: "value".to_owned(),
+                order: SortOrder::Desc,
+                nulls: Nulls::First,
+            },
+        );
         LoadOptions {
             schema: schema(),
             primary_key: self.has_key.then(|| "id".to_owned()).into_iter().collect(),
@@ -136,6 +151,8 @@ impl Config {
             writer: WriterOptions {
                 file_bytes: if self.large_files { 1 << 20 } else { 400 },
                 update_bytes: if self.behind { 0 } else { 1 << 20 },
+                partition_by: self.arranged.then_some(by_rank).into_iter().collect(),
+                sort_by: self.arranged.then_some(by_value).into_iter().collect(),
                 ..small_files()
             },
             ..options(WriteDisposition::Merge, false)
@@ -681,25 +698,28 @@ fn config() -> impl Strategy<Value = Config> {
         strategy,
         any::<bool>(),
         prop::option::of(order),
-        any::<(bool, bool)>(),
+        any::<(bool, bool, bool)>(),
     );
-    choices.prop_map(|(config, is_marked, order, (large_files, behind))| {
-        let config = Config {
-            large_files,
-            behind,
-            ..config
-        };
-        let may_mark = config.has_key && config.merge.strategy != MergeStrategy::InsertOnly;
-        let config = if is_marked && may_mark {
-            config.marked()
-        } else {
-            config
-        };
-        match order {
-            Some(order) if config.has_key => config.sorted(order),
-            _ => config,
-        }
-    })
+    choices.prop_map(
+        |(config, is_marked, order, (large_files, behind, arranged))| {
+            let config = Config {
+                large_files,
+                behind,
+                arranged,
+                ..config
+            };
+            let may_mark = config.has_key && config.merge.strategy != MergeStrategy::InsertOnly;
+            let config = if is_marked && may_mark {
+                config.marked()
+            } else {
+                config
+            };
+            match order {
+                Some(order) if config.has_key => config.sorted(order),
+                _ => config,
+            }
+        },
+    )
 }
 
 fn any_record() -> impl Strategy<Value = Record> {
@@ -754,6 +774,9 @@ proptest! {
                 prop_assert!(result.is_err());
             }
             prop_assert_eq!(read(out.path()), model.clone());
+            if config.arranged {
+                check_folders(out.path(), "rank");
+            }
             assert_tidy(out.path());
         }
     }

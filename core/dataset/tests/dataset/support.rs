@@ -155,12 +155,20 @@ pub fn control(out: &Path) -> PathBuf {
     out.join(CONNECTOR).join("_connector")
 }
 
-/// The names of the data files, as a glob finds them.
+/// The names of the data files, as a glob finds them: those in folders of partitions, too.
 pub fn files(out: &Path) -> BTreeSet<String> {
-    names(&live(out))
-        .into_iter()
-        .filter(|name| name.ends_with(".parquet"))
-        .collect()
+    let mut found = BTreeSet::new();
+    let mut folders = vec![String::new()];
+    while let Some(folder) = folders.pop() {
+        for name in names(&live(out).join(&folder)) {
+            if name.ends_with(".parquet") {
+                found.insert(format!("{folder}{name}"));
+            } else if name.contains('=') {
+                folders.push(format!("{folder}{name}/"));
+            }
+        }
+    }
+    found
 }
 
 pub fn names(folder: &Path) -> BTreeSet<String> {

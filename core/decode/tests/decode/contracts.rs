@@ -341,3 +341,26 @@ fn records_that_may_give_columns_are_kept_whole() {
     assert_eq!(report.rescued, []);
     assert_eq!(report.discarded_values[0].count, 2);
 }
+
+#[test]
+fn a_key_that_comes_again_takes_back_only_the_samples_of_its_own_records() {
+    let mut options = DecoderOptions {
+        contract: all(Evolve),
+        ..DecoderOptions::default()
+    };
+    let key = |name: &str| Step::Key(name.to_owned());
+    options.selector.steps = vec![key("pages"), Step::Wildcard, key("items")];
+    let mut decoder = Decoder::new(RecordSchema::evolving(&fields()), options).unwrap();
+    let page = br#"{"pages": [
+        {"items": [{"id": 1, "new": 1}]},
+        {"items": [{"id": 2, "other": 1}], "items": [{"id": 3, "new": 2}]}
+    ]}"#;
+    decoder.decode_page(page).unwrap();
+    assert_eq!(decoder.rows(), 2);
+    let pending = decoder.report().pending;
+    let pending: Vec<(&str, &str, u64)> = pending
+        .iter()
+        .map(|field| (field.path.as_str(), field.sample.as_str(), field.record))
+        .collect();
+    assert_eq!(pending, [("new", "$.pages[0].items[0].new", 1)]);
+}
