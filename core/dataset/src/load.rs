@@ -22,6 +22,7 @@ use crate::memory::{Memory, Scratch};
 use crate::merge::{LoadKeys, Outcome};
 use crate::part::read_metadata;
 use crate::publish::Origin;
+use crate::remote;
 use crate::rewrite::{Changes, Rewriter, Tally};
 use crate::row_set::RowSet;
 use crate::schema::{self, Conversions, SchemaChange};
@@ -157,7 +158,7 @@ impl Load {
             let existing: Vec<PathBuf> = base.iter().map(|file| live.join(&file.name)).collect();
             // All versions of a load begin at the same instant.
             let begun_by = options.resume.as_ref().map_or(run, |kept| kept.begun_by);
-            let history = Versions::new(history, begun_by, &existing)
+            let history = Versions::new(history, begun_by, &shared.disk, &existing)
                 .map_err(|error| error.in_resource(&options.resource))?;
             load_fields = schema::normalise(history.extend_schema(&own)?.as_ref())?;
             versions = Some(history);
@@ -470,28 +471,41 @@ impl Load {
     fn publish(&mut self, journal: &Journal) -> Result<(), Error> {
         let shared = Arc::clone(&self.shared);
         let mut inner = shared.inner();
-        // The way to the staged files is as durable as their content.
         let staged = self.staged();
-        let files = journal.adds.iter().map(|file| staged.join(&file.name));
-        let folders: BTreeSet<PathBuf> = files
-            .chain([staged.join("file")])
-            .flat_map(|path| {
-                let folders = path.ancestors().skip(1);
-                let own = folders.take_while(|folder| *folder != shared.layout.control());
-                own.map(PathBuf::from).collect::<Vec<_>>()
-            })
-            .collect();
-        for folder in &folders {
-            shared.disk.sync_directory(folder)?;
+        if shared.disk.remote().is_some() {
+            remote::upload(&shared.disk, &shared.layout, journal)?;
+        } else {
+            let files = journal.adds.iter().map(|file| staged.join(&file.name));
+            let folders: BTreeSet<PathBuf> = files
+                .chain([staged.join("file")])
+                .flat_map(|path| {
+                    let folders = path.ancestors().skip(1);
+                    let own = folders.take_while(|folder| *folder != shared.layout.control());
+                    own.map(PathBuf::from).collect::<Vec<_>>()
+                })
+                .collect();
+            for folder in &folders {
+                shared.disk.sync_directory(folder)?;
+            }
         }
         if let Err(error) = journal.write(&shared.disk, &shared.layout) {
-            // The rename may have happened even so: then the load is committed.
-            self.is_committed = shared.layout.journal(&self.options.resource).exists();
-            if self.is_committed {
-                inner.unfinished.insert(self.options.resource.clone());
-                return Err(unfinished(error));
+            // It may have happened even so: then the load is committed.
+            let resource = &self.options.resource;
+            self.is_committed = match shared.disk.remote() {
+                Some(remote) => remote.may_hold(resource),
+                None => shared.layout.journal(resource).exists(),
+            };
+            if !self.is_committed {
+                return Err(error);
             }
-            return Err(error);
+            inner.unfinished.insert(resource.clone());
+            return Err(match shared.disk.remote() {
+                Some(_) => error.with_hint(
+                    "nobody knows whether the load was committed: the next run finds out, and \
+                     finishes publishing it if it was",
+                ),
+                None => unfinished(error),
+            });
         }
         self.is_committed = true;
         inner.unfinished.insert(self.options.resource.clone());
@@ -671,6 +685,9 @@ impl Drop for Load {
         let _ = disk.remove_directory(&layout.spill(run, &self.options.resource));
         if !self.is_committed {
             let _ = disk.remove_directory(&self.staged());
+            if disk.remote().is_some() {
+                let _ = disk.remove_directory(&layout.uploaded(run, &self.options.resource));
+            }
         }
         self.shared.inner().loading.remove(&self.options.resource);
     }
@@ -751,8 +768,13 @@ impl Shared {
             )));
         }
         if inner.unfinished.contains(resource) {
-            let journal = Journal::read(&self.layout.journal(resource))?;
-            self.finish(&mut inner, &journal, Origin::Found)?;
+            match Journal::find(&self.disk, &self.layout, resource)? {
+                Some(journal) => self.finish(&mut inner, &journal, Origin::Found)?,
+                // It was not committed after all.
+                None => {
+                    inner.unfinished.remove(resource);
+                }
+            }
         }
         inner.loading.insert(resource.to_owned());
         Ok(inner.state.resource(resource).cloned())
@@ -770,7 +792,7 @@ fn read_base(
     let mut fields: Option<Fields> = None;
     let mut row_groups = Vec::with_capacity(files.len());
     for file in files {
-        let metadata = read_metadata(&live.join(&file.name))?;
+        let metadata = read_metadata(&shared.disk, &live.join(&file.name))?;
         row_groups.push(metadata.metadata().num_row_groups());
         let found = metadata.schema().fields().clone();
         fields = Some(match fields {

@@ -10,7 +10,6 @@ use crate::disk;
 use crate::layout::parse_file_name;
 use crate::load::LoadOptions;
 use crate::partition::is_folder;
-use crate::publish::length;
 use crate::state::{DataFile, ResourceState};
 use crate::store::Shared;
 use crate::{Error, SourceId};
@@ -71,7 +70,16 @@ impl Standing {
         let mut first_number = 0;
         let partition_by = prior.map_or(&[][..], |prior| &prior.partition_by);
         let has_folders = !partition_by.is_empty() || !options.writer.partition_by.is_empty();
-        for name in files_below(&live, has_folders)? {
+        let below = shared.disk.objects_below(&live)?;
+        let names = match &below {
+            Some(below) => below.keys().cloned().collect(),
+            None => files_below(&live, has_folders)?,
+        };
+        let length = |name: &str| match &below {
+            Some(below) => Ok(below.get(name).copied()),
+            None => shared.disk.length(&live.join(name)),
+        };
+        for name in names {
             let Some((number, run)) = parse_file_name(&name) else {
                 continue;
             };
@@ -114,12 +122,12 @@ impl Standing {
         if replaces {
             let mut removes = Vec::new();
             for file in known {
-                if length(&live.join(&file.name))?.is_some() {
+                if length(&file.name)?.is_some() {
                     removes.push(file.clone());
                 }
             }
             for name in strangers {
-                let bytes = length(&live.join(name))?.unwrap_or(0);
+                let bytes = length(name)?.unwrap_or(0);
                 let (name, sha256) = (name.clone(), String::new());
                 removes.push(DataFile {
                     name,
@@ -140,7 +148,7 @@ impl Standing {
             });
         }
         for file in known {
-            let found = length(&live.join(&file.name))?;
+            let found = length(&file.name)?;
             if found != Some(file.bytes) {
                 let what = if found.is_some() {
                     "has changed"

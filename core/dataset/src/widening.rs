@@ -138,8 +138,9 @@ impl Store {
             .resource(resource)
             .map_or(&[][..], |known| &known.files);
         let folder = self.folder(resource);
+        let (disk, _) = self.place();
         for file in files {
-            let metadata = read_metadata(&folder.join(&file.name))?;
+            let metadata = read_metadata(disk, &folder.join(&file.name))?;
             if !are_within(metadata.metadata(), column, EXACT_INTEGERS) {
                 return Ok(false);
             }
