@@ -60,7 +60,7 @@ impl Arrange<'_> {
     pub(crate) fn carry_out(
         mut self,
         base: Vec<(DataFile, usize)>,
-        staged: Vec<DataFile>,
+        staged: &[DataFile],
         next_number: u32,
         mut outcome: Outcome,
         parts: impl Fn(u32) -> PartWriter,

@@ -25,6 +25,41 @@ pub struct Layout {
     /// outermost first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub partition_by: Vec<PartitionColumn>,
+    /// How the members of objects become columns; without it, objects are columns.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flatten: Option<FlattenColumns>,
+}
+
+/// How the members of objects become columns of their own. Records, as programs have them, keep
+/// their objects.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FlattenColumns {
+    /// What stands between the names; `__` by default.
+    pub separator: String,
+    /// How many levels of objects are lifted; all of them by default.
+    pub depth: u32,
+    /// The fields of the record that are lifted; all of them when empty.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub fields: Vec<String>,
+}
+
+impl Default for FlattenColumns {
+    fn default() -> Self {
+        Self {
+            separator: "__".to_owned(),
+            depth: u32::MAX,
+            fields: Vec::new(),
+        }
+    }
+}
+
+impl FlattenColumns {
+    /// The name of the column of an object's member.
+    #[must_use]
+    pub fn join(&self, object: &str, member: &str) -> String {
+        format!("{object}{}{member}", self.separator)
+    }
 }
 
 /// A column by which rows are sorted.
@@ -142,6 +177,7 @@ impl Default for Layout {
             row_group_rows: 1_000_000,
             sort_by: Vec::new(),
             partition_by: Vec::new(),
+            flatten: None,
         }
     }
 }

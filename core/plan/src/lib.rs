@@ -38,7 +38,9 @@ pub use expression::{
 };
 pub use field::{Field, FieldType};
 pub use incremental::{CursorKind, Incremental, Length, MissingCursor, RowOrder};
-pub use layout::{Compression, Layout, Nulls, PartitionBy, PartitionColumn, SortColumn};
+pub use layout::{
+    Compression, FlattenColumns, Layout, Nulls, PartitionBy, PartitionColumn, SortColumn,
+};
 pub use merge::{DedupSort, History, Merge, MergeStrategy, SortOrder};
 pub use paginator::{Cursor, CursorSource, Offset, PageNumber, Paginator, Stop, Target};
 pub use plan::{PLAN_VERSION, Plan, PlanError};
