@@ -87,6 +87,10 @@ mapping! {
 
 /// Whether and how the members of objects become columns.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there are few, and they live shortly"
+)]
 pub(crate) enum FlattenColumnsSpec {
     Switch(bool),
     Fields(Vec<Text>),
