@@ -54,7 +54,12 @@ pub(crate) struct Extract<'a> {
     pub tracking: Option<Tracking>,
     /// Whether records that may give new columns are kept as they are, too.
     pub keeps_whole: bool,
+    /// The memory of all batches on their way, in bytes.
+    pub memory_bytes: usize,
 }
+
+/// [`Extract::memory_bytes`] where nobody says otherwise.
+pub(crate) const MEMORY_BYTES: usize = 256 << 20;
 
 /// What a reading came to.
 #[derive(Debug, Default)]
@@ -151,6 +156,7 @@ impl Extract<'_> {
             contract: self.resource.contract.clone(),
             lines: *format == BodyFormat::Jsonl,
             texts: matches!(format, BodyFormat::Csv(_) | BodyFormat::Xml),
+            batch_bytes: self.batch_bytes(),
             ..DecoderOptions::default()
         };
         let schema = match self.resource.inferred {
@@ -405,6 +411,16 @@ impl Extract<'_> {
             converted = converted.hint(redactor.redact(hint));
         }
         (converted, error.cut)
+    }
+
+    /// What makes a batch. Four are on their way at once: being decoded, handed over twice, written;
+    /// of partitions four for each that is read at the same time, see [`Self::partitions`].
+    fn batch_bytes(&self) -> usize {
+        let at_once = match self.resource.relations.is_empty() {
+            true => 1,
+            false => usize::try_from(self.client.plan.client.concurrency).unwrap_or(1),
+        };
+        (self.memory_bytes / at_once / 4).clamp(64 << 10, 8 << 20)
     }
 
     fn decode_error(&self, error: connector_decode::Error) -> Error {

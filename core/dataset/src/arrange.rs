@@ -11,10 +11,10 @@ use parquet::arrow::arrow_reader::{ParquetRecordBatchReaderBuilder, RowSelection
 use crate::Error;
 use crate::arrangement::Arrangement;
 use crate::arranger::Arranger;
-use crate::disk::Disk;
 use crate::fresh::{Fresh, Update};
 use crate::history::Versions;
 use crate::load::{MOST_SMALL_FILES, of_file};
+use crate::memory::Scratch;
 use crate::merge::Outcome;
 use crate::part::{BATCH_ROWS, open, read_metadata, reader_options};
 use crate::partition::Folders;
@@ -28,9 +28,7 @@ use crate::writer::PartWriter;
 #[derive(Debug)]
 pub(crate) struct Arrange<'a> {
     pub(crate) arrangement: &'a Arc<Arrangement>,
-    pub(crate) disk: &'a Disk,
-    /// A folder for rows that do not fit in memory.
-    pub(crate) spill: PathBuf,
+    pub(crate) scratch: Scratch,
     /// The folder of the staged files.
     pub(crate) staged: PathBuf,
     /// The folder of the existing files.
@@ -73,9 +71,8 @@ impl Arrange<'_> {
         let is_joined = self.small_files(&base);
         let none = RowSet::default();
         let writer = parts(next_number).with_slack();
-        let path = self.spill.join("rows");
         let arrangement = Arc::clone(self.arrangement);
-        let mut arranger = Arranger::new(arrangement, &writer, self.disk, path)?;
+        let mut arranger = Arranger::new(arrangement, &writer, &self.scratch)?;
         let mut rewriter = Rewriter::new(writer, self.fresh, self.versions, self.spare_bytes);
         let mut arranged = Arranged::default();
         for (index, ((file, row_groups), is_joined)) in base.into_iter().zip(is_joined).enumerate()
@@ -115,7 +112,7 @@ impl Arrange<'_> {
             };
             let path = self.staged.join(&file.name);
             rewriter.hand_over(&path, changes, &mut arranger)?;
-            self.disk.remove_file(&path)?;
+            self.scratch.disk.remove_file(&path)?;
         }
         let (mut added, next_number) = rewriter.finish()?;
         let mut writer = parts(next_number);

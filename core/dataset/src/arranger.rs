@@ -1,7 +1,6 @@
 //! Brings rows into their order and their folders: with memory for some of them, the others on disk.
 
 use std::cmp::Ordering;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::array::{Array, RecordBatch};
@@ -9,13 +8,11 @@ use arrow::row::{RowConverter, SortField};
 
 use crate::Error;
 use crate::arrangement::Arrangement;
-use crate::disk::Disk;
+use crate::memory::Scratch;
 use crate::partition::Folders;
 use crate::sorter::{Sorter, Spill, take_word};
 use crate::writer::PartWriter;
 
-/// The memory for rows, in bytes; beyond that they are sorted and spilled.
-const CAPACITY: usize = 64 << 20;
 /// Rows written at a time, and their bytes.
 const BATCH_ROWS: usize = 8192;
 const BATCH_BYTES: usize = 4 << 20;
@@ -32,19 +29,17 @@ pub(crate) struct Arranger {
 }
 
 impl Arranger {
-    /// `path` is a file that does not exist yet; it is created when memory does not suffice.
     pub(crate) fn new(
         arrangement: Arc<Arrangement>,
         writer: &PartWriter,
-        disk: &Disk,
-        path: PathBuf,
+        scratch: &Scratch,
     ) -> Result<Self, Error> {
         let fields = writer.format().schema.fields().iter();
         let fields = fields.map(|field| SortField::new(field.data_type().clone()));
         Ok(Self {
             arrangement,
             rows: RowConverter::new(fields.collect()).map_err(Error::arrow)?,
-            sorter: Sorter::with_capacity(disk.clone(), path, CAPACITY),
+            sorter: scratch.rows(),
             count: 0,
         })
     }

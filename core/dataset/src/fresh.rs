@@ -32,7 +32,7 @@ impl Fresh {
 
     /// Takes in rows that begin at this place, in order.
     pub(crate) fn push(&mut self, position: Position, batch: RecordBatch) {
-        let bytes = batch.get_array_memory_size();
+        let bytes = batch.get_array_memory_size() + batch.num_rows() * size_of::<Update>();
         self.is_too_much |= bytes > self.spare_bytes;
         if self.is_too_much {
             self.batches = Vec::new();

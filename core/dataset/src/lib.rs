@@ -31,10 +31,10 @@
 //!   decoded and encoded again. Small row groups and files are joined within
 //!   [`compaction_bytes`](WriterOptions::compaction_bytes).
 //!
-//! A merge holds, beside the open row group (at most twice
-//! [`row_group_bytes`](WriterOptions::row_group_bytes)) and `update_bytes`: 28 MiB of keys being
-//! sorted, the rest of them spilled to disk, 4 MiB that tell most keys that are not in the load, 16
-//! bytes for each update in place, and a bit for each row of the files with a change.
+//! Of [`memory_bytes`](WriterOptions::memory_bytes) a merge holds the open row group (at most twice
+//! [`row_group_bytes`](WriterOptions::row_group_bytes)), `update_bytes`, 28 MiB of keys being sorted,
+//! the rest of them spilled to disk, and 4 MiB that tell most keys that are not in the load; where
+//! that is more, less of each. A bit for each row of the files with a change comes on top.
 
 mod arrange;
 mod arrangement;
@@ -53,6 +53,7 @@ mod layout;
 mod load;
 mod load_report;
 mod lock;
+mod memory;
 mod merge;
 mod part;
 mod partition;

@@ -19,6 +19,7 @@ use crate::journal::Journal;
 use crate::key::{KeyHasher, Role};
 use crate::layout::check_name;
 use crate::load_report::LoadReport;
+use crate::memory::{Memory, Scratch};
 use crate::merge::{LoadKeys, Outcome};
 use crate::publish::Origin;
 use crate::rewrite::{Changes, Rewriter, Tally};
@@ -182,9 +183,13 @@ impl Load {
                 .map_err(|error| error.in_resource(&options.resource))?,
             None => load_fields,
         };
+        let scratch = shared.scratch(&options);
         let format = Arc::new(Format::new(
             Arc::new(Schema::new(schema::with_ids(&fields))),
-            options.writer.clone(),
+            WriterOptions {
+                row_group_bytes: scratch.memory.row_group,
+                ..options.writer.clone()
+            },
             options.primary_key.clone(),
             file_metadata(&shared, &options),
         )?);
@@ -202,10 +207,9 @@ impl Load {
             .with_hint("read it from the beginning"));
         }
         let staged = shared.layout.staged(run, &options.resource);
-        let spill = shared.layout.spill(run, &options.resource);
         // Left by an earlier load of this run that could not clean up.
         shared.disk.remove_directory(&staged)?;
-        shared.disk.remove_directory(&spill)?;
+        shared.disk.remove_directory(&scratch.folder)?;
         shared.disk.create_directory(&staged)?;
         let writer = PartWriter::new(
             shared.disk.clone(),
@@ -219,18 +223,16 @@ impl Load {
         if is_merge {
             let (primary_key, merge) = (&options.primary_key, &options.merge);
             let history = versions.clone();
-            let disk = &shared.disk;
             let of_load = LoadKeys::new(
                 &load_schema,
                 primary_key,
                 merge,
                 history,
                 !base.is_empty(),
-                disk,
-                &spill,
+                &scratch,
             )?;
             let may_update = of_load.may_update_in_place() && !base.is_empty();
-            fresh = may_update.then(|| Fresh::new(options.writer.update_bytes));
+            fresh = may_update.then(|| Fresh::new(scratch.memory.updates));
             keys = Some(of_load);
         }
         registration.keep();
@@ -372,7 +374,7 @@ impl Load {
         !self.base.is_empty()
     }
 
-    /// Adds rows. Memory is bounded by [`WriterOptions`], not by the number of rows.
+    /// Adds rows. Memory is bounded by [`WriterOptions::memory_bytes`], not by the number of rows.
     ///
     /// After an error the load cannot be committed any more.
     ///
@@ -524,14 +526,13 @@ impl Load {
         let live = self.shared.layout.live(&self.options.resource);
         let base = std::mem::take(&mut self.base);
         let paths: Vec<PathBuf> = base.iter().map(|(file, _)| live.join(&file.name)).collect();
+        let scratch = self.shared.scratch(&self.options);
         let outcome = match self.keys.take() {
             Some(mut keys) => {
                 if self.fresh.as_ref().is_some_and(Fresh::is_whole) {
                     keys.update_in_place();
                 }
-                let run = self.shared.options.run;
-                let spill = self.shared.layout.spill(run, &self.options.resource);
-                keys.resolve(&self.shared.disk, &spill, &paths, self.rows_read)?
+                keys.resolve(&scratch, &paths, self.rows_read)?
             }
             None => Outcome {
                 inserted: self.rows_read,
@@ -550,11 +551,9 @@ impl Load {
         };
         let fresh = self.fresh.take().unwrap_or_default();
         if let Some(arrangement) = &self.arrangement {
-            let run = self.shared.options.run;
             let arrange = Arrange {
                 arrangement,
-                disk: &self.shared.disk,
-                spill: self.shared.layout.spill(run, &self.options.resource),
+                scratch,
                 staged: self.staged(),
                 live,
                 fresh: &fresh,
@@ -751,6 +750,14 @@ impl Drop for Registration<'_> {
 }
 
 impl Shared {
+    fn scratch(&self, options: &LoadOptions) -> Scratch {
+        Scratch {
+            disk: self.disk.clone(),
+            folder: self.layout.spill(self.options.run, &options.resource),
+            memory: Memory::of(&options.writer),
+        }
+    }
+
     /// Notes that a resource is being loaded, and finishes what an earlier load of it left.
     fn register(&self, resource: &str) -> Result<Option<ResourceState>, Error> {
         let mut inner = self.inner();

@@ -1,6 +1,6 @@
 //! Finds what becomes of the rows of a load and of a dataset.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, RecordBatch};
@@ -8,10 +8,10 @@ use arrow::datatypes::Schema;
 use connector_plan::{Merge, MergeStrategy};
 
 use crate::Error;
-use crate::disk::Disk;
 use crate::fresh::Update;
 use crate::history::Versions;
 use crate::key::{KeyHasher, Role};
+use crate::memory::Scratch;
 use crate::rank::Ranking;
 use crate::row_set::{RowSet, insert};
 use crate::scan::{KeyIndex, texts};
@@ -41,7 +41,7 @@ enum Identity {
 
 impl LoadKeys {
     /// `schema` are the columns of the load, those of `versions` included; `meets` tells
-    /// whether there are existing rows; `spill` is a folder for what does not fit in memory.
+    /// whether there are existing rows; `scratch` takes what does not fit in memory.
     ///
     /// # Errors
     /// When a column that the merge needs is missing or cannot be used.
@@ -51,8 +51,7 @@ impl LoadKeys {
         merge: &Merge,
         versions: Option<Versions>,
         meets: bool,
-        disk: &Disk,
-        spill: &Path,
+        scratch: &Scratch,
     ) -> Result<Self, Error> {
         let insert_only = merge.strategy == MergeStrategy::InsertOnly;
         let ranking = merge.dedup_sort.as_ref();
@@ -71,11 +70,10 @@ impl LoadKeys {
             None
         } else {
             let hasher = KeyHasher::new(schema, Role::PrimaryKey, &names)?;
-            let path = spill.join("load");
             Some(if ranking.is_some() || versions.is_some() {
-                Identity::Ranked(KeyIndex::new(hasher, meets, disk, path), ranking)
+                Identity::Ranked(KeyIndex::new(hasher, meets, scratch, "load"), ranking)
             } else {
-                Identity::Plain(KeyIndex::new(hasher, meets, disk, path))
+                Identity::Plain(KeyIndex::new(hasher, meets, scratch, "load"))
             })
         };
         let mut merge_key = None;
@@ -84,7 +82,7 @@ impl LoadKeys {
             && merge.merge_key != primary_key
         {
             let hasher = KeyHasher::new(schema, Role::MergeKey, &merge.merge_key)?;
-            merge_key = Some(KeyIndex::new(hasher, meets, disk, spill.join("merge-key")));
+            merge_key = Some(KeyIndex::new(hasher, meets, scratch, "merge-key"));
         }
         let mut hard_delete = None;
         if let Some(name) = &merge.hard_delete {
@@ -168,8 +166,7 @@ impl LoadKeys {
     /// Compares the load with the existing files; it has `rows` rows.
     pub(crate) fn resolve(
         mut self,
-        disk: &Disk,
-        spill: &Path,
+        scratch: &Scratch,
         existing: &[PathBuf],
         rows: u64,
     ) -> Result<Outcome, Error> {
@@ -178,7 +175,6 @@ impl LoadKeys {
             retired: vec![RowSet::default(); existing.len()],
             ..Outcome::default()
         };
-        let found = |name: &str| spill.join(name);
         match self.identity.take() {
             // Nothing meets one for one: all rows come but those that are marked.
             None => {
@@ -188,19 +184,19 @@ impl LoadKeys {
                 outcome.inserted = rows - outcome.staged.iter().map(RowSet::len).sum::<u64>();
             }
             Some(Identity::Plain(mut index)) => {
-                let candidates = index.scan(disk, found("existing"), existing, None)?;
+                let candidates = index.scan(scratch, "existing", existing, None)?;
                 outcome.searched += index.searched;
                 self.join(index.sorter, candidates, &mut outcome)?;
             }
             Some(Identity::Ranked(mut index, _)) => {
                 let candidates =
-                    index.scan(disk, found("existing"), existing, self.versions.as_ref())?;
+                    index.scan(scratch, "existing", existing, self.versions.as_ref())?;
                 outcome.searched += index.searched;
                 self.join(index.sorter, candidates, &mut outcome)?;
             }
         }
         if let Some(mut index) = self.merge_key.take() {
-            let candidates = index.scan(disk, found("by-merge-key"), existing, None)?;
+            let candidates = index.scan(scratch, "by-merge-key", existing, None)?;
             outcome.searched += index.searched;
             let mut candidates = candidates.sorted()?;
             let mut load = index.sorter.sorted()?;

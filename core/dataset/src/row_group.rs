@@ -19,7 +19,7 @@ use crate::writer::Format;
 
 /// Rows kept back at the start of each row group to choose the encodings from.
 const SAMPLE_ROWS: usize = 4096;
-/// Bytes after which the choice is made from fewer rows.
+/// Bytes after which the choice is made from fewer rows, or half of those of a row group.
 const SAMPLE_BYTES: usize = 8 << 20;
 /// A row group with fewer rows is closed only at twice the memory.
 const FEWEST_ROWS: usize = 100_000;
@@ -91,8 +91,10 @@ impl RowGroup {
         }
         self.sample_bytes += batch.get_array_memory_size();
         self.sample.push(batch);
-        let enough = SAMPLE_ROWS.min(self.format.options.row_group_rows);
-        if self.rows >= enough || self.sample_bytes >= SAMPLE_BYTES {
+        let options = &self.format.options;
+        let enough = SAMPLE_ROWS.min(options.row_group_rows);
+        let enough_bytes = SAMPLE_BYTES.min(options.row_group_bytes / 2);
+        if self.rows >= enough || self.sample_bytes >= enough_bytes {
             self.begin()?;
         }
         Ok(())

@@ -11,9 +11,9 @@ use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReaderBuilder};
 
 use crate::Error;
-use crate::disk::Disk;
 use crate::history::Versions;
 use crate::key::{KeyHasher, extremes};
+use crate::memory::Scratch;
 use crate::part::{BATCH_ROWS, open, reader_options};
 use crate::probe::Probes;
 use crate::ranges::KeyRanges;
@@ -40,14 +40,14 @@ struct Hints {
 
 impl<T: Item> KeyIndex<T> {
     /// `meets` tells whether there are existing rows.
-    pub(crate) fn new(hasher: KeyHasher, meets: bool, disk: &Disk, path: PathBuf) -> Self {
+    pub(crate) fn new(hasher: KeyHasher, meets: bool, scratch: &Scratch, name: &str) -> Self {
         Self {
             hasher: Arc::new(hasher),
-            sorter: Sorter::new(disk.clone(), path),
+            sorter: scratch.keys(name),
             hints: meets.then(|| Hints {
                 ranges: KeyRanges::default(),
                 probes: Probes::default(),
-                filter: KeyFilter::new(),
+                filter: KeyFilter::new(scratch.memory.filter),
             }),
             searched: 0,
         }
@@ -85,12 +85,12 @@ impl<T: Item> KeyIndex<T> {
     /// Collects the existing rows that may be in the load; of a history, the active ones.
     pub(crate) fn scan(
         &mut self,
-        disk: &Disk,
-        path: PathBuf,
+        scratch: &Scratch,
+        name: &str,
         existing: &[PathBuf],
         versions: Option<&Versions>,
     ) -> Result<Sorter<T>, Error> {
-        let mut candidates = Sorter::new(disk.clone(), path);
+        let mut candidates = scratch.keys(name);
         for (index, path) in existing.iter().enumerate() {
             self.scan_file(index, path, versions, &mut candidates)?;
         }
@@ -217,9 +217,10 @@ impl Hints {
     }
 }
 
-/// Tells most keys that are not in a load from those that may be, in 4 MiB: of existing keys, only
-/// the latter are sorted.
+/// Tells most keys that are not in a load from those that may be: of existing keys, only the latter
+/// are sorted.
 struct KeyFilter {
+    /// As many as a power of two.
     words: Vec<u64>,
 }
 
@@ -230,30 +231,28 @@ impl fmt::Debug for KeyFilter {
 }
 
 impl KeyFilter {
-    const WORD_BITS: u32 = 19;
-
-    fn new() -> Self {
+    /// In at most so many bytes.
+    fn new(bytes: usize) -> Self {
+        let word_bits = (bytes / size_of::<u64>()).max(2).ilog2();
         Self {
-            words: vec![0; 1 << Self::WORD_BITS],
+            words: vec![0; 1 << word_bits],
         }
     }
 
-    fn place(hash: u64) -> (usize, u64) {
-        (
-            (hash >> (u64::BITS - Self::WORD_BITS)) as usize,
-            1 << (hash & 63),
-        )
+    fn place(&self, hash: u64) -> (usize, u64) {
+        let word_bits = self.words.len().ilog2();
+        ((hash >> (u64::BITS - word_bits)) as usize, 1 << (hash & 63))
     }
 
     fn insert(&mut self, hash: u64) {
-        let (word, bit) = Self::place(hash);
+        let (word, bit) = self.place(hash);
         if let Some(word) = self.words.get_mut(word) {
             *word |= bit;
         }
     }
 
     fn may_contain(&self, hash: u64) -> bool {
-        let (word, bit) = Self::place(hash);
+        let (word, bit) = self.place(hash);
         self.words.get(word).is_none_or(|word| word & bit != 0)
     }
 }

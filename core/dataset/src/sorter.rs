@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use crate::Error;
 use crate::disk::{Disk, NewFile};
 use crate::key::KeyHash;
+use crate::memory::Sorting;
 
 /// A key and where its row is. Orders by key, then by position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -176,17 +177,12 @@ impl Spill for Ranked {
     }
 }
 
-/// The memory for items, in bytes.
-const CAPACITY: usize = 6 << 20;
-/// The memory for reading spilled runs back, in bytes, shared by all of them.
-const READ_BYTES: usize = 8 << 20;
-
 /// Collects items.
 #[derive(Debug)]
 pub(crate) struct Sorter<T> {
     disk: Disk,
     path: PathBuf,
-    capacity: usize,
+    memory: Sorting,
     items: Vec<T>,
     bytes: usize,
     file: Option<NewFile>,
@@ -196,16 +192,11 @@ pub(crate) struct Sorter<T> {
 
 impl<T: Spill> Sorter<T> {
     /// `path` is a file that does not exist yet; it is created when memory does not suffice.
-    pub(crate) fn new(disk: Disk, path: PathBuf) -> Self {
-        Self::with_capacity(disk, path, CAPACITY)
-    }
-
-    /// The same with this much memory for items, in bytes.
-    pub(crate) fn with_capacity(disk: Disk, path: PathBuf, capacity: usize) -> Self {
+    pub(crate) fn new(disk: Disk, path: PathBuf, memory: Sorting) -> Self {
         Self {
             disk,
             path,
-            capacity,
+            memory,
             items: Vec::new(),
             bytes: 0,
             file: None,
@@ -215,7 +206,7 @@ impl<T: Spill> Sorter<T> {
 
     pub(crate) fn push(&mut self, item: T) -> Result<(), Error> {
         let bytes = size_of::<T>() + item.heap_bytes();
-        if self.bytes + bytes > self.capacity && !self.items.is_empty() {
+        if self.bytes + bytes > self.memory.items && !self.items.is_empty() {
             self.spill()?;
         }
         self.bytes += bytes;
@@ -255,7 +246,7 @@ impl<T: Spill> Sorter<T> {
     /// All items in order.
     pub(crate) fn sorted(mut self) -> Result<Sorted<T>, Error> {
         self.items.sort_unstable();
-        let buffer_bytes = (READ_BYTES / self.runs.len().max(1)).clamp(1 << 11, 96 << 10);
+        let buffer_bytes = (self.memory.reading / self.runs.len().max(1)).clamp(1 << 11, 96 << 10);
         let mut offset = 0;
         let mut runs: Vec<Run<T>> = Vec::with_capacity(self.runs.len() + 1);
         for length in &self.runs {
@@ -374,8 +365,11 @@ mod tests {
     fn check<T: Item + Clone + Debug>(count: u64, capacity: usize, item: impl Fn(u64) -> T) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("spill").join("keys");
-        let capacity = capacity * size_of::<T>();
-        let mut sorter = Sorter::with_capacity(Disk::new(None), path, capacity);
+        let memory = Sorting {
+            items: capacity * size_of::<T>(),
+            reading: 8 << 20,
+        };
+        let mut sorter = Sorter::new(Disk::new(None), path, memory);
         let mut expect: Vec<T> = (0..count).map(item).collect();
         for entry in &expect {
             sorter.push(entry.clone()).unwrap();

@@ -48,6 +48,10 @@ pub struct WriterOptions {
     /// only the columns that differ are written again; 64 MiB by default. The rows of a larger load
     /// come behind the others, and row groups with an update are written again.
     pub update_bytes: usize,
+    /// The memory in bytes that a load may take; 256 MiB by default, 4 MiB at least. With less than
+    /// 128 MiB, `row_group_bytes` is at most an eighth of it, `update_bytes` at most half, and more
+    /// of the keys is spilled to disk.
+    pub memory_bytes: usize,
     /// The columns by which the rows of each file are sorted, the first one first; none by default.
     pub sort_by: Vec<SortColumn>,
     /// The columns, or parts of them, whose values name the folders that the files lie in; none by
@@ -74,6 +78,7 @@ impl From<&Layout> for WriterOptions {
             compression: layout.compression,
             compaction_bytes: 256 << 20,
             update_bytes: 64 << 20,
+            memory_bytes: 256 << 20,
             sort_by: layout.sort_by.clone(),
             partition_by: layout.partition_by.clone(),
             flatten: layout.flatten.clone(),

@@ -14,10 +14,8 @@ use crate::schema::RecordSchema;
 use crate::tokens::{Tokens, excerpt};
 use crate::walk::{Lost, MAX_CAPTURES, Records, Sink, Walk};
 
-/// A batch has this many records …
+/// A batch has at most this many records, or those of one page.
 const BATCH_ROWS: usize = 32 * 1024;
-/// … or this many bytes.
-const BATCH_BYTES: usize = 8 << 20;
 
 /// What to take from a page, and how much of it.
 #[derive(Clone, Debug)]
@@ -46,6 +44,9 @@ pub struct DecoderOptions {
     pub max_depth: usize,
     /// The bytes that a captured value may have; 1 MiB by default.
     pub max_capture: usize,
+    /// The bytes of memory that make a batch, should it have less than 32,768 records; 8 MiB by
+    /// default.
+    pub batch_bytes: usize,
 }
 
 impl Default for DecoderOptions {
@@ -64,6 +65,7 @@ impl Default for DecoderOptions {
             texts: false,
             max_depth: 128,
             max_capture: 1 << 20,
+            batch_bytes: 8 << 20,
         }
     }
 }
@@ -319,7 +321,7 @@ impl Decoder {
     /// Whether the columns have as many records, or hold as many bytes, as a batch should have.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.rows() >= BATCH_ROWS || self.bytes() >= BATCH_BYTES
+        self.rows() >= BATCH_ROWS || self.bytes() >= self.options.batch_bytes
     }
 
     /// The columns as a batch; they are empty afterwards, with room for as much again.

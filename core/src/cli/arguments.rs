@@ -36,6 +36,8 @@ pub(crate) struct Arguments {
     pub checkpoint_interval: Duration,
     /// How long what was kept can be gone on with; zero for not at all.
     pub resume_within: Duration,
+    /// The memory that a run gets along with, in bytes.
+    pub memory: usize,
     pub max_wait: Option<Duration>,
     pub ca_file: Option<PathBuf>,
     /// Settings given as flags, by setting name.
@@ -169,6 +171,17 @@ pub(crate) fn command(connector: &Connector, plan: &Plan) -> Command {
                 .help(
                     "Go on with a run that did not come to its end so many hours ago at most; 0 \
                      never",
+                ),
+        )
+        .arg(
+            Arg::new("memory")
+                .long("memory")
+                .value_name("MIB")
+                .default_value("512")
+                .value_parser(value_parser!(u32).range(128..))
+                .help(
+                    "The memory to get along with, in MiB, whatever the size of the datasets: with \
+                     less, more is put aside on disk and row groups are smaller",
                 ),
         )
         .arg(
@@ -500,6 +513,7 @@ impl Arguments {
             report: matches.get_one::<PathBuf>("report").cloned(),
             checkpoint_interval: duration("checkpoint-seconds", 30),
             resume_within: duration("resume-within", 24 * 3600),
+            memory: (matches.get_one::<u32>("memory")).map_or(512, |mib| *mib as usize) << 20,
             max_wait: at.get_one::<Duration>("max-wait").copied(),
             ca_file: at.get_one::<PathBuf>("ca-file").cloned(),
             settings,

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TryRecvError;
 
 use super::progress::{Delivery, Event, Tally, key_of};
-use super::{Extract, Extracted, Supply};
+use super::{Extract, Extracted, MEMORY_BYTES, Supply};
 use crate::client::Inner;
 use crate::cursor::{Asked, Cursors};
 use crate::partition::{Family, Partition};
@@ -69,6 +69,7 @@ pub(crate) async fn read_alone(
             lazy: supply.of(resource),
             tracking: None,
             keeps_whole: false,
+            memory_bytes: MEMORY_BYTES,
         })
     };
     let own = extract(resource, limit, &asked)?;

@@ -13,7 +13,7 @@ use connector_plan::Resource;
 use futures_util::future::BoxFuture;
 use tokio::sync::{Mutex, Semaphore};
 
-use super::{Extract, Extracted};
+use super::{Extract, Extracted, MEMORY_BYTES};
 use crate::client::Inner;
 use crate::cursor::{Asked, Cursors};
 use crate::partition::Family;
@@ -96,6 +96,7 @@ impl<'a> Supply<'a> {
                     lazy,
                     tracking: None,
                     keeps_whole: false,
+                    memory_bytes: MEMORY_BYTES,
                 };
                 extract.run_for_children().await
             });

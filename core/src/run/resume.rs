@@ -181,7 +181,7 @@ impl Reading<'_> {
         let resource = self.resource;
         let with_resource = |error: Error| error.with("resource", &resource.name);
         let arguments = &self.context.arguments;
-        let mut options = super::load_options(resource, self.declared, anew);
+        let mut options = self.load_options(anew);
         let salt = Uuid::new_v4().simple().to_string();
         let mut position = Position {
             asked: self.asked(&salt),

@@ -18,6 +18,7 @@ mod kills;
 mod layout;
 mod library;
 mod live;
+mod memory;
 mod no_schema;
 mod processing;
 mod relations;
