@@ -66,6 +66,7 @@ pub(crate) async fn command(context: &Context<'_>) -> Result<ExitCode> {
     // Everything is read again: a state that cannot be trusted is set aside, not trusted.
     options.repair = context.arguments.full_refresh && context.arguments.resources.is_empty();
     options.keep_checkpoints = context.arguments.resume_within;
+    options.work.clone_from(&context.arguments.work_dir);
     let out = api.out.clone();
     let store = interrupt
         .or(blocking(move || Store::open(&out, options)))

@@ -1,6 +1,6 @@
 //! Objects whose members become columns of their own in the files.
 
-use connector_plan::{Field, FieldType, FlattenColumns};
+use connector_plan::{Field, FieldType, FlatColumn, FlattenColumns};
 
 use super::Lowering;
 use crate::diagnostic::{Diagnostic, code};
@@ -10,15 +10,6 @@ use crate::words::quote;
 
 /// The longest separator in bytes.
 const LONGEST_SEPARATOR: usize = 8;
-
-/// A column and the field that it is made of.
-#[derive(Clone, Debug)]
-pub(super) struct Lifted {
-    /// The field, with the objects around it.
-    pub path: Vec<String>,
-    /// What the column is.
-    pub field: Field,
-}
 
 impl Lowering<'_, '_> {
     /// How the members of objects become columns.
@@ -94,15 +85,16 @@ impl Lowering<'_, '_> {
         flatten: &FlattenColumns,
         resource: &ResourceMapping,
         fields: &[Field],
-    ) -> Vec<Lifted> {
-        let columns = lifted(fields, flatten);
+    ) -> Vec<FlatColumn> {
+        let columns = flatten.columns(fields);
         let written = resource.schema.get().and_then(|schema| schema.fields.get());
         for (index, column) in columns.iter().enumerate() {
             let mut before = columns.iter().take(index);
             let Some(other) = before.find(|other| other.field.name == column.field.name) else {
                 continue;
             };
-            let span = |column: &Lifted| written.and_then(|written| span_of(written, &column.path));
+            let span =
+                |column: &FlatColumn| written.and_then(|written| span_of(written, &column.path));
             let flat = resource
                 .layout
                 .get()
@@ -124,55 +116,6 @@ impl Lowering<'_, '_> {
             );
         }
         columns
-    }
-}
-
-/// Nothing is lifted.
-pub(super) fn nothing() -> FlattenColumns {
-    FlattenColumns {
-        depth: 0,
-        ..FlattenColumns::default()
-    }
-}
-
-/// The columns of the files.
-pub(super) fn lifted(fields: &[Field], flatten: &FlattenColumns) -> Vec<Lifted> {
-    let mut columns = Vec::new();
-    for field in fields {
-        let is_meant = flatten.fields.is_empty() || flatten.fields.contains(&field.name);
-        let levels = if is_meant { flatten.depth } else { 0 };
-        lift(field, &[], None, levels, flatten, &mut columns);
-    }
-    columns
-}
-
-fn lift(
-    field: &Field,
-    around: &[String],
-    object: Option<&str>,
-    levels: u32,
-    flatten: &FlattenColumns,
-    columns: &mut Vec<Lifted>,
-) {
-    let name = match object {
-        Some(object) => flatten.join(object, &field.name),
-        None => field.name.clone(),
-    };
-    let mut path = around.to_vec();
-    path.push(field.name.clone());
-    match &field.field_type {
-        FieldType::Object(members) if levels > 0 && !members.is_empty() => {
-            for member in members {
-                lift(member, &path, Some(&name), levels - 1, flatten, columns);
-            }
-        }
-        _ => columns.push(Lifted {
-            path,
-            field: Field {
-                name,
-                ..field.clone()
-            },
-        }),
     }
 }
 

@@ -1,12 +1,11 @@
 //! The shape of the data files.
 
 use connector_plan::{
-    Compression, Field, FieldType, Layout, Nulls, PartitionBy, PartitionColumn, SortColumn,
-    SortOrder,
+    Compression, Field, FieldType, FlatColumn, FlattenColumns, Layout, Nulls, PartitionBy,
+    PartitionColumn, SortColumn, SortOrder,
 };
 
 use super::Lowering;
-use super::flat::{self, Lifted};
 use super::merge::is_declared;
 use crate::diagnostic::{Diagnostic, code};
 use crate::source::Span;
@@ -33,7 +32,13 @@ impl Lowering<'_, '_> {
         let flatten = self.flatten_columns(spec, resource, fields);
         let columns = match &flatten {
             Some(flatten) => self.flat_columns(flatten, resource, fields),
-            None => flat::lifted(fields, &flat::nothing()),
+            None => {
+                let none = FlattenColumns {
+                    depth: 0,
+                    ..FlattenColumns::default()
+                };
+                none.columns(fields)
+            }
         };
         Layout {
             compression: compression.unwrap_or(defaults.compression),
@@ -59,7 +64,7 @@ impl Lowering<'_, '_> {
         &mut self,
         spec: &LayoutSpec,
         resource: &ResourceMapping,
-        fields: &[Lifted],
+        fields: &[FlatColumn],
     ) -> Vec<SortColumn> {
         let mut columns: Vec<SortColumn> = Vec::new();
         let Some(given) = spec.sort_by.given() else {
@@ -116,7 +121,7 @@ impl Lowering<'_, '_> {
         &mut self,
         spec: &LayoutSpec,
         resource: &ResourceMapping,
-        fields: &[Lifted],
+        fields: &[FlatColumn],
     ) -> Vec<PartitionColumn> {
         let mut columns: Vec<PartitionColumn> = Vec::new();
         let Some(given) = spec.partition_by.given() else {
@@ -237,9 +242,9 @@ impl Lowering<'_, '_> {
         word: &str,
         text: &Text,
         resource: &ResourceMapping,
-        fields: &'f [Lifted],
+        fields: &'f [FlatColumn],
     ) -> Option<&'f Field> {
-        let is_meant = |column: &&Lifted| {
+        let is_meant = |column: &&FlatColumn| {
             column.field.name == text.value || column.path.join(".") == text.value
         };
         let found = fields.iter().find(is_meant);

@@ -6,17 +6,19 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ParquetRecordBatchReaderBuilder, RowSelection};
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ParquetRecordBatchReaderBuilder, RowSelection,
+};
 
 use crate::Error;
 use crate::arrangement::Arrangement;
 use crate::arranger::Arranger;
-use crate::fresh::{Fresh, Update};
+use crate::fresh::{Fresh, Update, of_file};
 use crate::history::Versions;
-use crate::load::{MOST_SMALL_FILES, of_file};
+use crate::load::MOST_SMALL_FILES;
 use crate::memory::Scratch;
 use crate::merge::Outcome;
-use crate::part::{BATCH_ROWS, open, read_metadata, reader_options};
+use crate::part::{BATCH_ROWS, read_metadata, reader_options};
 use crate::partition::Folders;
 use crate::rewrite::{Changes, Rewriter, Tally};
 use crate::row_set::{self, RowSet};
@@ -89,7 +91,9 @@ impl Arrange<'_> {
             } else {
                 let mut is_written = false;
                 if !changes.are_none() {
-                    let is_sorted = self.arrangement.is_of(read_metadata(&path)?.metadata());
+                    let is_sorted = self
+                        .arrangement
+                        .is_of(read_metadata(&self.scratch.disk, &path)?.metadata());
                     rewriter.turn_to(folder(&file), is_sorted)?;
                     is_written = rewriter.add(&path, changes, false)?;
                 }
@@ -172,10 +176,11 @@ impl Arrange<'_> {
 
     /// Of each update, whether the new row has another place than the old one.
     fn moving(&self, path: &Path, updates: &[Update]) -> Result<Vec<bool>, Error> {
-        let file = open(path)?;
+        let file = self.scratch.disk.open(path)?;
         let failed = |source| Error::read(path, source);
-        let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(file, reader_options());
-        let builder = builder.map_err(failed)?;
+        let metadata = ArrowReaderMetadata::load(&file, reader_options()).map_err(failed)?;
+        file.learn(metadata.metadata());
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata);
         let columns = self.arrangement.columns();
         let indices = builder.schema().fields().iter().enumerate();
         let indices: Vec<usize> = indices

@@ -10,8 +10,7 @@
 //! in a dataset: no glob for Parquet files finds them.
 
 use std::collections::HashSet;
-use std::fs::{self, File};
-use std::io;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,10 +25,9 @@ use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderB
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::disk::{self, Disk, is_unsupported};
+use crate::disk::Disk;
 use crate::layout::{Layout, parse_part_name};
 use crate::load::LoadOptions;
-use crate::publish::length;
 use crate::state::{DataFile, State, json};
 use crate::store::StoreOptions;
 use crate::{Error, RunId, SourceId};
@@ -84,30 +82,29 @@ pub enum Kept {
 impl Checkpoint {
     /// What is kept of this resource, for a run with these options.
     pub(crate) fn find(
-        layout: &Layout,
+        (disk, layout): (&Disk, &Layout),
         options: &StoreOptions,
         state: &State,
         resource: &str,
     ) -> Result<Kept, Error> {
-        let path = layout.checkpoint(resource);
-        let text = match fs::read(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Kept::Nothing),
-            Err(error) => return Err(Error::io("read", &path, error)),
+        let Some(text) = disk.read(&layout.checkpoint(resource))? else {
+            return Ok(Kept::Nothing);
         };
         let Ok(found) = serde_json::from_slice::<Self>(&text) else {
             return Ok(Kept::Unusable("it cannot be read".to_owned()));
         };
-        Ok(match found.refusal(layout, options, state, resource)? {
-            Some(reason) => Kept::Unusable(reason.to_owned()),
-            None => Kept::Usable(Box::new(found)),
-        })
+        Ok(
+            match found.refusal((disk, layout), options, state, resource)? {
+                Some(reason) => Kept::Unusable(reason.to_owned()),
+                None => Kept::Usable(Box::new(found)),
+            },
+        )
     }
 
     /// Why a run with these options cannot go on with it.
     fn refusal(
         &self,
-        layout: &Layout,
+        (disk, layout): (&Disk, &Layout),
         options: &StoreOptions,
         state: &State,
         resource: &str,
@@ -125,7 +122,7 @@ impl Checkpoint {
             "the spec has changed since"
         } else if self.base != base {
             "the dataset has changed since"
-        } else if !self.is_whole(layout)? {
+        } else if !self.is_whole(disk, layout)? {
             "its files are damaged"
         } else {
             return Ok(None);
@@ -138,13 +135,13 @@ impl Checkpoint {
         TimeDelta::from_std(keep).is_ok_and(|keep| age >= keep || age < -keep)
     }
 
-    fn is_whole(&self, layout: &Layout) -> Result<bool, Error> {
+    fn is_whole(&self, disk: &Disk, layout: &Layout) -> Result<bool, Error> {
         for file in &self.files {
             if parse_part_name(&file.name).is_none() {
                 return Ok(false);
             }
             let path = kept_path(layout, &self.resource, &file.name);
-            if length(&path)? != Some(file.bytes) || disk::file_hash(&path)? != file.sha256 {
+            if disk.length(&path)? != Some(file.bytes) || disk.file_hash(&path)? != file.sha256 {
                 return Ok(false);
             }
         }
@@ -171,8 +168,7 @@ impl Checkpoint {
     pub(crate) fn adopt(&self, disk: &Disk, layout: &Layout, staged: &Path) -> Result<(), Error> {
         for file in &self.files {
             let kept = kept_path(layout, &self.resource, &file.name);
-            disk.link(&kept, &staged.join(&file.name))
-                .map_err(|source| Error::io("link", &kept, source))?;
+            disk.put_aside(&kept, &staged.join(&file.name))?;
         }
         Ok(())
     }
@@ -242,12 +238,9 @@ impl CheckpointWriter {
                 continue;
             }
             let path = kept_path(layout, resource, &file.name);
-            match disk.link(&staged.join(&file.name), &path) {
-                Err(error) if is_unsupported(&error) => {
-                    disk.remove_directory(&folder)?;
-                    return Ok(false);
-                }
-                other => other.map_err(|error| Error::io("link", &path, error))?,
+            if !disk.put_aside(&staged.join(&file.name), &path)? {
+                disk.remove_directory(&folder)?;
+                return Ok(false);
             }
             self.kept.insert(file.name.clone());
         }
@@ -265,7 +258,7 @@ impl CheckpointWriter {
         disk.replace_file(&layout.checkpoint(resource), &temporary, &json(&record)?)?;
         // What another load had left is nobody's now.
         let checkpoint = layout.checkpoint(resource);
-        for name in disk::list(&folder)? {
+        for name in disk.list(&folder)? {
             let path = folder.join(&name);
             let is_own = path.file_stem().is_some_and(|stem| {
                 let own = |name: &String| Path::new(name).file_stem() == Some(stem);
@@ -282,7 +275,7 @@ impl CheckpointWriter {
 /// Deletes what is kept of a resource.
 pub(crate) fn discard(disk: &Disk, layout: &Layout, resource: &str) -> Result<(), Error> {
     let folder = layout.kept(resource);
-    if !folder.exists() {
+    if disk.remote().is_none() && !folder.exists() {
         return Ok(());
     }
     // The record first: without it the files mean nothing, without them it would be damaged.
@@ -297,11 +290,12 @@ pub(crate) fn discard_expired(
     keep: Duration,
 ) -> Result<Vec<String>, Error> {
     let mut discarded = Vec::new();
-    for name in disk::list(&layout.all_kept())? {
+    for name in disk.list(&layout.all_kept())? {
         let Some(resource) = name.to_str() else {
             continue;
         };
-        let text = fs::read(layout.checkpoint(resource)).unwrap_or_default();
+        let text = disk.read(&layout.checkpoint(resource));
+        let text = text.ok().flatten().unwrap_or_default();
         let found: Option<Checkpoint> = serde_json::from_slice(&text).ok();
         if found.is_none_or(|found| found.is_expired(keep)) {
             discard(disk, layout, resource)?;

@@ -1,5 +1,7 @@
-//! Every change this library makes to the file system, each one a point at which a test can fail it.
+//! Every change this library makes to the file system or to an object store, each one a point at
+//! which a test can fail it.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
 use std::fs::{self, File};
@@ -10,8 +12,11 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use crate::Error;
+use crate::layout::Layout;
+use crate::part::Part;
+use crate::remote::Remote;
 
-/// A kind of change to the file system.
+/// A kind of change to the file system, or to an object store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Step {
@@ -35,6 +40,14 @@ pub enum Step {
     RemoveFile,
     /// A folder is deleted with all it holds.
     RemoveDirectory,
+    /// A small object is written.
+    Put,
+    /// A file becomes an object.
+    Upload,
+    /// The store copies an object.
+    Copy,
+    /// Objects are deleted.
+    Delete,
 }
 
 /// Called before every change to the file system with what is about to happen and where.
@@ -59,15 +72,47 @@ impl fmt::Debug for FailPoint {
     }
 }
 
-/// The file system with its fail point.
+/// The file system with its fail point; paths of an object store are objects.
 #[derive(Clone, Debug)]
 pub(crate) struct Disk {
     fail_point: Option<FailPoint>,
+    remote: Option<Arc<Remote>>,
 }
 
 impl Disk {
     pub(crate) fn new(fail_point: Option<FailPoint>) -> Self {
-        Self { fail_point }
+        Self {
+            fail_point,
+            remote: None,
+        }
+    }
+
+    /// With an object store for what lies there.
+    pub(crate) fn with_remote(self, remote: Option<Arc<Remote>>) -> Self {
+        Self { remote, ..self }
+    }
+
+    /// The object store, when datasets are in one.
+    pub(crate) fn remote(&self) -> Option<&Remote> {
+        self.remote.as_deref()
+    }
+
+    /// The object store that this path leads to.
+    fn remote_of(&self, path: &Path) -> Option<&Remote> {
+        let remote = self.remote.as_deref();
+        remote.filter(|remote| remote.key(path).is_some())
+    }
+
+    /// Tells the fail point of a change in the object store, and makes sure that it may be made.
+    pub(crate) fn check_remote(
+        &self,
+        remote: &Remote,
+        step: Step,
+        path: &Path,
+    ) -> Result<(), Error> {
+        self.check(step, path)
+            .map_err(|source| Error::io("change", path, source))?;
+        remote.guard()
     }
 
     fn check(&self, step: Step, path: &Path) -> io::Result<()> {
@@ -79,6 +124,9 @@ impl Disk {
 
     /// Creates the folder and its missing parents; an existing one is fine.
     pub(crate) fn create_directory(&self, path: &Path) -> Result<(), Error> {
+        if self.remote_of(path).is_some() {
+            return Ok(());
+        }
         if path.is_dir() {
             return Ok(());
         }
@@ -113,6 +161,10 @@ impl Disk {
         temporary: &Path,
         content: &[u8],
     ) -> Result<(), Error> {
+        if let Some(remote) = self.remote_of(path) {
+            self.check_remote(remote, Step::Put, path)?;
+            return remote.write(path, content);
+        }
         if temporary.exists() {
             self.remove_file(temporary)?;
         }
@@ -125,6 +177,11 @@ impl Disk {
     }
 
     pub(crate) fn rename(&self, from: &Path, to: &Path) -> Result<(), Error> {
+        if let Some(remote) = self.remote_of(to) {
+            self.check_remote(remote, Step::Copy, to)?;
+            remote.copy(from, to)?;
+            return self.remove_file(from);
+        }
         self.check(Step::Rename, to)
             .and_then(|()| fs::rename(from, to))
             .map_err(|source| Error::io("rename a file to", to, source))
@@ -142,8 +199,30 @@ impl Disk {
         exchange(one, other)
     }
 
+    /// Puts a file of the working folder into the object store, or fetches it from there; gives a
+    /// local file a second name. False where the file system has no such thing.
+    pub(crate) fn put_aside(&self, from: &Path, to: &Path) -> Result<bool, Error> {
+        if let Some(remote) = self.remote_of(to) {
+            self.check_remote(remote, Step::Upload, to)?;
+            return remote.upload(from, to).map(|()| true);
+        }
+        if let Some(remote) = self.remote_of(from) {
+            return remote.download(from, to).map(|()| true);
+        }
+        match self.link(from, to) {
+            Err(error) if is_unsupported(&error) => Ok(false),
+            other => other
+                .map(|()| true)
+                .map_err(|source| Error::io("link", to, source)),
+        }
+    }
+
     /// Deletes a file; a missing one is fine.
     pub(crate) fn remove_file(&self, path: &Path) -> Result<(), Error> {
+        if let Some(remote) = self.remote_of(path) {
+            self.check_remote(remote, Step::Delete, path)?;
+            return remote.remove(&[path.to_owned()]);
+        }
         self.check(Step::RemoveFile, path)
             .and_then(|()| ignore_missing(fs::remove_file(path)))
             .map_err(|source| Error::io("delete", path, source))
@@ -151,6 +230,15 @@ impl Disk {
 
     /// Deletes a folder with all it holds; a missing one is fine.
     pub(crate) fn remove_directory(&self, path: &Path) -> Result<(), Error> {
+        if let Some(remote) = self.remote_of(path) {
+            let below = remote.list(path)?;
+            let below: Vec<PathBuf> = below.iter().map(|(name, _)| path.join(name)).collect();
+            if below.is_empty() {
+                return Ok(());
+            }
+            self.check_remote(remote, Step::Delete, path)?;
+            return remote.remove(&below);
+        }
         if !path.exists() {
             return Ok(());
         }
@@ -161,6 +249,9 @@ impl Disk {
 
     /// Makes a folder's entries durable, where the platform has such a thing.
     pub(crate) fn sync_directory(&self, path: &Path) -> Result<(), Error> {
+        if self.remote_of(path).is_some() {
+            return Ok(());
+        }
         let sync = || -> io::Result<()> {
             self.check(Step::SyncDirectory, path)?;
             if cfg!(unix) {
@@ -175,6 +266,89 @@ impl Disk {
         path.parent()
             .map_or(Ok(()), |parent| self.sync_directory(parent))
     }
+
+    /// The names in a folder, sorted; a missing folder has none.
+    pub(crate) fn list(&self, path: &Path) -> Result<Vec<OsString>, Error> {
+        let Some(remote) = self.remote_of(path) else {
+            return list(path);
+        };
+        let below = remote.list(path)?;
+        let names = below
+            .iter()
+            .filter_map(|(name, _)| name.split('/').next())
+            .map(OsString::from);
+        let mut names: Vec<OsString> = names.collect();
+        names.sort_unstable();
+        names.dedup();
+        Ok(names)
+    }
+
+    /// All files below a folder of an object store with their lengths, their names relative to it;
+    /// `None` for a folder of the local disk.
+    pub(crate) fn objects_below(
+        &self,
+        path: &Path,
+    ) -> Result<Option<BTreeMap<String, u64>>, Error> {
+        let remote = self.remote_of(path);
+        let below = remote.map(|remote| remote.list(path)).transpose()?;
+        Ok(below.map(|below| below.into_iter().collect()))
+    }
+
+    /// The length of a file in bytes; `None` when there is none.
+    pub(crate) fn length(&self, path: &Path) -> Result<Option<u64>, Error> {
+        if let Some(remote) = self.remote_of(path) {
+            return remote.length(path);
+        }
+        match fs::symlink_metadata(path) {
+            Ok(metadata) => Ok(Some(metadata.len())),
+            Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(Error::io("look at", path, source)),
+        }
+    }
+
+    /// The content of a small file; `None` when there is none.
+    pub(crate) fn read(&self, path: &Path) -> Result<Option<Vec<u8>>, Error> {
+        if let Some(remote) = self.remote_of(path) {
+            return remote.read(path);
+        }
+        match fs::read(path) {
+            Ok(content) => Ok(Some(content)),
+            Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(Error::io("read", path, source)),
+        }
+    }
+
+    /// A data file, to be read.
+    pub(crate) fn open(&self, path: &Path) -> Result<Part, Error> {
+        if let Some(remote) = self.remote_of(path) {
+            return remote.open(path).map(Part::Remote);
+        }
+        File::open(path)
+            .map(Part::Local)
+            .map_err(|source| Error::io("open", path, source))
+    }
+
+    /// The SHA-256 of a file's content in hexadecimal.
+    pub(crate) fn file_hash(&self, path: &Path) -> Result<String, Error> {
+        let Some(remote) = self.remote_of(path) else {
+            return file_hash(path);
+        };
+        let mut hash = Sha256::new();
+        remote.each_piece(path, |piece| {
+            hash.update(piece);
+            Ok(())
+        })?;
+        Ok(hexadecimal(&hash.finalize()))
+    }
+}
+
+/// Where the datasets of a connector lie below an output folder, and how they are read.
+pub(crate) fn reach(out: &Path, connector: &str) -> Result<(Disk, Layout), Error> {
+    let remote = Remote::find(out, connector)?;
+    Ok((
+        Disk::new(None).with_remote(remote),
+        Layout::new(out, connector)?,
+    ))
 }
 
 /// The names in a folder, sorted; a missing folder has none.

@@ -10,6 +10,7 @@ use arrow::datatypes::{
 use connector_plan::History;
 use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
 
+use crate::disk::Disk;
 use crate::key::{Bound, extremes};
 use crate::part;
 use crate::row_hash::row_hashes;
@@ -34,10 +35,15 @@ impl Versions {
     ///
     /// # Errors
     /// When an existing file has no history, or cannot be read.
-    pub(crate) fn new(columns: &History, run: RunId, existing: &[PathBuf]) -> Result<Self, Error> {
+    pub(crate) fn new(
+        columns: &History,
+        run: RunId,
+        disk: &Disk,
+        existing: &[PathBuf],
+    ) -> Result<Self, Error> {
         let mut boundary = run.micros();
         for path in existing {
-            if let Some(latest) = latest(columns, path)? {
+            if let Some(latest) = latest(columns, disk, path)? {
                 boundary = boundary.max(latest.saturating_add(1));
             }
         }
@@ -125,8 +131,8 @@ fn no_history(column: &str) -> Error {
 }
 
 /// The latest instant at which a version of a file began or ended.
-fn latest(columns: &History, path: &std::path::Path) -> Result<Option<i64>, Error> {
-    let metadata = part::read_metadata(path)?;
+fn latest(columns: &History, disk: &Disk, path: &std::path::Path) -> Result<Option<i64>, Error> {
+    let metadata = part::read_metadata(disk, path)?;
     for (name, expected) in [
         (&columns.valid_from, instant()),
         (&columns.valid_to, instant()),

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::disk::{self, Disk};
+use crate::disk::{self, Disk, Step};
 use crate::layout::{Layout, check_name, parse_file_name};
 use crate::state::{DataFile, ResourceState, json};
 use crate::{Error, RunId};
@@ -48,6 +48,10 @@ impl Journal {
 
     /// Writes the record durably: the commit point of a load.
     pub(crate) fn write(&self, disk: &Disk, layout: &Layout) -> Result<(), Error> {
+        if let Some(remote) = disk.remote() {
+            disk.check_remote(remote, Step::Put, &layout.lease())?;
+            return remote.commit(self);
+        }
         disk.replace_file(
             &layout.journal(&self.resource),
             &layout
@@ -58,33 +62,62 @@ impl Journal {
     }
 
     /// The records of unfinished publications.
-    pub(crate) fn read_all(layout: &Layout) -> Result<Vec<Self>, Error> {
+    pub(crate) fn read_all(disk: &Disk, layout: &Layout) -> Result<Vec<Self>, Error> {
+        if let Some(remote) = disk.remote() {
+            return remote.journals();
+        }
         disk::list(&layout.journals())?
             .iter()
             .map(|name| Self::read(&layout.journals().join(name)))
             .collect()
     }
 
+    /// The record of a resource; `None` when its publication is finished, or was never begun.
+    pub(crate) fn find(
+        disk: &Disk,
+        layout: &Layout,
+        resource: &str,
+    ) -> Result<Option<Self>, Error> {
+        if let Some(remote) = disk.remote() {
+            let mut journals = remote.journals()?.into_iter();
+            return Ok(journals.find(|journal| journal.resource == resource));
+        }
+        Self::read(&layout.journal(resource)).map(Some)
+    }
+
+    /// Deletes the record of a publication that is finished.
+    pub(crate) fn remove(&self, disk: &Disk, layout: &Layout) -> Result<(), Error> {
+        if let Some(remote) = disk.remote() {
+            disk.check_remote(remote, Step::Put, &layout.lease())?;
+            return remote.forget(&self.resource);
+        }
+        let path = layout.journal(&self.resource);
+        disk.remove_file(&path)?;
+        disk.sync_parent(&path)
+    }
+
     pub(crate) fn read(path: &Path) -> Result<Self, Error> {
         let text = fs::read(path).map_err(|source| Error::io("read", path, source))?;
         let journal: Self =
             serde_json::from_slice(&text).map_err(|source| damaged(path).with_source(source))?;
-        let is_sound = journal.version == VERSION
-            && check_name("resource", &journal.resource).is_ok()
-            && path
-                .file_stem()
-                .is_some_and(|stem| stem == journal.resource.as_str())
-            && (journal
-                .adds
-                .iter()
-                .map(|file| &file.name)
-                .chain(&journal.removes))
-            .all(|name| parse_file_name(name).is_some());
-        if is_sound {
+        let names_it = path
+            .file_stem()
+            .is_some_and(|stem| stem == journal.resource.as_str());
+        if names_it && journal.is_sound() {
             Ok(journal)
         } else {
             Err(damaged(path))
         }
+    }
+
+    /// Whether it can be carried out: nothing that it names leaves its folder.
+    pub(crate) fn is_sound(&self) -> bool {
+        let names = self.adds.iter().map(|file| &file.name);
+        self.version == VERSION
+            && check_name("resource", &self.resource).is_ok()
+            && names
+                .chain(&self.removes)
+                .all(|name| parse_file_name(name).is_some())
     }
 }
 

@@ -12,6 +12,8 @@ const CONTROL: &str = "_connector";
 #[derive(Clone, Debug)]
 pub(crate) struct Layout {
     connector: PathBuf,
+    /// Where work is done that no dataset shows, when that is not beside them.
+    work: Option<PathBuf>,
 }
 
 impl Layout {
@@ -19,7 +21,14 @@ impl Layout {
         check_name("connector", connector)?;
         Ok(Self {
             connector: out.join(connector),
+            work: None,
         })
+    }
+
+    /// With a working folder on the local disk, for datasets in an object store.
+    pub(crate) fn with_work(self, work: &Path) -> Self {
+        let work = Some(work.to_owned());
+        Self { work, ..self }
     }
 
     /// The folder that the data folders lie in.
@@ -73,9 +82,25 @@ impl Layout {
         self.runs().join(format!("{run}.json"))
     }
 
+    /// The lease of an object store.
+    pub(crate) fn lease(&self) -> PathBuf {
+        self.control().join("lease.json")
+    }
+
     /// What is not yet, or no longer, part of a dataset.
     pub(crate) fn temporary(&self) -> PathBuf {
+        let work = self.work.clone();
+        work.unwrap_or_else(|| self.control()).join("tmp")
+    }
+
+    /// In an object store, the new data files of runs before they are published.
+    pub(crate) fn all_uploaded(&self) -> PathBuf {
         self.control().join("tmp")
+    }
+
+    /// The same of one resource.
+    pub(crate) fn uploaded(&self, run: RunId, resource: &str) -> PathBuf {
+        self.all_uploaded().join(run.to_string()).join(resource)
     }
 
     pub(crate) fn run(&self, run: RunId) -> PathBuf {

@@ -13,7 +13,7 @@ use crate::arrange::Arrange;
 use crate::arrangement::Arrangement;
 use crate::checkpoint::{self, Checkpoint, CheckpointWriter};
 use crate::flatten::{flat_conversions, flatten, nest};
-use crate::fresh::{Fresh, Update};
+use crate::fresh::{Fresh, of_file};
 use crate::history::Versions;
 use crate::journal::Journal;
 use crate::key::{KeyHasher, Role};
@@ -22,6 +22,7 @@ use crate::load_report::LoadReport;
 use crate::memory::{Memory, Scratch};
 use crate::merge::{LoadKeys, Outcome};
 use crate::publish::Origin;
+use crate::remote;
 use crate::rewrite::{Changes, Rewriter, Tally};
 use crate::row_set::RowSet;
 use crate::schema::{self, Conversions, SchemaChange};
@@ -29,7 +30,7 @@ use crate::sorter::Position;
 use crate::standing::{Standing, read_base};
 use crate::state::{DataFile, ResourceState};
 use crate::store::Shared;
-use crate::widening::{self, widenings};
+use crate::widening::{self, fixed, widenings};
 use crate::writer::{Format, PartWriter, WriterOptions};
 use crate::{Conversion, Error, ErrorKind};
 
@@ -157,7 +158,7 @@ impl Load {
             let existing: Vec<PathBuf> = base.iter().map(|file| live.join(&file.name)).collect();
             // All versions of a load begin at the same instant.
             let begun_by = options.resume.as_ref().map_or(run, |kept| kept.begun_by);
-            let history = Versions::new(history, begun_by, &existing)
+            let history = Versions::new(history, begun_by, &shared.disk, &existing)
                 .map_err(|error| error.in_resource(&options.resource))?;
             load_fields = schema::normalise(history.extend_schema(&own)?.as_ref())?;
             versions = Some(history);
@@ -486,28 +487,41 @@ impl Load {
     fn publish(&mut self, journal: &Journal) -> Result<(), Error> {
         let shared = Arc::clone(&self.shared);
         let mut inner = shared.inner();
-        // The way to the staged files is as durable as their content.
         let staged = self.staged();
-        let files = journal.adds.iter().map(|file| staged.join(&file.name));
-        let folders: BTreeSet<PathBuf> = files
-            .chain([staged.join("file")])
-            .flat_map(|path| {
-                let folders = path.ancestors().skip(1);
-                let own = folders.take_while(|folder| *folder != shared.layout.control());
-                own.map(PathBuf::from).collect::<Vec<_>>()
-            })
-            .collect();
-        for folder in &folders {
-            shared.disk.sync_directory(folder)?;
+        if shared.disk.remote().is_some() {
+            remote::upload(&shared.disk, &shared.layout, journal)?;
+        } else {
+            let files = journal.adds.iter().map(|file| staged.join(&file.name));
+            let folders: BTreeSet<PathBuf> = files
+                .chain([staged.join("file")])
+                .flat_map(|path| {
+                    let folders = path.ancestors().skip(1);
+                    let own = folders.take_while(|folder| *folder != shared.layout.control());
+                    own.map(PathBuf::from).collect::<Vec<_>>()
+                })
+                .collect();
+            for folder in &folders {
+                shared.disk.sync_directory(folder)?;
+            }
         }
         if let Err(error) = journal.write(&shared.disk, &shared.layout) {
-            // The rename may have happened even so: then the load is committed.
-            self.is_committed = shared.layout.journal(&self.options.resource).exists();
-            if self.is_committed {
-                inner.unfinished.insert(self.options.resource.clone());
-                return Err(unfinished(error));
+            // It may have happened even so: then the load is committed.
+            let resource = &self.options.resource;
+            self.is_committed = match shared.disk.remote() {
+                Some(remote) => remote.may_hold(resource),
+                None => shared.layout.journal(resource).exists(),
+            };
+            if !self.is_committed {
+                return Err(error);
             }
-            return Err(error);
+            inner.unfinished.insert(resource.clone());
+            return Err(match shared.disk.remote() {
+                Some(_) => error.with_hint(
+                    "nobody knows whether the load was committed: the next run finds out, and \
+                     finishes publishing it if it was",
+                ),
+                None => unfinished(error),
+            });
         }
         self.is_committed = true;
         inner.unfinished.insert(self.options.resource.clone());
@@ -687,15 +701,12 @@ impl Drop for Load {
         let _ = disk.remove_directory(&layout.spill(run, &self.options.resource));
         if !self.is_committed {
             let _ = disk.remove_directory(&self.staged());
+            if disk.remote().is_some() {
+                let _ = disk.remove_directory(&layout.uploaded(run, &self.options.resource));
+            }
         }
         self.shared.inner().loading.remove(&self.options.resource);
     }
-}
-
-/// The columns by which rows are found: their types stay.
-fn fixed(options: &LoadOptions) -> Vec<&str> {
-    let names = options.primary_key.iter().chain(&options.merge.merge_key);
-    names.map(String::as_str).collect()
 }
 
 /// A failure behind the commit point.
@@ -718,13 +729,6 @@ struct Change {
     searched: u64,
     row_groups_left: u64,
     tally: Tally,
-}
-
-/// The updates of one file; all of them are in order.
-pub(crate) fn of_file(updates: &[Update], file: usize) -> &[Update] {
-    let start = updates.partition_point(|update| update.row.file() < file);
-    let end = updates.partition_point(|update| update.row.file() <= file);
-    updates.get(start..end).unwrap_or_default()
 }
 
 fn total(files: &[DataFile], of: impl Fn(&DataFile) -> u64) -> u64 {
@@ -767,8 +771,13 @@ impl Shared {
             )));
         }
         if inner.unfinished.contains(resource) {
-            let journal = Journal::read(&self.layout.journal(resource))?;
-            self.finish(&mut inner, &journal, Origin::Found)?;
+            match Journal::find(&self.disk, &self.layout, resource)? {
+                Some(journal) => self.finish(&mut inner, &journal, Origin::Found)?,
+                // It was not committed after all.
+                None => {
+                    inner.unfinished.remove(resource);
+                }
+            }
         }
         inner.loading.insert(resource.to_owned());
         Ok(inner.state.resource(resource).cloned())

@@ -1,7 +1,5 @@
 //! Bloom filters: which columns get one, and which row groups they rule out.
 
-use std::fs::File;
-
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, make_comparator};
 use arrow::compute::{SortOptions, cast};
 use arrow::datatypes::{DataType, Int32Type, Int64Type};
@@ -14,6 +12,7 @@ use parquet::file::metadata::ParquetMetaData;
 
 use crate::Error;
 use crate::key::column;
+use crate::part::Part;
 
 /// The most keys of a load that bloom filters are asked for: with more, one of them is taken for
 /// present in almost every row group, and the answer is of no use.
@@ -81,7 +80,7 @@ impl Probes {
     /// Whether a row group may hold one of the keys, whose columns are those at `columns`.
     pub(crate) fn may_meet(
         &self,
-        file: &File,
+        file: &Part,
         metadata: &ParquetMetaData,
         group: usize,
         columns: &[usize],

@@ -1,12 +1,10 @@
 //! The records of runs: which there are, what they hold, and which of them are too many.
 
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::disk;
+use crate::disk::{self, Disk};
 use crate::layout::Layout;
 use crate::lock::Lock;
 use crate::state::json;
@@ -15,6 +13,7 @@ use crate::{Error, RunId, Store};
 /// The records of the runs of one connector; reading them disturbs no run.
 #[derive(Clone, Debug)]
 pub struct RunRecords {
+    disk: Disk,
     layout: Layout,
 }
 
@@ -24,9 +23,8 @@ impl RunRecords {
     /// # Errors
     /// `Configuration` for an unusable name.
     pub fn new(out: &Path, connector: &str) -> Result<Self, Error> {
-        Ok(Self {
-            layout: Layout::new(out, connector)?,
-        })
+        let (disk, layout) = disk::reach(out, connector)?;
+        Ok(Self { disk, layout })
     }
 
     /// The folder that they are in.
@@ -40,7 +38,7 @@ impl RunRecords {
     /// # Errors
     /// `Destination` when the folder cannot be read.
     pub fn runs(&self) -> Result<Vec<RunId>, Error> {
-        runs(&self.layout)
+        runs(&self.disk, &self.layout)
     }
 
     /// The record of a run as it was written; nothing when it has been deleted meanwhile.
@@ -48,7 +46,7 @@ impl RunRecords {
     /// # Errors
     /// `Destination` when the file cannot be read.
     pub fn read(&self, run: RunId) -> Result<Option<Vec<u8>>, Error> {
-        read(&self.layout, run)
+        self.disk.read(&self.layout.run_record(run))
     }
 
     /// Whether a run holds the folder at this moment.
@@ -56,7 +54,10 @@ impl RunRecords {
     /// # Errors
     /// `Destination` when the system cannot tell.
     pub fn is_held(&self) -> Result<bool, Error> {
-        Lock::is_held(&self.layout.lock())
+        match self.disk.remote() {
+            Some(remote) => remote.is_held(&self.layout.lease()),
+            None => Lock::is_held(&self.layout.lock()),
+        }
     }
 }
 
@@ -87,10 +88,10 @@ impl Store {
     /// # Errors
     /// `Destination` when it cannot be read.
     pub fn last_run_record(&self) -> Result<Option<(RunId, Vec<u8>)>, Error> {
-        let (_, layout) = self.place();
-        for run in runs(layout)? {
+        let (disk, layout) = self.place();
+        for run in runs(disk, layout)? {
             if run != self.run()
-                && let Some(record) = read(layout, run)?
+                && let Some(record) = disk.read(&layout.run_record(run))?
             {
                 return Ok(Some((run, record)));
             }
@@ -105,7 +106,7 @@ impl Store {
     pub fn prune_run_records(&self, keep: usize) -> Result<usize, Error> {
         let (disk, layout) = self.place();
         let mut deleted = 0;
-        for run in runs(layout)?.into_iter().skip(keep) {
+        for run in runs(disk, layout)?.into_iter().skip(keep) {
             disk.remove_file(&layout.run_record(run))?;
             deleted += 1;
         }
@@ -113,19 +114,10 @@ impl Store {
     }
 }
 
-fn runs(layout: &Layout) -> Result<Vec<RunId>, Error> {
-    let names = disk::list(&layout.runs())?;
+fn runs(disk: &Disk, layout: &Layout) -> Result<Vec<RunId>, Error> {
+    let names = disk.list(&layout.runs())?;
     let run = |name: &std::ffi::OsString| name.to_str()?.strip_suffix(".json")?.parse().ok();
     let mut runs: Vec<RunId> = names.iter().filter_map(run).collect();
     runs.sort_unstable_by(|one, other| other.cmp(one));
     Ok(runs)
-}
-
-fn read(layout: &Layout, run: RunId) -> Result<Option<Vec<u8>>, Error> {
-    let path = layout.run_record(run);
-    match fs::read(&path) {
-        Ok(record) => Ok(Some(record)),
-        Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(Error::io("read", &path, source)),
-    }
 }

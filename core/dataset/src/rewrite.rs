@@ -2,7 +2,6 @@
 //! and so are the columns without one of the others, where no row goes; the rest is decoded.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -22,7 +21,7 @@ use crate::Error;
 use crate::arranger::Arranger;
 use crate::fresh::{Fresh, Update};
 use crate::history::Versions;
-use crate::part::{BATCH_ROWS, open, reader_options};
+use crate::part::{BATCH_ROWS, Part, reader_options};
 use crate::row_group::RowGroup;
 use crate::row_set::RowSet;
 use crate::schema::{self, Conversions};
@@ -87,7 +86,7 @@ pub(crate) struct Rewriter<'a> {
 /// A file and what happens to it.
 struct Source<'a> {
     path: &'a Path,
-    file: File,
+    file: Part,
     metadata: ArrowReaderMetadata,
     /// A column added since, or a field that has become nullable, needs other pages.
     has_same_columns: bool,
@@ -173,12 +172,13 @@ impl<'a> Rewriter<'a> {
     }
 
     fn source<'s>(&self, path: &'s Path, changes: Changes<'s>) -> Result<Source<'s>, Error> {
-        let file = open(path)?;
+        let file = self.writer.disk().open(path)?;
         let options = reader_options()
             .with_page_index_policy(PageIndexPolicy::Optional)
             .with_encoding_stats_as_mask(false);
         let metadata = ArrowReaderMetadata::load(&file, options)
             .map_err(|source| Error::read(path, source))?;
+        file.learn(metadata.metadata());
         let has_same_columns = changes.conversions.is_empty()
             && metadata.parquet_schema().root_schema() == &*self.writer.format().parquet_schema;
         Ok(Source {
@@ -295,6 +295,9 @@ impl<'a> Rewriter<'a> {
         self.tally.bytes_rewritten += old;
         self.tally.bytes_copied += bytes.saturating_sub(old);
         let metadata = source.metadata.metadata();
+        if replaced.is_empty() {
+            source.file.expect(metadata, index);
+        }
         self.writer.append(&source.file, metadata, index, replaced)
     }
 
@@ -341,6 +344,7 @@ impl<'a> Rewriter<'a> {
     ) -> Result<(), Error> {
         let schema = Arc::clone(&self.writer.format().schema);
         let mut row = rows.start;
+        source.file.expect(source.metadata.metadata(), index);
         for batch in source.read(index, None, None)? {
             let batch = batch.map_err(|error| Error::read(source.path, error))?;
             let next = row + batch.num_rows() as u64;

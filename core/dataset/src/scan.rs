@@ -1,7 +1,6 @@
 //! Looks through existing files for rows whose key may be in a load.
 
 use std::fmt;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,10 +10,11 @@ use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReaderBuilder};
 
 use crate::Error;
+use crate::disk::Disk;
 use crate::history::Versions;
 use crate::key::{KeyHasher, extremes};
 use crate::memory::Scratch;
-use crate::part::{BATCH_ROWS, open, reader_options};
+use crate::part::{BATCH_ROWS, Part, reader_options};
 use crate::probe::Probes;
 use crate::ranges::KeyRanges;
 use crate::sorter::{Item, Position, Sorter};
@@ -92,21 +92,23 @@ impl<T: Item> KeyIndex<T> {
     ) -> Result<Sorter<T>, Error> {
         let mut candidates = scratch.keys(name);
         for (index, path) in existing.iter().enumerate() {
-            self.scan_file(index, path, versions, &mut candidates)?;
+            self.scan_file(&scratch.disk, index, path, versions, &mut candidates)?;
         }
         Ok(candidates)
     }
 
     fn scan_file(
         &mut self,
+        disk: &Disk,
         index: usize,
         path: &Path,
         versions: Option<&Versions>,
         candidates: &mut Sorter<T>,
     ) -> Result<(), Error> {
-        let file = open(path)?;
+        let file = disk.open(path)?;
         let metadata = ArrowReaderMetadata::load(&file, reader_options())
             .map_err(|source| Error::read(path, source))?;
+        file.learn(metadata.metadata());
         let schema = metadata.schema();
         let lacks = |name: &String| schema.column_with_name(name).is_none();
         // A file from before a column was there has no keys.
@@ -186,7 +188,7 @@ impl Hints {
         &mut self,
         names: &[String],
         path: &Path,
-        file: &File,
+        file: &Part,
         metadata: &ArrowReaderMetadata,
     ) -> Result<Vec<bool>, Error> {
         let failed = |source| Error::read(path, source);

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::Error;
 use crate::conversion::{Conversion, EXACT_INTEGERS};
-use crate::layout::Layout;
+use crate::disk;
 use crate::load::LoadOptions;
 use crate::part::read_metadata;
 use crate::schema::{self, Conversions};
@@ -57,11 +57,12 @@ pub fn schema_diff(
     state: &ResourceState,
     options: &LoadOptions,
 ) -> Result<Vec<ColumnDiff>, Error> {
-    let live = Layout::new(out, connector)?.live(&options.resource);
+    let (disk, layout) = disk::reach(out, connector)?;
+    let live = layout.live(&options.resource);
     let mut files = Vec::new();
     let mut fields: Option<Fields> = None;
     for file in &state.files {
-        let metadata = read_metadata(&live.join(&file.name))?;
+        let metadata = read_metadata(&disk, &live.join(&file.name))?;
         let found = metadata.schema().fields().clone();
         fields = Some(match fields {
             None => found,

@@ -12,7 +12,6 @@ use crate::layout::parse_file_name;
 use crate::load::LoadOptions;
 use crate::part::read_metadata;
 use crate::partition::is_folder;
-use crate::publish::length;
 use crate::schema;
 use crate::state::{DataFile, ResourceState};
 use crate::store::Shared;
@@ -74,7 +73,16 @@ impl Standing {
         let mut first_number = 0;
         let partition_by = prior.map_or(&[][..], |prior| &prior.partition_by);
         let has_folders = !partition_by.is_empty() || !options.writer.partition_by.is_empty();
-        for name in files_below(&live, has_folders)? {
+        let below = shared.disk.objects_below(&live)?;
+        let names = match &below {
+            Some(below) => below.keys().cloned().collect(),
+            None => files_below(&live, has_folders)?,
+        };
+        let length = |name: &str| match &below {
+            Some(below) => Ok(below.get(name).copied()),
+            None => shared.disk.length(&live.join(name)),
+        };
+        for name in names {
             let Some((number, run)) = parse_file_name(&name) else {
                 continue;
             };
@@ -127,12 +135,12 @@ impl Standing {
         if replaces {
             let mut removes = Vec::new();
             for file in known {
-                if length(&live.join(&file.name))?.is_some() {
+                if length(&file.name)?.is_some() {
                     removes.push(file.clone());
                 }
             }
             for name in strangers {
-                let bytes = length(&live.join(name))?.unwrap_or(0);
+                let bytes = length(name)?.unwrap_or(0);
                 let (name, sha256) = (name.clone(), String::new());
                 removes.push(DataFile {
                     name,
@@ -153,7 +161,7 @@ impl Standing {
             });
         }
         for file in known {
-            let found = length(&live.join(&file.name))?;
+            let found = length(&file.name)?;
             if found != Some(file.bytes) {
                 let what = if found.is_some() {
                     "has changed"
@@ -210,7 +218,7 @@ pub(crate) fn read_base(
     let mut fields: Option<Fields> = None;
     let mut row_groups = Vec::with_capacity(files.len());
     for file in files {
-        let metadata = read_metadata(&live.join(&file.name))?;
+        let metadata = read_metadata(&shared.disk, &live.join(&file.name))?;
         row_groups.push(metadata.metadata().num_row_groups());
         let found = metadata.schema().fields().clone();
         fields = Some(match fields {

@@ -1,14 +1,13 @@
 //! What a connector remembers between runs: one readable JSON file.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io;
 use std::path::Path;
 
 use connector_plan::{Field, FlattenColumns, PartitionColumn, WriteDisposition};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::disk::Disk;
 use crate::{Error, RunId, SourceId};
 
 /// The version of the state's own format; raised whenever its JSON changes incompatibly.
@@ -93,11 +92,13 @@ impl State {
     }
 
     /// Reads a state file; `None` when there is none.
-    pub(crate) fn read(path: &Path, connector: &str) -> Result<Option<Self>, ReadError> {
-        let text = match fs::read(path) {
-            Ok(text) => text,
-            Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => return Err(ReadError::Other(Error::io("read", path, source))),
+    pub(crate) fn read(
+        disk: &Disk,
+        path: &Path,
+        connector: &str,
+    ) -> Result<Option<Self>, ReadError> {
+        let Some(text) = disk.read(path).map_err(ReadError::Other)? else {
+            return Ok(None);
         };
         let damaged = |source: serde_json::Error| {
             ReadError::Damaged(

@@ -16,6 +16,7 @@ use crate::layout::{Layout, check_name};
 use crate::load::{Load, LoadOptions, Prior};
 use crate::lock::Lock;
 use crate::publish::{Origin, publish};
+use crate::remote::{self, Objects, Remote, work_folder};
 use crate::state::{ReadError, ResourceState, State};
 use crate::{Error, RunId, SourceId};
 
@@ -36,6 +37,10 @@ pub struct StoreOptions {
     pub repair: bool,
     /// How long a load that did not come to its end can be gone on with; 24 hours by default.
     pub keep_checkpoints: Duration,
+    /// The folder in which runs work whose datasets are in an object store; see [`work_folder`].
+    pub work: Option<PathBuf>,
+    /// The object store itself, in place of the one that the output folder is the address of.
+    pub objects: Option<Arc<dyn Objects>>,
     /// Called before every change to the file system; for tests.
     pub fail_point: Option<FailPoint>,
 }
@@ -51,6 +56,8 @@ impl StoreOptions {
             spec_hash: spec_hash.to_owned(),
             repair: false,
             keep_checkpoints: Duration::from_secs(24 * 60 * 60),
+            work: None,
+            objects: None,
             fail_point: None,
         }
     }
@@ -81,7 +88,16 @@ impl Store {
             ..options
         };
         let layout = Layout::new(out, &options.connector)?;
-        let disk = Disk::new(options.fail_point.clone());
+        let remote = match options.objects.clone() {
+            Some(objects) => Some(Arc::new(Remote::new(out, objects))),
+            None => Remote::find(out, &options.connector)?,
+        };
+        let work = work_folder(out, &options.connector, options.work.as_deref());
+        let layout = match &remote {
+            Some(_) => layout.with_work(&work),
+            None => layout,
+        };
+        let disk = Disk::new(options.fail_point.clone()).with_remote(remote);
         for folder in [
             layout.control(),
             layout.journals(),
@@ -90,13 +106,16 @@ impl Store {
         ] {
             disk.create_directory(&folder)?;
         }
-        let lock = Lock::take(&layout.lock())?;
+        let lock = match disk.remote() {
+            Some(remote) => remote.take(&layout.lease(), &work, options.run)?,
+            None => Lock::take(&layout.lock())?,
+        };
         for folder in [&layout.control(), layout.connector(), out] {
             disk.sync_directory(folder)?;
         }
         // Without its state nobody knows whether the folder holds real data.
         let may_repair = options.repair && options.source != SourceId::Sandbox;
-        let read = State::read(&layout.state(), &options.connector);
+        let read = State::read(&disk, &layout.state(), &options.connector);
         let (state, is_damaged) = match read {
             Ok(state) => (
                 state.unwrap_or_else(|| State::new(&options.connector)),
@@ -127,8 +146,8 @@ impl Store {
     /// # Errors
     /// When the file is damaged, of a newer version, or cannot be read.
     pub fn read_state(out: &Path, connector: &str) -> Result<Option<State>, Error> {
-        let layout = Layout::new(out, connector)?;
-        State::read(&layout.state(), connector).map_err(Error::from)
+        let (disk, layout) = disk::reach(out, connector)?;
+        State::read(&disk, &layout.state(), connector).map_err(Error::from)
     }
 
     /// What the connector remembers, as of now.
@@ -170,7 +189,12 @@ impl Store {
         check_name("resource", resource)?;
         let shared = &self.shared;
         let state = self.state();
-        Checkpoint::find(&shared.layout, &shared.options, &state, resource)
+        Checkpoint::find(
+            (&shared.disk, &shared.layout),
+            &shared.options,
+            &state,
+            resource,
+        )
     }
 
     /// Deletes what is kept of a load of this resource.
@@ -307,7 +331,7 @@ impl Shared {
     }
 
     fn prepare(&self, is_damaged: bool) -> Result<(), Error> {
-        let journals = Journal::read_all(&self.layout)?;
+        let journals = Journal::read_all(&self.disk, &self.layout)?;
         self.disk
             .create_directory(&self.layout.run(self.options.run))?;
         if is_damaged {
@@ -341,6 +365,9 @@ impl Shared {
                  data with `--out`",
             ));
         }
+        if self.disk.remote().is_some() {
+            self.disk.remove_directory(&self.layout.all_uploaded())?;
+        }
         // The lock is ours, so all that lies here is of runs that ended.
         let own = self.options.run.to_string();
         for name in disk::list(&self.layout.temporary())? {
@@ -359,16 +386,17 @@ impl Shared {
         journal: &Journal,
         origin: Origin,
     ) -> Result<(), Error> {
-        publish(&self.disk, &self.layout, journal, origin)?;
+        match self.disk.remote() {
+            Some(remote) => remote::publish(&self.disk, remote, &self.layout, journal)?,
+            None => publish(&self.disk, &self.layout, journal, origin)?,
+        }
         let mut state = inner.state.clone();
         state
             .resources
             .insert(journal.resource.clone(), journal.state.clone());
         self.write_state(&state)?;
         inner.state = state;
-        let path = self.layout.journal(&journal.resource);
-        self.disk.remove_file(&path)?;
-        self.disk.sync_parent(&path)?;
+        journal.remove(&self.disk, &self.layout)?;
         inner.unfinished.remove(&journal.resource);
         Ok(())
     }

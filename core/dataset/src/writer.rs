@@ -300,6 +300,10 @@ impl PartWriter {
         self.finished.push(file);
     }
 
+    pub(crate) fn disk(&self) -> &Disk {
+        &self.disk
+    }
+
     /// Ends the open file, so that all rows written so far are durable, and returns all files.
     pub(crate) fn cut(&mut self) -> Result<&[DataFile], Error> {
         self.close()?;

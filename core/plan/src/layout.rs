@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::SortOrder;
+use crate::{FlattenColumns, SortOrder};
 
 /// The shape of the data files of a resource. It applies to what a run writes: files of earlier runs,
 /// and row groups that a merge copies, stay as they are.
@@ -28,38 +28,6 @@ pub struct Layout {
     /// How the members of objects become columns; without it, objects are columns.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub flatten: Option<FlattenColumns>,
-}
-
-/// How the members of objects become columns of their own. Records, as programs have them, keep
-/// their objects.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct FlattenColumns {
-    /// What stands between the names; `__` by default.
-    pub separator: String,
-    /// How many levels of objects are lifted; all of them by default.
-    pub depth: u32,
-    /// The fields of the record that are lifted; all of them when empty.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub fields: Vec<String>,
-}
-
-impl Default for FlattenColumns {
-    fn default() -> Self {
-        Self {
-            separator: "__".to_owned(),
-            depth: u32::MAX,
-            fields: Vec::new(),
-        }
-    }
-}
-
-impl FlattenColumns {
-    /// The name of the column of an object's member.
-    #[must_use]
-    pub fn join(&self, object: &str, member: &str) -> String {
-        format!("{object}{}{member}", self.separator)
-    }
 }
 
 /// A column by which rows are sorted.

@@ -13,6 +13,7 @@ mod contract;
 mod endpoint;
 mod expression;
 mod field;
+mod flatten;
 mod incremental;
 mod layout;
 mod merge;
@@ -37,10 +38,9 @@ pub use expression::{
     Comparison, Condition, FILTERS, FUNCTIONS, Jinja, Operand, Predicate, Read, TESTS,
 };
 pub use field::{Field, FieldType};
+pub use flatten::{FlatColumn, FlattenColumns};
 pub use incremental::{CursorKind, Incremental, Length, MissingCursor, RowOrder};
-pub use layout::{
-    Compression, FlattenColumns, Layout, Nulls, PartitionBy, PartitionColumn, SortColumn,
-};
+pub use layout::{Compression, Layout, Nulls, PartitionBy, PartitionColumn, SortColumn};
 pub use merge::{DedupSort, History, Merge, MergeStrategy, SortOrder};
 pub use paginator::{Cursor, CursorSource, Offset, PageNumber, Paginator, Stop, Target};
 pub use plan::{PLAN_VERSION, Plan, PlanError};

@@ -21,6 +21,8 @@ pub(crate) struct Arguments {
     pub action: Action,
     pub resources: Vec<String>,
     pub out: Option<PathBuf>,
+    /// Where runs work whose datasets are in a bucket.
+    pub work_dir: Option<PathBuf>,
     pub full_refresh: bool,
     pub limit: Option<u64>,
     /// Where incremental resources begin and end, in this run.
@@ -185,9 +187,20 @@ pub(crate) fn command(connector: &Connector, plan: &Plan) -> Command {
                 ),
         )
         .arg(
-            path("out", "The folder for datasets [default: data]")
-                .short('o')
-                .global(true),
+            path(
+                "out",
+                "The folder for datasets, or a bucket such as s3://bucket/prefix [default: data]",
+            )
+            .short('o')
+            .global(true),
+        )
+        .arg(
+            path(
+                "work-dir",
+                "With a bucket, where files are made before they are uploaded [default: \
+                 ~/.local/state/rivulet]",
+            )
+            .global(true),
         )
         .arg(
             path("config", "Read settings from this YAML file")
@@ -366,7 +379,11 @@ fn sandbox_command() -> Command {
 }
 
 fn path(name: &'static str, help: &'static str) -> Arg {
-    let value_name = if name == "out" { "DIR" } else { "FILE" };
+    let value_name = if matches!(name, "out" | "work-dir") {
+        "DIR"
+    } else {
+        "FILE"
+    };
     Arg::new(name)
         .long(name)
         .value_name(value_name)
@@ -501,6 +518,7 @@ impl Arguments {
                 .map(|names| names.cloned().collect())
                 .unwrap_or_default(),
             out: at.get_one::<PathBuf>("out").cloned(),
+            work_dir: at.get_one::<PathBuf>("work-dir").cloned(),
             full_refresh: flag("full-refresh"),
             limit: matches.get_one::<u64>("limit").copied(),
             since: matches.get_one::<String>("since").cloned(),

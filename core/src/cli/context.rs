@@ -4,6 +4,7 @@ use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use connector_dataset::{is_address, work_folder};
 use connector_plan::sandbox::{RunningSandbox, SandboxOptions, StartSandbox};
 use connector_plan::{Plan, Resource, SettingRole};
 
@@ -56,8 +57,12 @@ impl Context<'_> {
     }
 
     /// Where refresh tokens that the API replaces are kept: beside the state, which is never
-    /// copied or shown to anybody together with it.
+    /// copied or shown to anybody together with it. A bucket has many readers, and gets none.
     fn token_file(&self, out: &Path) -> PathBuf {
+        if is_address(out) {
+            let base = self.arguments.work_dir.as_deref();
+            return work_folder(out, &self.plan.name, base).join("tokens.json");
+        }
         out.join(&self.plan.name)
             .join("_connector")
             .join("tokens.json")

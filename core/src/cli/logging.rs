@@ -22,6 +22,8 @@ pub(crate) fn start(arguments: &Arguments, console: &Console) {
     // The HTTP stack logs headers and bodies at its finest levels: it never gets there.
     let targets = Targets::new()
         .with_default(others)
+        // It names addresses, which may hold credentials.
+        .with_target("object_store", LevelFilter::OFF)
         .with_target("connector_core", ours)
         .with_target("connector_dataset", ours)
         .with_target("connector_decode", ours);

@@ -135,7 +135,8 @@ pub(crate) fn run(context: &Context<'_>, action: &StateAction, json: bool) -> Re
     let source = state.resources.values().next();
     let source = source.map_or(SourceId::Sandbox, |state| state.source.clone());
     let open = || {
-        let options = StoreOptions::new(name, source, &context.plan.spec_hash);
+        let mut options = StoreOptions::new(name, source, &context.plan.spec_hash);
+        options.work.clone_from(&context.arguments.work_dir);
         Store::open(&out, options).map_err(convert::dataset_error)
     };
     let text = match action {

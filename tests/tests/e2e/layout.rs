@@ -5,14 +5,15 @@ use std::fs::File;
 
 use connector_codegen::{LowerOptions, Source, lower};
 use connector_plan::{Compression, Layout};
-use connector_tests::{Files, Rows};
+use connector_sandbox::{Options, Sandbox};
+use connector_tests::{Files, Rows, Workspace, truth};
 use parquet::basic::Compression as Codec;
 use parquet::file::metadata::RowGroupMetaData;
 use parquet::file::reader::{FileReader as _, SerializedFileReader};
 use serde_json::{Value, json};
 
 use crate::contracts::ask;
-use crate::relations::rows;
+use crate::relations::{expect_code, rows, run};
 use crate::strategies::{Api, connector, spec};
 
 const FIELDS: &str = "id: integer, size: integer";
@@ -456,6 +457,49 @@ fn members_of_objects_become_columns() {
         assert_eq!(columns, expect);
         assert_eq!(read(&api).count(), 4);
     }
+}
+
+/// The sandbox's truth are records; the files have their members.
+#[test]
+fn flattened_rows_are_the_truth_of_the_sandbox() {
+    let keys = "primary_key: id\n  write_disposition: merge\n  \
+                layout: {flatten: true, partition_by: owner.kind, sort_by: id}";
+    let fields = "id: integer, owner: {type: object, fields: {kind: string, age: integer, \
+                  home: {type: object, fields: {town: string}}}}";
+    let connector = connector(keys, fields);
+    let plan = connector.plan().unwrap();
+    let server = Sandbox::start(&plan, Options::default()).unwrap();
+    let workspace = Workspace::new();
+    let (code, _) = run(&connector, &server, &workspace, &[]);
+    expect_code(code, 0);
+    let flatten = plan.resources[0].layout.flatten.clone().unwrap();
+    let columns = flatten.columns(&plan.resources[0].fields);
+    let names: Vec<&str> = columns
+        .iter()
+        .map(|column| column.field.name.as_str())
+        .collect();
+    assert_eq!(
+        names,
+        ["id", "owner__kind", "owner__age", "owner__home__town"]
+    );
+    let lift = |record: Value| -> Value {
+        let members = columns.iter().map(|column| {
+            let value = column.path.iter().fold(&record, |value, name| &value[name]);
+            (column.field.name.clone(), value.clone())
+        });
+        Value::Object(members.collect())
+    };
+    let flat: Vec<Value> = server.truth("items").into_iter().map(lift).collect();
+    let found = rows(&workspace, "items").objects(&names);
+    assert!(found.len() > 20);
+    assert_eq!(found, truth(&flat, &names));
+    assert!(
+        Files::below(&workspace.path("data"))
+            .parquet()
+            .names()
+            .count()
+            > 1
+    );
 }
 
 /// A resource without a schema whose objects grow from run to run.

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod arranged;
 #[cfg(test)]
+mod bucket;
+#[cfg(test)]
 mod checkpoint;
 #[cfg(test)]
 mod crash;
@@ -20,6 +22,8 @@ mod model;
 mod pruning;
 #[cfg(test)]
 mod refusals;
+#[cfg(test)]
+mod remote;
 #[cfg(test)]
 mod row_groups;
 #[cfg(test)]

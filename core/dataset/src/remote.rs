@@ -1,0 +1,430 @@
+//! Datasets in an object store: what a disk does with files and folders, done with objects.
+//!
+//! Paths below the output folder are objects, and look like their address: `s3://bucket/prefix/…`.
+//! What is not yet part of a dataset stays on the local disk, in the working folder.
+//!
+//! ```text
+//! <out>/<connector>/<resource>/part-00000-<run>.parquet   as on a disk
+//! <out>/<connector>/_connector/state.json                 as on a disk
+//!                              lease.json                 who writes, and the loads being published
+//!                              tmp/<run>/<resource>/…     files of a load that is being published
+//!                              resume/, runs/             as on a disk
+//! ```
+//!
+//! A load is uploaded to `tmp/`, committed by a conditional put of the lease, copied by the store
+//! into the dataset's folder, and then its predecessors are deleted and the state is written, again
+//! on condition. A folder cannot be exchanged in one step: who reads between these steps finds new
+//! files beside the old ones, but whole ones, and `state.json` lists those of the last publication.
+
+#[cfg(feature = "object-storage")]
+mod cloud;
+mod lease;
+mod objects;
+mod publish;
+mod reader;
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
+
+use self::lease::{Asker, Lease};
+pub use self::objects::{Condition, Found, Objects, Tag};
+pub(crate) use self::publish::{publish, upload};
+use self::reader::TAIL;
+pub(crate) use self::reader::{RemotePart, RemoteRead};
+use crate::journal::Journal;
+use crate::lock::Lock;
+use crate::{Error, ErrorKind, RunId};
+
+/// Bytes of a file that are downloaded at a time.
+const PIECE: u64 = 8 << 20;
+/// The most bytes of the ends of files that are kept, so that their footers are read once.
+const MOST_TAILS: usize = 16 << 20;
+
+/// What an output folder may be, beside a folder.
+const SCHEMES: [&str; 8] = ["s3", "s3a", "gs", "az", "adl", "azure", "abfs", "abfss"];
+
+/// Datasets in an object store.
+#[derive(Debug)]
+pub(crate) struct Remote {
+    root: PathBuf,
+    objects: Arc<dyn Objects>,
+    /// Held by a store that writes.
+    lease: OnceLock<Lease>,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    /// What has been read and may be written: it is written only when it is still the same.
+    tags: HashMap<String, Option<Tag>>,
+    /// The lengths and the last bytes of data files, which never change.
+    tails: HashMap<String, (u64, Bytes)>,
+    tail_bytes: usize,
+}
+
+/// Whether an output folder is the address of an object store, or of something else that is none.
+#[must_use]
+pub fn is_address(out: &Path) -> bool {
+    scheme(out).is_some()
+}
+
+/// The folder of the local disk in which runs work whose datasets are in an object store, and where
+/// what no bucket should hold is kept: below `base`, or by default below `rivulet` in the user's
+/// folder for such things (`$XDG_STATE_HOME`, `~/.local/state`, `%LOCALAPPDATA%`), or the
+/// system's temporary folder where there is no such folder.
+#[must_use]
+pub fn work_folder(out: &Path, connector: &str, base: Option<&Path>) -> PathBuf {
+    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    let default = || {
+        let state = variable("XDG_STATE_HOME").or_else(|| variable("LOCALAPPDATA"));
+        let state = state.map(PathBuf::from).or_else(|| {
+            let home = variable("HOME")?;
+            Some(Path::new(&home).join(".local").join("state"))
+        });
+        state.unwrap_or_else(std::env::temp_dir).join("rivulet")
+    };
+    let base = base.map_or_else(default, Path::to_owned);
+    let address = Sha256::digest(out.as_os_str().as_encoded_bytes());
+    let address: String = address
+        .iter()
+        .take(8)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    base.join(format!("{connector}-{address}"))
+}
+
+/// The scheme of an address (RFC 3986, section 3.1).
+fn scheme(out: &Path) -> Option<&str> {
+    let (scheme, _) = out.to_str()?.split_once("://")?;
+    let is_scheme = scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+        && scheme
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'));
+    is_scheme.then_some(scheme)
+}
+
+impl Remote {
+    /// What stands behind an output folder; `None` for a folder of the local disk.
+    pub(crate) fn find(out: &Path, connector: &str) -> Result<Option<Arc<Self>>, Error> {
+        let Some(scheme) = scheme(out) else {
+            return Ok(None);
+        };
+        if !SCHEMES.contains(&scheme) {
+            return Err(Error::configuration(format!(
+                "`{}` is neither a folder nor an address of an object store",
+                out.display()
+            ))
+            .with_hint(
+                "give a folder, or `s3://bucket/prefix`, `gs://bucket/prefix` or \
+                 `az://container/prefix`",
+            ));
+        }
+        #[cfg(feature = "object-storage")]
+        {
+            let _ = connector;
+            let objects = cloud::Cloud::connect(out)?;
+            Ok(Some(Arc::new(Self::new(out, Arc::new(objects)))))
+        }
+        #[cfg(not(feature = "object-storage"))]
+        Err(Error::configuration(format!(
+            "`{}` is in an object store, which this program was built without",
+            out.display()
+        ))
+        .with_hint(format!(
+            "build it with the feature `object-storage`: `cargo run --package connector-{connector} \
+             --features object-storage -- --out {}` (for a spec that is not built: `cargo run \
+             --package connector-build-tools --features object-storage -- run SPEC …`)",
+            out.display()
+        )))
+    }
+
+    pub(crate) fn new(out: &Path, objects: Arc<dyn Objects>) -> Self {
+        Self {
+            root: out.to_owned(),
+            objects,
+            lease: OnceLock::new(),
+            inner: Mutex::default(),
+        }
+    }
+
+    /// The key of an object; `None` for paths of the local disk.
+    pub(crate) fn key(&self, path: &Path) -> Option<String> {
+        let path = path.strip_prefix(&self.root).ok()?;
+        let parts = path.iter().map(|part| part.to_string_lossy());
+        Some(parts.collect::<Vec<_>>().join("/"))
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes the lease, and the lock of the working folder `work`, which tells a run of this
+    /// machine that is dead from one that is not.
+    pub(crate) fn take(&self, path: &Path, work: &Path, run: RunId) -> Result<Lock, Error> {
+        let lock = Lock::take(&work.join("lock"))?;
+        let asker = Asker {
+            run,
+            place: place(work)?,
+            host: host(),
+        };
+        let key = self.key(path).unwrap_or_default();
+        let lease = Lease::take(&self.objects, &key, path, &asker)?;
+        // A store is opened once.
+        let _ = self.lease.set(lease);
+        Ok(lock)
+    }
+
+    pub(crate) fn is_held(&self, path: &Path) -> Result<bool, Error> {
+        Lease::is_held(&*self.objects, &self.key(path).unwrap_or_default(), path)
+    }
+
+    fn lease(&self) -> Result<&Lease, Error> {
+        self.lease
+            .get()
+            .ok_or_else(|| Error::new(ErrorKind::Internal, "nothing is written without the lease"))
+    }
+
+    /// Makes sure that what is changed next is changed while the lease holds.
+    pub(crate) fn guard(&self) -> Result<(), Error> {
+        self.lease()?.guard()
+    }
+
+    pub(crate) fn commit(&self, journal: &Journal) -> Result<(), Error> {
+        self.lease()?.commit(journal)
+    }
+
+    pub(crate) fn forget(&self, resource: &str) -> Result<(), Error> {
+        self.lease()?.forget(resource)
+    }
+
+    pub(crate) fn journals(&self) -> Result<Vec<Journal>, Error> {
+        self.lease()?.journals()
+    }
+
+    /// Whether a load of this resource has been committed, or may have been.
+    pub(crate) fn may_hold(&self, resource: &str) -> bool {
+        self.lease
+            .get()
+            .is_some_and(|lease| lease.may_hold(resource))
+    }
+
+    /// The names and lengths of all that lies below a folder, in order; parts of a name are joined
+    /// by `/`.
+    pub(crate) fn list(&self, folder: &Path) -> Result<Vec<(String, u64)>, Error> {
+        let prefix = format!("{}/", self.key(folder).unwrap_or_default());
+        let found = self.objects.list(&prefix);
+        let found = found.map_err(|source| failed("list", folder, source))?;
+        let name = |found: Found| Some((found.key.strip_prefix(&prefix)?.to_owned(), found.bytes));
+        Ok(found.into_iter().filter_map(name).collect())
+    }
+
+    pub(crate) fn length(&self, path: &Path) -> Result<Option<u64>, Error> {
+        let length = self.objects.length(&self.key(path).unwrap_or_default());
+        length.map_err(|source| failed("look at", path, source))
+    }
+
+    /// A small object; when it is written later, then only in place of what is read now.
+    pub(crate) fn read(&self, path: &Path) -> Result<Option<Vec<u8>>, Error> {
+        let key = self.key(path).unwrap_or_default();
+        let found = self.objects.get(&key);
+        let found = found.map_err(|source| failed("read", path, source))?;
+        let (content, tag) = found.unzip();
+        self.inner().tags.insert(key, tag);
+        Ok(content.map(Vec::from))
+    }
+
+    /// Writes a small object.
+    pub(crate) fn write(&self, path: &Path, content: &[u8]) -> Result<(), Error> {
+        let key = self.key(path).unwrap_or_default();
+        let content = Bytes::copy_from_slice(content);
+        let condition = match self.inner().tags.get(&key) {
+            None => Condition::Always,
+            Some(None) => Condition::Absent,
+            Some(Some(tag)) => Condition::Matches(tag.clone()),
+        };
+        let failed = |source| failed("write", path, source);
+        let put = self.objects.put(&key, content.clone(), &condition);
+        if let Ok(Some(tag)) = put {
+            self.inner().tags.insert(key, Some(tag));
+            return Ok(());
+        }
+        // It may have been written all the same.
+        match self.objects.get(&key) {
+            Ok(Some((found, tag))) if found == content => {
+                self.inner().tags.insert(key, Some(tag));
+                Ok(())
+            }
+            Err(source) => Err(failed(source)),
+            Ok(_) => match put {
+                Err(source) => Err(failed(source)),
+                Ok(_) => Err(Error::conflict(format!(
+                    "`{}` has been changed by another program since this run began",
+                    path.display()
+                ))
+                .with_hint("run again when nothing else writes there")),
+            },
+        }
+    }
+
+    pub(crate) fn upload(&self, file: &Path, path: &Path) -> Result<(), Error> {
+        let upload = self
+            .objects
+            .upload(file, &self.key(path).unwrap_or_default());
+        upload.map_err(|source| failed("write", path, source))
+    }
+
+    pub(crate) fn download(&self, path: &Path, file: &Path) -> Result<(), Error> {
+        let mut target = File::options()
+            .write(true)
+            .create_new(true)
+            .open(file)
+            .map_err(|source| Error::io("create", file, source))?;
+        self.each_piece(path, |piece| {
+            let written = target.write_all(piece);
+            written.map_err(|source| Error::io("write", file, source))
+        })
+    }
+
+    /// Reads an object from its beginning to its end.
+    pub(crate) fn each_piece(
+        &self,
+        path: &Path,
+        mut take: impl FnMut(&[u8]) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let length = self
+            .length(path)?
+            .ok_or_else(|| failed("read", path, io::ErrorKind::NotFound.into()))?;
+        let key = self.key(path).unwrap_or_default();
+        let mut start = 0;
+        while start < length {
+            let end = length.min(start + PIECE);
+            let piece = self.range(path, &key, start..end)?;
+            take(&piece)?;
+            start = end;
+        }
+        Ok(())
+    }
+
+    fn range(&self, path: &Path, key: &str, range: Range<u64>) -> Result<Bytes, Error> {
+        let length = range.end - range.start;
+        match self.objects.get_range(key, range) {
+            Ok(bytes) if bytes.len() as u64 == length => Ok(bytes),
+            Ok(_) => Err(failed("read", path, io::ErrorKind::UnexpectedEof.into())),
+            Err(source) => Err(failed("read", path, source)),
+        }
+    }
+
+    /// Lets the store copy an object; false when there is none.
+    pub(crate) fn copy(&self, from: &Path, to: &Path) -> Result<bool, Error> {
+        let [from_key, to_key] = [from, to].map(|path| self.key(path).unwrap_or_default());
+        match self.objects.copy(&from_key, &to_key) {
+            Ok(()) => Ok(true),
+            Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(source) => Err(failed("copy a file to", to, source)),
+        }
+    }
+
+    pub(crate) fn remove(&self, paths: &[PathBuf]) -> Result<(), Error> {
+        let keys: Vec<String> = paths.iter().filter_map(|path| self.key(path)).collect();
+        let Some(first) = paths.first() else {
+            return Ok(());
+        };
+        let deleted = self.objects.delete(&keys);
+        let mut inner = self.inner();
+        for key in &keys {
+            if let Some(tag) = inner.tags.get_mut(key) {
+                *tag = None;
+            }
+        }
+        deleted.map_err(|source| failed("delete", first, source))
+    }
+
+    /// A data file, to be read by ranges.
+    pub(crate) fn open(&self, path: &Path) -> Result<RemotePart, Error> {
+        let key = self.key(path).unwrap_or_default();
+        let known = self.inner().tails.get(&key).cloned();
+        let (length, tail) = match known {
+            Some(known) => known,
+            None => {
+                let length = self
+                    .length(path)?
+                    .ok_or_else(|| failed("open", path, io::ErrorKind::NotFound.into()))?;
+                let tail = self.range(path, &key, length.saturating_sub(TAIL)..length)?;
+                self.keep_tail(key.clone(), length, tail.clone());
+                (length, tail)
+            }
+        };
+        let objects = Arc::clone(&self.objects);
+        Ok(RemotePart::new(objects, key, length, Some(tail)))
+    }
+
+    fn keep_tail(&self, key: String, length: u64, tail: Bytes) {
+        let mut inner = self.inner();
+        if inner.tail_bytes > MOST_TAILS {
+            inner.tails.clear();
+            inner.tail_bytes = 0;
+        }
+        inner.tail_bytes += tail.len();
+        inner.tails.insert(key, (length, tail));
+    }
+}
+
+/// The name of a working folder, made up when it is first used.
+fn place(work: &Path) -> Result<String, Error> {
+    let path = work.join("place");
+    match fs::read_to_string(&path) {
+        Ok(name) if !name.trim().is_empty() => Ok(name.trim().to_owned()),
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            Err(Error::io("read", &path, source))
+        }
+        _ => {
+            let name = uuid::Uuid::new_v4().to_string();
+            fs::write(&path, &name).map_err(|source| Error::io("write", &path, source))?;
+            Ok(name)
+        }
+    }
+}
+
+/// The name of this machine, for people.
+#[cfg(all(unix, feature = "object-storage"))]
+fn host() -> Option<String> {
+    let name = rustix::system::uname();
+    Some(name.nodename().to_string_lossy().into_owned())
+}
+
+#[cfg(not(all(unix, feature = "object-storage")))]
+fn host() -> Option<String> {
+    std::env::var("COMPUTERNAME").ok()
+}
+
+/// A failed operation of the object store.
+fn failed(action: &str, path: &Path, source: io::Error) -> Error {
+    let hint = match source.kind() {
+        io::ErrorKind::PermissionDenied => {
+            "check the credentials in the environment (`AWS_…`, `GOOGLE_…` or `AZURE_…`): they have \
+             to allow to list, read, write and delete below this address"
+        }
+        io::ErrorKind::NotFound => {
+            "check the name of the bucket, its region (`AWS_REGION`) and the endpoint \
+             (`AWS_ENDPOINT_URL`)"
+        }
+        io::ErrorKind::Unsupported => {
+            "use a store that has conditional puts, or write to a folder and copy it"
+        }
+        io::ErrorKind::InvalidInput => "check the address that `--out` gives",
+        _ => "check the network, the endpoint and the region; a run that failed changes nothing",
+    };
+    Error::new(
+        ErrorKind::Destination,
+        format!("cannot {action} `{}`", path.display()),
+    )
+    .with_source(source)
+    .with_hint(hint)
+}

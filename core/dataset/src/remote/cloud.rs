@@ -1,0 +1,403 @@
+//! Buckets of Amazon S3 and what speaks its language, Google Cloud Storage and Azure.
+//!
+//! What the `object_store` crate does asynchronously is done on a thread of its own, so that
+//! whoever calls may be anywhere.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::future::Future;
+use std::io::{self, Read};
+use std::ops::Range;
+use std::path::Path as FilePath;
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
+use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
+use object_store::client::{Certificate, ClientConfigKey, ClientOptions};
+use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
+use object_store::path::Path;
+use object_store::{
+    BackoffConfig, Error as StoreError, ObjectStore, ObjectStoreExt, ObjectStoreScheme, PutMode,
+    PutOptions, RetryConfig, UpdateVersion, WriteMultipart,
+};
+use tokio::runtime::{self, Handle};
+use tokio::sync::oneshot;
+use url::Url;
+
+use super::objects::{Condition, Found, Objects, Tag};
+use crate::Error;
+
+/// The most bytes of one request that writes; what is longer is written in parts. Small enough for
+/// slow lines within the time limit of a request, and the least that S3 allows.
+const PIECE: usize = 5 << 20;
+/// Parts under way at once.
+const PARTS_AT_ONCE: usize = 4;
+/// With the time limit of a request, 30 seconds, the longest time that an operation takes is a
+/// minute: what a lease has left when something is changed.
+const RETRIED_FOR: Duration = Duration::from_secs(30);
+const MAX_RETRIES: usize = 5;
+/// The longest text of an error that is shown.
+const LONGEST_TEXT: usize = 600;
+
+/// The objects below an address.
+pub(super) struct Cloud {
+    store: Arc<dyn ObjectStore>,
+    prefix: Path,
+    worker: Worker,
+}
+
+impl fmt::Debug for Cloud {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The store's own text may tell how it is configured.
+        f.debug_struct("Cloud").finish_non_exhaustive()
+    }
+}
+
+impl Cloud {
+    /// The store at an address, with the credentials of the environment.
+    pub(super) fn connect(out: &FilePath) -> Result<Self, Error> {
+        let address = out.display().to_string();
+        let unusable = |reason: String| {
+            Error::configuration(format!("the address `{address}` cannot be used: {reason}"))
+                .with_hint(
+                    "the form is `s3://bucket/prefix`, `gs://bucket/prefix`, \
+                     `az://container/prefix` or \
+                     `abfss://container@account.dfs.core.windows.net/prefix`; credentials, region \
+                     and endpoint are taken from the environment (`AWS_…`, `GOOGLE_…`, `AZURE_…`)",
+                )
+        };
+        let url = Url::parse(&address).map_err(|error| unusable(error.to_string()))?;
+        if !url.username().is_empty() && url.password().is_some() || url.query().is_some() {
+            return Err(unusable(
+                "credentials and parameters have no place in it".to_owned(),
+            ));
+        }
+        let (scheme, prefix) =
+            ObjectStoreScheme::parse(&url).map_err(|error| unusable(error.to_string()))?;
+        let store = build(&scheme, &address, false)
+            // A slim container has no certificate authorities: Mozilla's list takes their place.
+            .or_else(|error| build(&scheme, &address, true).map_err(|_| error))
+            .map_err(|error| unusable(text(&error)))?;
+        Self::new(store, prefix)
+            .map_err(|source| Error::configuration("cannot start a thread").with_source(source))
+    }
+
+    fn new(store: Arc<dyn ObjectStore>, prefix: Path) -> io::Result<Self> {
+        Ok(Self {
+            store,
+            prefix,
+            worker: Worker::start()?,
+        })
+    }
+
+    fn path(&self, key: &str) -> io::Result<Path> {
+        let prefix = self.prefix.as_ref();
+        let whole = match prefix {
+            "" => key.to_owned(),
+            prefix => format!("{prefix}/{key}"),
+        };
+        Path::parse(whole).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))
+    }
+
+    /// Waits for what is done with the store on the thread of its own.
+    fn wait<T, F>(&self, work: impl FnOnce(Arc<dyn ObjectStore>) -> F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, StoreError>> + Send + 'static,
+    {
+        self.worker.wait(work(Arc::clone(&self.store)))
+    }
+}
+
+fn build(
+    scheme: &ObjectStoreScheme,
+    address: &str,
+    own_roots: bool,
+) -> Result<Arc<dyn ObjectStore>, StoreError> {
+    let retry = RetryConfig {
+        backoff: BackoffConfig::default(),
+        max_retries: MAX_RETRIES,
+        retry_timeout: RETRIED_FOR,
+    };
+    let roots = |allow_http: Option<String>| {
+        let options = ClientOptions::new().with_no_system_certificates(true);
+        let options = match allow_http {
+            Some(value) => options.with_config(ClientConfigKey::AllowHttp, value),
+            None => options,
+        };
+        webpki_root_certs::TLS_SERVER_ROOT_CERTS
+            .iter()
+            .filter_map(|root| Certificate::from_der(root).ok())
+            .fold(options, ClientOptions::with_root_certificate)
+    };
+    macro_rules! built {
+        ($builder:ty, $key:ident) => {{
+            let mut builder = <$builder>::from_env().with_url(address);
+            if own_roots {
+                let value = builder.get_config_value(&$key::Client(ClientConfigKey::AllowHttp));
+                builder = builder.with_client_options(roots(value));
+            }
+            Arc::new(builder.with_retry(retry).build()?)
+        }};
+    }
+    Ok(match scheme {
+        ObjectStoreScheme::AmazonS3 => built!(AmazonS3Builder, AmazonS3ConfigKey),
+        ObjectStoreScheme::GoogleCloudStorage => built!(GoogleCloudStorageBuilder, GoogleConfigKey),
+        ObjectStoreScheme::MicrosoftAzure => built!(MicrosoftAzureBuilder, AzureConfigKey),
+        _ => {
+            return Err(StoreError::NotSupported {
+                source: "no such kind of store".into(),
+            });
+        }
+    })
+}
+
+impl Objects for Cloud {
+    fn list(&self, prefix: &str) -> io::Result<Vec<Found>> {
+        let path = self.path(prefix.trim_end_matches('/'))?;
+        let own = self.prefix.as_ref().len();
+        let start = if own == 0 { 0 } else { own + 1 };
+        let listed = self.wait(|store| async move {
+            let listed = store.list(Some(&path));
+            listed.try_collect::<Vec<_>>().await
+        });
+        let found = |meta: object_store::ObjectMeta| {
+            let key = meta.location.as_ref().get(start..)?.to_owned();
+            Some(Found {
+                key,
+                bytes: meta.size,
+            })
+        };
+        let listed = listed.map_err(|error| failure(&error))?;
+        let mut found: Vec<Found> = listed.into_iter().filter_map(found).collect();
+        found.sort_unstable_by(|one, other| one.key.cmp(&other.key));
+        Ok(found)
+    }
+
+    fn length(&self, key: &str) -> io::Result<Option<u64>> {
+        let path = self.path(key)?;
+        match self.wait(|store| async move { store.head(&path).await }) {
+            Ok(meta) => Ok(Some(meta.size)),
+            Err(StoreError::NotFound { .. }) => Ok(None),
+            Err(error) => Err(failure(&error)),
+        }
+    }
+
+    fn get(&self, key: &str) -> io::Result<Option<(Bytes, Tag)>> {
+        let path = self.path(key)?;
+        let found = self.wait(|store| async move {
+            let found = store.get(&path).await?;
+            let tag = Tag {
+                e_tag: found.meta.e_tag.clone(),
+                version: found.meta.version.clone(),
+            };
+            Ok((found.bytes().await?, tag))
+        });
+        match found {
+            Ok(found) => Ok(Some(found)),
+            Err(StoreError::NotFound { .. }) => Ok(None),
+            Err(error) => Err(failure(&error)),
+        }
+    }
+
+    fn get_range(&self, key: &str, range: Range<u64>) -> io::Result<Bytes> {
+        let path = self.path(key)?;
+        self.wait(|store| async move { store.get_range(&path, range).await })
+            .map_err(|error| failure(&error))
+    }
+
+    fn put(&self, key: &str, content: Bytes, condition: &Condition) -> io::Result<Option<Tag>> {
+        let path = self.path(key)?;
+        let mode = match condition {
+            Condition::Always => PutMode::Overwrite,
+            Condition::Absent => PutMode::Create,
+            Condition::Matches(tag) => PutMode::Update(UpdateVersion {
+                e_tag: tag.e_tag.clone(),
+                version: tag.version.clone(),
+            }),
+        };
+        let options = PutOptions::from(mode);
+        let put =
+            self.wait(|store| async move { store.put_opts(&path, content.into(), options).await });
+        match put {
+            Ok(put) => Ok(Some(Tag {
+                e_tag: put.e_tag,
+                version: put.version,
+            })),
+            Err(StoreError::AlreadyExists { .. } | StoreError::Precondition { .. }) => Ok(None),
+            Err(error) => Err(failure(&error)),
+        }
+    }
+
+    fn upload(&self, file: &FilePath, key: &str) -> io::Result<()> {
+        let path = self.path(key)?;
+        let mut file = std::fs::File::open(file)?;
+        let length = file.metadata()?.len();
+        let mut piece = || {
+            let mut bytes = Vec::new();
+            let read = (&mut file).take(PIECE as u64).read_to_end(&mut bytes);
+            read.map(|_| Bytes::from(bytes))
+        };
+        if length <= PIECE as u64 {
+            let content = piece()?;
+            let put = self.wait(|store| async move { store.put(&path, content.into()).await });
+            return put.map(|_| ()).map_err(|error| failure(&error));
+        }
+        let upload = self.wait(|store| async move { store.put_multipart(&path).await });
+        let upload = upload.map_err(|error| failure(&error))?;
+        let mut upload = WriteMultipart::new_with_chunk_size(upload, PIECE);
+        loop {
+            let content = match piece() {
+                Ok(content) if content.is_empty() => break,
+                Ok(content) => content,
+                Err(error) => {
+                    // What stays of it, the bucket's own rules delete.
+                    let _ = self.worker.wait(upload.abort());
+                    return Err(error);
+                }
+            };
+            // `put` spawns onto the runtime that it is called on.
+            upload = self
+                .worker
+                .wait(async move {
+                    upload.wait_for_capacity(PARTS_AT_ONCE).await?;
+                    upload.put(content);
+                    Ok(upload)
+                })
+                .map_err(|error| failure(&error))?;
+        }
+        let finished = self.worker.wait(upload.finish());
+        finished.map(|_| ()).map_err(|error| failure(&error))
+    }
+
+    fn copy(&self, from: &str, to: &str) -> io::Result<()> {
+        let (from, to) = (self.path(from)?, self.path(to)?);
+        self.wait(|store| async move { store.copy(&from, &to).await })
+            .map_err(|error| failure(&error))
+    }
+
+    fn delete(&self, keys: &[String]) -> io::Result<()> {
+        let paths = keys
+            .iter()
+            .map(|key| self.path(key))
+            .collect::<io::Result<Vec<Path>>>()?;
+        self.wait(|store| async move {
+            let mut deleted = store.delete_stream(stream::iter(paths).map(Ok).boxed());
+            while let Some(deleted) = deleted.next().await {
+                match deleted {
+                    Ok(_) | Err(StoreError::NotFound { .. }) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            Ok(())
+        })
+        .map_err(|error| failure(&error))
+    }
+}
+
+/// A thread for what is asynchronous.
+struct Worker {
+    handle: Handle,
+    /// The thread ends when it is dropped.
+    _stop: oneshot::Sender<()>,
+}
+
+impl Worker {
+    fn start() -> io::Result<Self> {
+        let runtime = runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let handle = runtime.handle().clone();
+        let (stop, stopped) = oneshot::channel();
+        thread::Builder::new()
+            .name("object-store".to_owned())
+            .spawn(move || runtime.block_on(stopped))?;
+        Ok(Self {
+            handle,
+            _stop: stop,
+        })
+    }
+
+    fn wait<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, StoreError>> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (sender, receiver) = mpsc::sync_channel(1);
+        self.handle.spawn(async move {
+            // Nobody stops waiting.
+            let _ = sender.send(work.await);
+        });
+        receiver.recv().unwrap_or_else(|_| {
+            Err(StoreError::Generic {
+                store: "the object store",
+                source: "its thread has ended".into(),
+            })
+        })
+    }
+}
+
+/// What the store said, as an error of any file system.
+fn failure(error: &StoreError) -> io::Error {
+    let text = text(error);
+    let kind = match error {
+        StoreError::NotFound { .. } => io::ErrorKind::NotFound,
+        StoreError::PermissionDenied { .. } | StoreError::Unauthenticated { .. } => {
+            io::ErrorKind::PermissionDenied
+        }
+        StoreError::NotImplemented { .. } | StoreError::NotSupported { .. } => {
+            io::ErrorKind::Unsupported
+        }
+        StoreError::InvalidPath { .. } => io::ErrorKind::InvalidInput,
+        // The address at which machines of a cloud are told their credentials.
+        _ if text.contains("169.254.169.254") => {
+            let none = "no credentials were found in the environment";
+            return io::Error::new(io::ErrorKind::PermissionDenied, format!("{none}: {text}"));
+        }
+        _ => io::ErrorKind::Other,
+    };
+    io::Error::new(kind, text)
+}
+
+/// The text of an error and its causes, each once, without secrets and parameters of addresses.
+fn text(error: &dyn StdError) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        next = cause.source();
+    }
+    let secrets = std::env::vars().filter(|(name, value)| is_secret(name) && value.len() >= 6);
+    clean(&text, secrets.map(|(_, value)| value))
+}
+
+/// Whether an environment variable may hold a part of credentials.
+fn is_secret(name: &str) -> bool {
+    let is_of_cloud = ["AWS_", "AZURE_", "GOOGLE_"].iter();
+    let is_of_cloud = is_of_cloud.into_iter().any(|start| name.starts_with(start));
+    let parts = ["KEY", "SECRET", "TOKEN", "PASSWORD", "SAS", "ACCOUNT"];
+    is_of_cloud && parts.iter().any(|part| name.contains(part))
+}
+
+fn clean(text: &str, secrets: impl Iterator<Item = String>) -> String {
+    let text = secrets.fold(text.to_owned(), |text, secret| text.replace(&secret, "***"));
+    let words = text.split_whitespace().map(|word| {
+        let is_address = word.contains("://");
+        match word.split_once('?') {
+            Some((address, _)) if is_address => format!("{address}?…"),
+            _ => word.to_owned(),
+        }
+    });
+    let text = words.collect::<Vec<_>>().join(" ");
+    match text.char_indices().nth(LONGEST_TEXT) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text,
+    }
+}
