@@ -26,7 +26,7 @@ pub(crate) use auth::{
     ApiKeySpec, AuthSpec, ClientAuthenticationSpec, HttpBasicSpec, JwtAlgorithmSpec, JwtSpec,
     LocationSpec, OAuth2Spec, SessionTokenSpec,
 };
-pub(crate) use client::{ClientSpec, RetrySpec};
+pub(crate) use client::{ClientSpec, ConcurrencySpec, RetrySpec};
 pub(crate) use config::{InputSpec, InputType};
 pub(crate) use contract::{ContractModeSpec, ContractSpec};
 pub(crate) use endpoint::{EndpointMapping, EndpointSpec, MethodSpec, ParameterSpec};
