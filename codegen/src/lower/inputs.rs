@@ -13,7 +13,7 @@ use crate::spec::{InputSpec, InputType, Named, Reporter, Spec};
 use crate::words::{list, nearest, quote};
 
 /// Names that the command line and the configuration file of every connector have already.
-const RESERVED: [&str; 22] = [
+const RESERVED: [&str; 20] = [
     "base_url",
     "ca_file",
     "checkpoint_seconds",
@@ -31,9 +31,7 @@ const RESERVED: [&str; 22] = [
     "report",
     "resource",
     "resume_within",
-    "since",
     "token_url",
-    "until",
     "verbose",
     "version",
 ];

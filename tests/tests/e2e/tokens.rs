@@ -11,7 +11,8 @@ use crate::{expect_truth, server};
 fn one_token_serves_the_whole_run() {
     let workspace = Workspace::new();
     let server = server(Options::default());
-    workspace.storage().against(&server).run().expect(0);
+    let run = workspace.storage().against(&server);
+    run.args(["--concurrency", "1"]).run().expect(0);
     let tokens = server.token_requests();
     assert_eq!(tokens.len(), 1);
     let form = tokens[0].form();
@@ -47,7 +48,8 @@ fn a_token_that_the_api_refuses_is_renewed_once_and_the_request_sent_again() {
         script,
         ..Options::default()
     });
-    workspace.storage().against(&server).run().expect(0);
+    let run = workspace.storage().against(&server);
+    run.args(["--concurrency", "1"]).run().expect(0);
     expect_truth(&workspace, &server);
     assert_eq!(server.token_requests().len(), 2);
     assert_eq!(server.data_requests().len(), 14);
