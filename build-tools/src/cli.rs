@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::{ArgMatches, Command};
 
 use crate::streams::stderr_is_coloured;
-use crate::{Error, Streams, check, expand, live, new, schema};
+use crate::{Error, Streams, bench, check, expand, live, new, schema};
 
 /// A subcommand: its arguments, and what it does.
 type Subcommand = (fn() -> Command, Action);
@@ -31,6 +31,7 @@ const SUBCOMMANDS: &[Subcommand] = &[
     (live::run_command, Action::Connector(live::run)),
     (expand::command, Action::Tool(expand::run)),
     (schema::command, Action::Tool(schema::run)),
+    (bench::command, Action::Connector(bench::run)),
 ];
 
 /// Runs the command line on the process's own streams and gives its exit code.

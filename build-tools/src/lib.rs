@@ -3,8 +3,10 @@
 //! One file per subcommand: `check` finds what is wrong with a spec, `expand` prints
 //! what is generated from it, `new` makes a connector, `schema` prints the JSON Schema that
 //! editors complete and check specs with; `try`, `infer` and `run` are the command line of the
-//! connector that a spec makes, without building it.
+//! connector that a spec makes, without building it; `bench` measures a connector beside its parts
+//! and other tools.
 
+mod bench;
 mod check;
 mod cli;
 mod error;

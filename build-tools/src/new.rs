@@ -13,6 +13,7 @@ use crate::{Error, ErrorKind, Streams, spec_file};
 
 /// What `connector-<name>` already means in the workspace.
 const TAKEN: &[&str] = &[
+    "bench",
     "build-tools",
     "codegen",
     "contract",

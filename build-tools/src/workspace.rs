@@ -67,6 +67,16 @@ impl Workspace {
         names
     }
 
+    /// The workspace's own `Cargo.toml`.
+    pub(crate) fn manifest(&self) -> PathBuf {
+        self.root.join("Cargo.toml")
+    }
+
+    /// What has been measured.
+    pub(crate) fn benchmarks(&self) -> PathBuf {
+        self.root.join("BENCHMARKS.md")
+    }
+
     /// The committed JSON Schema of the spec language.
     pub(crate) fn schema(&self) -> PathBuf {
         self.root.join("codegen").join("spec.schema.json")

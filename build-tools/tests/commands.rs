@@ -320,3 +320,52 @@ fn a_stale_schema_is_told() {
         stale.err
     );
 }
+
+#[test]
+fn a_small_measurement_has_all_tables() {
+    let root = workspace();
+    let name = |section: &str| format!("<!-- bench {section} -->\n<!-- end {section} -->\n");
+    let sections = ["flat", "flat_100", "nested", "latency", "fan_out", "merge"];
+    let sections = sections.iter().chain(&["memory", "start"]);
+    let document = root.path().join("BENCHMARKS.md");
+    fs::write(
+        &document,
+        sections.map(|section| name(section)).collect::<String>(),
+    )
+    .unwrap();
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_cargo-connector"))
+        .args(["bench", "--interpreted", "--without-peers", "--write"])
+        .args(["--scale", "2000", "--rounds", "2", "--root"])
+        .arg(root.path())
+        .output()
+        .unwrap();
+    let (out, err) = (
+        String::from_utf8(output.stdout).unwrap(),
+        String::from_utf8(output.stderr).unwrap(),
+    );
+    assert!(output.status.success(), "{err}");
+    for line in [
+        "### flat: 2,000 flat records",
+        "### nested: 2,000 nested records",
+        "### latency: 200 flat records",
+        "### fan_out: 200 a request",
+        "### merge: 2,000 10 % changed",
+        "\n| floor: their sum |",
+        "\n| **ours** |",
+        "\n| **ours**, 16 requests at once |",
+        "\nTargets, flat: CPU ",
+        "\nTargets, latency: ",
+        "\n| nested | 1,000 |",
+        "\n`cargo connector bench --only merge --rounds 2 --without-peers --scale 2000`, ",
+    ] {
+        assert!(out.contains(line), "no {line:?} in\n{out}");
+    }
+    assert!(!out.contains("NaN") && !out.contains("dlt |"), "{out}");
+    assert!(err.contains("flat 2: **ours**"), "{err}");
+    // The tables are in the document, too, each between its markers.
+    let written = fs::read_to_string(&document).unwrap();
+    assert!(
+        written.contains("<!-- bench merge -->\n### merge: 2,000 "),
+        "{written}"
+    );
+}

@@ -3,9 +3,6 @@
 //! Measured on 13 columns of ordinary records (see `benches/encode.rs`): a dictionary pays only
 //! where few values repeat; integers and timestamps are smallest and fastest as differences.
 
-use std::collections::HashSet;
-use std::hash::{DefaultHasher, Hasher};
-
 use arrow::array::RecordBatch;
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::compute::concat;
@@ -189,26 +186,19 @@ fn estimate_distinct(count: usize, distinct: usize) -> f64 {
 /// How many values are not null, and how many of these differ; types that have no dictionary count
 /// as all different.
 fn count_distinct(values: &ArrayRef) -> (usize, usize) {
+    let most = values.len();
     macro_rules! numbers {
         ($type:ty) => {
             distinct(
+                most,
                 values
                     .as_primitive::<$type>()
                     .iter()
                     .flatten()
-                    .map(|value| {
-                        let mut hasher = DefaultHasher::new();
-                        hasher.write(&value.to_le_bytes());
-                        hasher.finish()
-                    }),
+                    .map(|value| mixed(&value.to_le_bytes())),
             )
         };
     }
-    let text = |bytes: &[u8]| {
-        let mut hasher = DefaultHasher::new();
-        hasher.write(bytes);
-        hasher.finish()
-    };
     match values.data_type() {
         DataType::Int8 => numbers!(Int8Type),
         DataType::Int16 => numbers!(Int16Type),
@@ -224,25 +214,52 @@ fn count_distinct(values: &ArrayRef) -> (usize, usize) {
         DataType::Float64 => numbers!(Float64Type),
         DataType::Decimal128(precision, _) if *precision <= 18 => numbers!(Decimal128Type),
         DataType::Utf8 => distinct(
+            most,
             values
                 .as_string::<i32>()
                 .iter()
                 .flatten()
-                .map(|value| text(value.as_bytes())),
+                .map(|value| mixed(value.as_bytes())),
         ),
-        DataType::Binary => distinct(values.as_binary::<i32>().iter().flatten().map(text)),
-        _ => (values.len(), values.len()),
+        DataType::Binary => distinct(most, values.as_binary::<i32>().iter().flatten().map(mixed)),
+        _ => (most, most),
     }
 }
 
-fn distinct(hashes: impl Iterator<Item = u64>) -> (usize, usize) {
-    let mut seen = HashSet::new();
-    let mut count = 0;
-    for hash in hashes {
-        count += 1;
-        seen.insert(hash);
+/// A hash for telling a sample's values apart. Whoever makes two values collide gets another
+/// encoding, nothing else: it needs no key.
+#[inline]
+fn mixed(bytes: &[u8]) -> u64 {
+    let mut hash = bytes.len() as u64;
+    for chunk in bytes.chunks(8) {
+        let mut word = [0; 8];
+        word[..chunk.len()].copy_from_slice(chunk);
+        // The multiplier of SplitMix64; the shift brings its high bits to where the next one starts.
+        hash = (hash ^ u64::from_le_bytes(word)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        hash ^= hash >> 32;
     }
-    (count, seen.len())
+    hash
+}
+
+/// How many hashes there are, `most` at the most, and how many of them differ.
+fn distinct(most: usize, hashes: impl Iterator<Item = u64>) -> (usize, usize) {
+    // Open addressing, half full: a hash is its own place and 0 an empty one.
+    let mut places = vec![0_u64; (2 * most + 2).next_power_of_two()];
+    let mask = places.len() - 1;
+    let (mut count, mut different) = (0, 0);
+    for hash in hashes.take(most) {
+        count += 1;
+        let hash = hash.max(1);
+        let mut place = hash as usize & mask;
+        while places[place] != 0 && places[place] != hash {
+            place = (place + 1) & mask;
+        }
+        if places[place] == 0 {
+            places[place] = hash;
+            different += 1;
+        }
+    }
+    (count, different)
 }
 
 #[cfg(test)]
@@ -253,12 +270,8 @@ mod tests {
     fn distinct_values_are_estimated_from_repetitions() {
         #[track_caller]
         fn check(pool: u64, expect: std::ops::RangeInclusive<f64>) {
-            let draw = |number: u64| {
-                let mut hasher = DefaultHasher::new();
-                hasher.write_u64(number);
-                hasher.finish() % pool
-            };
-            let (count, distinct) = distinct((0..5000).map(draw));
+            let draw = |number: u64| mixed(&number.to_le_bytes()) % pool;
+            let (count, distinct) = distinct(5000, (0..5000).map(draw));
             let estimate = estimate_distinct(count, distinct);
             assert!(
                 expect.contains(&estimate),
@@ -270,5 +283,23 @@ mod tests {
         check(5000, 4500.0..=5500.0);
         check(20_000, 18_000.0..=22_000.0);
         check(1 << 60, f64::INFINITY..=f64::INFINITY);
+    }
+
+    #[test]
+    fn values_are_counted_with_repetitions_and_without() {
+        #[track_caller]
+        fn check(values: Vec<Option<&str>>, expect: (usize, usize)) {
+            let values: ArrayRef = std::sync::Arc::new(arrow::array::StringArray::from(values));
+            assert_eq!(count_distinct(&values), expect);
+        }
+        check(vec![], (0, 0));
+        check(vec![None, None], (0, 0));
+        check(vec![Some(""), None, Some("")], (2, 1));
+        check(vec![Some("a"), Some("b"), Some("a")], (3, 2));
+        check(
+            vec![Some("longer than eight"), Some("longer than eighu")],
+            (2, 2),
+        );
+        check(vec![Some("12345678"), Some("12345678\0"), Some("")], (3, 3));
     }
 }
