@@ -56,7 +56,7 @@ fn a_bucket_needs_a_feature_and_an_address_is_never_a_folder() {
         let workspace = Workspace::new();
         let run = workspace.storage().args(arguments).run();
         run.expect(2).says(says);
-        assert_eq!(std::fs::read_dir(workspace.path(".")).unwrap().count(), 0);
+        assert_eq!(fs::read_dir(workspace.path(".")).unwrap().count(), 0);
     }
     let build = "cargo run --package connector-storage --features object-storage -- --out s3://b/p";
     for command in [&[][..], &["state"], &["runs"], &["report"]] {
