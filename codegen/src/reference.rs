@@ -11,6 +11,7 @@ const ORDER: &[&str] = &[
     "Paginator",
     "Retry",
     "RateLimit",
+    "Concurrency",
     "Timeout",
     "Resource",
     "Endpoint",

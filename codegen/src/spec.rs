@@ -26,7 +26,7 @@ pub(crate) use auth::{
     ApiKeySpec, AuthSpec, ClientAuthenticationSpec, HttpBasicSpec, JwtAlgorithmSpec, JwtSpec,
     LocationSpec, OAuth2Spec, SessionTokenSpec,
 };
-pub(crate) use client::{ClientSpec, RetrySpec};
+pub(crate) use client::{ClientSpec, ConcurrencySpec, RetrySpec};
 pub(crate) use config::{InputSpec, InputType};
 pub(crate) use contract::{ContractModeSpec, ContractSpec};
 pub(crate) use endpoint::{EndpointMapping, EndpointSpec, MethodSpec, ParameterSpec};
@@ -34,7 +34,9 @@ pub(crate) use fields::{DedupSortSpec, FieldMapping, FieldSpec, SchemaSpec, Type
 pub(crate) use incremental::{
     IncrementalSpec, InjectSpec, MissingSpec, MomentSpec, PlaceSpec, RangeSpec, RowOrderSpec,
 };
-pub(crate) use layout::{CodecSpec, LayoutSpec, NullsSpec, OrderSpec, PartSpec};
+pub(crate) use layout::{
+    CodecSpec, FlattenColumnsSpec, LayoutSpec, NullsSpec, OrderSpec, PartSpec,
+};
 pub(crate) use paginator::{
     CursorSpec, HeaderCursorSpec, HeaderLinkSpec, JsonLinkSpec, OffsetSpec, PageNumberSpec,
     PaginatorSpec,

@@ -146,6 +146,10 @@ fn types() {
             "concurrency: 0\nretry: {statuses: [200, 429], max_delay: -1, backoff_factor: .inf}\ntimeout: {read: 0}",
         ),
     );
+    check(
+        "type_concurrency",
+        &client("concurrency: {maximum: 3, max: 300}"),
+    );
     check("type_string_expected", &resource("description: 12"));
     check(
         "type_enum",

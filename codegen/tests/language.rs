@@ -195,7 +195,7 @@ fn defaults_are_those_of_the_language() {
         total: 300.0,
     };
     assert_eq!(client.timeouts, timeouts);
-    assert_eq!(client.concurrency, 4);
+    assert_eq!(client.concurrency, 16);
     let resource = &ir.plan.resources[0];
     assert!(resource.selected);
     assert_eq!(resource.endpoint.path, Template::text("/a"));

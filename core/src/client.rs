@@ -9,7 +9,8 @@ use connector_plan::{Auth, Body, Expression, Plan, Resource, Root, SettingRole, 
 
 use crate::auth::{AuthContext, Authenticator, CustomAuth, TokenMemory, TokenStore, authenticator};
 use crate::body::BodyReader;
-use crate::http::{Actions, RetryPolicy, Session, Transport, TransportOptions};
+use crate::extract::Waiting;
+use crate::http::{Actions, Limiter, RetryPolicy, Session, Transport, TransportOptions};
 use crate::paging::CustomPaginator;
 use crate::secret::Redactor;
 use crate::settings::SettingSources;
@@ -31,10 +32,13 @@ pub(crate) struct Inner {
     pub settings: Settings,
     pub site: Site,
     pub redactor: Redactor,
-    session: Session,
+    session: Arc<Session>,
     /// The sessions of resources that bring authentication, retry rules or actions of their own.
-    own_sessions: BTreeMap<String, Session>,
+    own_sessions: BTreeMap<String, Arc<Session>>,
     pub paginators: BTreeMap<String, CustomPaginator>,
+    pub limiter: Arc<Limiter>,
+    /// The bodies of pages that wait for their turn.
+    pub waiting: Arc<Waiting>,
 }
 
 /// What a program may choose about a client.
@@ -42,6 +46,9 @@ pub(crate) struct Inner {
 pub struct ClientOptions {
     /// The longest wait before a retry, in place of a longer one of the spec.
     pub max_wait: Option<Duration>,
+    /// The most requests under way at once, at least 1, in place of the spec's `concurrency`; with
+    /// 1 they come one after the other.
+    pub concurrency: Option<u32>,
     /// A PEM file of certificate authorities to trust beside the system's.
     pub ca_file: Option<PathBuf>,
     /// Where refresh tokens that the API replaces are kept; in memory by default. A program that is
@@ -158,6 +165,8 @@ impl Client {
                 None => environment_of(&plan.client.auth, &plan),
             }
         };
+        let concurrency = options.concurrency.unwrap_or(plan.client.concurrency);
+        let limiter = Arc::new(Limiter::new(concurrency, plan.client.rate_limit));
         let session =
             |auth: Arc<dyn Authenticator>, resource: Option<&Resource>, actions| Session {
                 environment: environment(resource),
@@ -169,6 +178,7 @@ impl Client {
                         .unwrap_or_else(|| plan.client.retry.clone()),
                     options.max_wait,
                 ),
+                limiter: Arc::clone(&limiter),
                 actions,
                 home: home.clone(),
             };
@@ -190,9 +200,9 @@ impl Client {
             let reader = BodyReader::new(&resource.endpoint, &transport);
             let actions = Actions::new(&resource.endpoint.actions, &settings, reader)?;
             let session = session(auth, Some(resource), actions);
-            own_sessions.insert(resource.name.clone(), session);
+            own_sessions.insert(resource.name.clone(), Arc::new(session));
         }
-        let session = session(shared, None, Actions::default());
+        let session = Arc::new(session(shared, None, Actions::default()));
         let names: Vec<&str> = plan
             .resources
             .iter()
@@ -211,6 +221,8 @@ impl Client {
             session,
             own_sessions,
             paginators: options.paginators.clone(),
+            limiter,
+            waiting: Arc::default(),
         })))
     }
 
@@ -224,7 +236,7 @@ impl Client {
 }
 
 impl Inner {
-    pub(crate) fn session(&self, resource: &str) -> &Session {
+    pub(crate) fn session(&self, resource: &str) -> &Arc<Session> {
         self.own_sessions.get(resource).unwrap_or(&self.session)
     }
 

@@ -1,9 +1,11 @@
 //! The loop over a resource's pages: request, decode, hand over columns, ask for the next page.
 
+mod ahead;
 mod build;
 mod fan_out;
 mod listing;
 mod progress;
+mod repeats;
 mod supply;
 mod windows;
 
@@ -18,12 +20,15 @@ use connector_plan::{BodyFormat, Resource};
 use futures_util::future;
 use tokio::sync::mpsc;
 
+pub(crate) use self::ahead::Waiting;
+use self::ahead::{Ahead, Fetching};
 use self::build::RequestBuilder;
 pub(crate) use self::fan_out::{ReadOptions, read_alone};
 pub(crate) use self::listing::Member;
 use self::listing::Reader;
 use self::progress::{At, Marker, Outlet};
 pub(crate) use self::progress::{Delivery, Position, Tracking};
+use self::repeats::Repeats;
 pub(crate) use self::supply::{Lazy, Supply};
 use crate::body::{BodyReader, Document, Unreadable};
 use crate::client::Inner;
@@ -180,10 +185,26 @@ impl Extract<'_> {
         let mut goes_on = at.front.is_some();
         let mut handed_over = Instant::now();
         let mut extracted = Extracted::default();
+        // Who reads the same pages takes them one by one, and so does who reads for others.
+        let allowed = at.listing.is_none() && !self.lazy.by_page();
+        let session = self.client.session(&self.resource.name);
+        let mut ahead = Ahead::new(session, &self.meter, &self.client.waiting, allowed);
+        let mut page_rows = 1;
+        let mut repeats = Repeats::new(self.resource);
         while let Some(current) = turn {
             guard.turn(&current)?;
             self.lazy.page().await;
             let request = builder.request(&current)?;
+            let fetch = match (ahead.take(&request), at.listing) {
+                // Another reader may have it.
+                (None, Some(_)) => None,
+                (None, None) => Some(Fetching::now(session, &self.meter, &request)),
+                (guessed, _) => guessed,
+            };
+            let left = limit.map_or(u64::MAX, |limit| limit.saturating_sub(extracted.rows));
+            let needed = left.div_ceil(page_rows).saturating_sub(1);
+            ahead.fill(paginator.as_ref(), needed, |turn| builder.request(turn));
+            let decoded = decoder.rows();
             let Fetched {
                 records,
                 filtered,
@@ -192,7 +213,7 @@ impl Extract<'_> {
                 last_record,
                 document,
                 response,
-            } = match self.page(&request, at.listing, &mut decoder).await {
+            } = match self.page(&request, fetch, at.listing, &mut decoder).await {
                 Ok(fetched) => fetched,
                 Err(error) if goes_on => return Err(self.judge(error)),
                 Err(error) => {
@@ -229,7 +250,11 @@ impl Extract<'_> {
                 }
             };
             self.meter.page(records, response.body.len());
-            let session = self.client.session(&self.resource.name);
+            ahead.came(response.body.len());
+            page_rows = rows.max(1);
+            if let (Some(repeats), true) = (&mut repeats, rows > 0) {
+                repeats.page(decoded);
+            }
             session.transport.note_records(&response, records);
             let page = guard.page(records, fingerprint(&response.body));
             let is_first = goes_on;
@@ -260,10 +285,10 @@ impl Extract<'_> {
                 }
                 next?
             };
-            for warning in paginator.warnings() {
-                tracing::warn!(resource = self.resource.name, "{warning}");
-                self.meter.warn(warning);
-            }
+            paginator
+                .warnings()
+                .into_iter()
+                .for_each(|one| self.warn(one));
             if let (true, Some(cursor)) = (response.ignored, &mut cursor) {
                 cursor.interrupt();
             }
@@ -275,6 +300,9 @@ impl Extract<'_> {
                     .take_batch()
                     .map_err(|error| self.decode_error(error))?;
                 let mut batch = partition.complete(batch)?;
+                if let Some(warning) = repeats.as_mut().and_then(|repeats| repeats.batch(&batch)) {
+                    self.warn(warning);
+                }
                 if let Some(cursor) = &mut cursor {
                     let kept = cursor.keep(batch)?;
                     batch = kept.batch;
@@ -320,10 +348,17 @@ impl Extract<'_> {
         Ok(extracted)
     }
 
+    /// Tells a person what to know of the reading.
+    fn warn(&self, warning: String) {
+        tracing::warn!(resource = self.resource.name, "{warning}");
+        self.meter.warn(warning);
+    }
+
     /// Fetches one page and decodes it; a page that was cut off is fetched again.
     async fn page(
         &self,
         request: &Request,
+        mut fetch: Option<Fetching>,
         listing: Option<&Reader>,
         decoder: &mut Decoder,
     ) -> Result<Fetched> {
@@ -332,7 +367,11 @@ impl Extract<'_> {
         let reader = BodyReader::new(endpoint, &session.transport);
         let mut retries = 0;
         loop {
-            let fetch = session.fetch(request, &self.meter);
+            let fetch = fetch.take();
+            let fetch = async {
+                let fetch = fetch.unwrap_or_else(|| Fetching::now(session, &self.meter, request));
+                fetch.answer().await
+            };
             let response = match listing {
                 Some(listing) if retries == 0 => listing.next(request, fetch).await?,
                 _ => Arc::new(fetch.await?),

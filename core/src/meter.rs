@@ -14,6 +14,7 @@ pub struct Meter {
     bytes: AtomicU64,
     requests: AtomicU64,
     retries: AtomicU64,
+    unneeded: AtomicU64,
     waited: AtomicU64,
     waiting: Mutex<Option<String>>,
     waits: Mutex<Vec<Waits>>,
@@ -85,6 +86,8 @@ pub struct Reading {
     pub requests: u64,
     /// Requests sent again after a failure.
     pub retries: u64,
+    /// Pages that were requested ahead, and turned out not to be needed.
+    pub unneeded: u64,
     /// Milliseconds spent waiting before retries.
     pub waited_ms: u64,
 }
@@ -99,6 +102,7 @@ impl Meter {
             bytes: self.bytes.load(Relaxed),
             requests: self.requests.load(Relaxed),
             retries: self.retries.load(Relaxed),
+            unneeded: self.unneeded.load(Relaxed),
             waited_ms: self.waited.load(Relaxed),
         }
     }
@@ -113,6 +117,11 @@ impl Meter {
         self.pages.fetch_add(1, Relaxed);
         self.rows.fetch_add(rows, Relaxed);
         self.bytes.fetch_add(bytes as u64, Relaxed);
+    }
+
+    /// Counts pages that were requested ahead in vain.
+    pub(crate) fn unneeded(&self, pages: u64) {
+        self.unneeded.fetch_add(pages, Relaxed);
     }
 
     /// Counts a request that is sent now.

@@ -42,6 +42,15 @@ pub trait Paginator: Debug + Send {
     /// When the response lacks what paging depends on.
     fn next(&mut self, page: &PageFacts<'_>) -> Result<Option<Turn>>;
 
+    /// What the request `nth` places behind the next one will carry, when that can be told before
+    /// the answers between; `nth` counts from 1. `None`, the default, when it depends on them.
+    ///
+    /// Such requests may be sent ahead. Their answers count only if the requests turn out to be the
+    /// ones that [`next`](Paginator::next) asks for, in its order.
+    fn ahead(&self, _nth: u64) -> Option<Turn> {
+        None
+    }
+
     /// What this paginator remembers beside the next request, so that a later run can go on with
     /// it; nothing secret. `None`, the default, when it cannot say: a run that dies is then begun
     /// again from the first page.

@@ -7,10 +7,12 @@ use super::response::wait;
 use super::url::{self, Url};
 use crate::diagnostic::{Diagnostic, code};
 use crate::source::Span;
-use crate::spec::{ClientSpec, Key, RetrySpec, Spec, Text};
+use crate::spec::{ClientSpec, ConcurrencySpec, Key, RetrySpec, Spec, Text};
 use crate::words::quote;
 
 const STATUSES: [u16; 5] = [429, 500, 502, 503, 504];
+/// Enough to hide most of an API's latency; how many there really are depends on the API.
+const CONCURRENCY: u32 = 16;
 
 impl Lowering<'_, '_> {
     /// The client; an empty one after a report.
@@ -55,7 +57,8 @@ impl Lowering<'_, '_> {
             concurrency: client
                 .concurrency
                 .get()
-                .map_or(4, |value| u32::try_from(value.0).unwrap_or(u32::MAX)),
+                .and_then(ConcurrencySpec::most)
+                .map_or(CONCURRENCY, |most| u32::try_from(most).unwrap_or(u32::MAX)),
             allowed_hosts: self.allowed_hosts(client),
         }
     }

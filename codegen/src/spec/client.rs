@@ -1,10 +1,15 @@
 //! How every request is made, as it is written.
 
-use super::read::OneOrMany;
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+
+use super::read::{FromNode, OneOrMany, Reporter};
 use super::scalars::{Amount, Whole};
 use super::{
     AuthSpec, ErrorHandlerSpec, Named, PaginatorSpec, ResponseActionSpec, Scalar, Text, WaitSpec,
 };
+use crate::yaml::{Node, Value};
 
 mapping! {
     /// How every request is made.
@@ -24,17 +29,65 @@ mapping! {
     response_actions: Vec<ResponseActionSpec> = "response_actions";
     /// The same in Airbyte's form.
     error_handler: ErrorHandlerSpec = "error_handler";
-    /// A limit that the API states.
+    /// A limit that the API states. It is kept to, whatever `concurrency` allows.
     rate_limit: RateLimitSpec = "rate_limit";
     /// How long to wait for the API.
     timeout: TimeoutSpec = "timeout";
-    /// The most requests under way at once.
-    concurrency: Whole<1, 256> = "concurrency", default 4;
+    /// The most requests under way at once: partitions, and the pages ahead of an `offset` or
+    /// `page_number` paginator. There are fewer at first, and when the API refuses some with `429`
+    /// or `503` or only becomes slower; `1` sends them one after the other. What is read does not
+    /// depend on it.
+    concurrency: ConcurrencySpec = "concurrency", default 16;
     /// Hosts beside that of `base_url` which links, redirects and absolute paths may lead to:
     /// `host` or `host:port`. They get no credentials.
     allowed_hosts: OneOrMany<Text> = "allowed_hosts";
     later {
         "session" => "write what the session does as `headers`, `auth` and `retry`",
+    }
+}
+
+mapping! {
+    /// The most requests under way at once.
+    ConcurrencyMapping, "concurrency";
+    /// So many.
+    max: Whole<1, 256> = "max", default 16;
+    later {}
+}
+
+/// The most requests under way at once; alone or in a mapping.
+#[derive(Clone, Debug)]
+pub(crate) enum ConcurrencySpec {
+    Most(Whole<1, 256>),
+    Mapping(ConcurrencyMapping),
+}
+
+impl ConcurrencySpec {
+    /// The number, where one is given.
+    pub(crate) fn most(&self) -> Option<u64> {
+        match self {
+            Self::Most(most) => Some(most.0),
+            Self::Mapping(mapping) => mapping.max.get().map(|most| most.0),
+        }
+    }
+}
+
+impl FromNode for ConcurrencySpec {
+    fn from_node(node: &Node, reporter: &mut Reporter<'_>) -> Option<Self> {
+        match &node.value {
+            Value::Mapping(_) => ConcurrencyMapping::from_node(node, reporter).map(Self::Mapping),
+            _ => Whole::from_node(node, reporter).map(Self::Most),
+        }
+    }
+}
+
+impl JsonSchema for ConcurrencySpec {
+    fn schema_name() -> Cow<'static, str> {
+        "Concurrency".into()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let most = generator.subschema_for::<Whole<1, 256>>();
+        let mapping = ConcurrencyMapping::schema(generator, None);
+        json_schema!({ "anyOf": [most, mapping] })
     }
 }
 

@@ -11,7 +11,7 @@ use url::Url;
 
 use super::token::{Token, TokenSource};
 use super::{AuthContext, Credentials, Fixed, header_name, sensitive};
-use crate::http::{Actions, Request, Session};
+use crate::http::{Actions, Errand, Limiter, Request, Session};
 use crate::meter::Meter;
 use crate::paging::show;
 use crate::secret::Redactor;
@@ -73,6 +73,8 @@ impl SessionTokenSource {
                 transport: Arc::clone(&context.transport),
                 auth: Arc::new(Fixed(Arc::new(Credentials::default()))),
                 retry: context.retry.clone(),
+                // A login comes before requests that hold their place already.
+                limiter: Arc::new(Limiter::new(1, None)),
                 actions: Actions::default(),
                 home,
                 environment: context.environment.clone(),
@@ -90,7 +92,11 @@ impl SessionTokenSource {
                 .describe(&request.method, &request.url);
             Error::new(ErrorKind::Authentication, message).with("request", request)
         };
-        let answer = self.session.fetch(&self.request, meter).await?;
+        let errand = Errand::default();
+        let answer = self
+            .session
+            .fetch(&self.request, None, &errand, meter)
+            .await?;
         let answer: Json = serde_json::from_slice(&answer.body)
             .map_err(|_| refused("the answer to the login is not JSON"))?;
         let token = match follow(&answer, &self.token_path) {

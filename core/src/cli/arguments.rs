@@ -41,6 +41,8 @@ pub(crate) struct Arguments {
     /// The memory that a run gets along with, in bytes.
     pub memory: usize,
     pub max_wait: Option<Duration>,
+    /// The most requests under way at once.
+    pub concurrency: Option<u32>,
     pub ca_file: Option<PathBuf>,
     /// Settings given as flags, by setting name.
     pub settings: BTreeMap<String, String>,
@@ -222,6 +224,16 @@ pub(crate) fn command(connector: &Connector, plan: &Plan) -> Command {
                 .global(true)
                 .help(
                     "The longest wait before a failed request is sent again [default: the spec's]",
+                ),
+        )
+        .arg(
+            Arg::new("concurrency")
+                .long("concurrency")
+                .value_name("REQUESTS")
+                .value_parser(value_parser!(u32).range(1..=256))
+                .global(true)
+                .help(
+                    "The most requests under way at once; 1 for one after the other [default: the spec's]",
                 ),
         )
         .arg(
@@ -533,6 +545,7 @@ impl Arguments {
             resume_within: duration("resume-within", 24 * 3600),
             memory: (matches.get_one::<u32>("memory")).map_or(512, |mib| *mib as usize) << 20,
             max_wait: at.get_one::<Duration>("max-wait").copied(),
+            concurrency: at.get_one::<u32>("concurrency").copied(),
             ca_file: at.get_one::<PathBuf>("ca-file").cloned(),
             settings,
         }

@@ -101,6 +101,7 @@ impl Context<'_> {
         let own = self.options.clone();
         let options = ClientOptions {
             max_wait: self.arguments.max_wait.or(own.max_wait),
+            concurrency: self.arguments.concurrency.or(own.concurrency),
             ca_file: self.arguments.ca_file.clone().or(own.ca_file),
             token_store: own.token_store.or(token_store),
             trace: self.trace.clone(),

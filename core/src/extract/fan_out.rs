@@ -123,7 +123,7 @@ impl Extract<'_> {
             ..Extracted::default()
         };
         total.add(before);
-        let concurrency = usize::try_from(self.client.plan.client.concurrency).unwrap_or(1);
+        let concurrency = self.client.limiter.maximum();
         let mut waiting = partitions.list.iter();
         let mut readings = FuturesUnordered::new();
         let mut turns: VecDeque<(&Partition, mpsc::Receiver<Delivery>)> = VecDeque::new();

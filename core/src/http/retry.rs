@@ -33,6 +33,20 @@ impl RetryPolicy {
         self.rules.max_retries
     }
 
+    /// The wait that the spec or the answer tells, if any.
+    pub(crate) fn told(
+        &self,
+        waits: &[Wait],
+        headers: Option<&HeaderMap>,
+        now: SystemTime,
+    ) -> Option<Duration> {
+        let mut waits = waits.iter().chain(&self.rules.waits);
+        let told = waits
+            .find_map(|wait| said(wait, headers, now))
+            .or_else(|| retry_after(headers?, now))?;
+        Some(told.min(self.longest))
+    }
+
     /// The wait before retry number `retry`, which counts from 1.
     ///
     /// What the spec says for such an answer (`waits`) and for all of them comes first, then
@@ -46,12 +60,8 @@ impl RetryPolicy {
         now: SystemTime,
         random: f64,
     ) -> Duration {
-        let mut waits = waits.iter().chain(&self.rules.waits);
-        if let Some(said) = waits.find_map(|wait| said(wait, headers, now)) {
-            return said.min(self.longest);
-        }
-        if let Some(asked) = headers.and_then(|headers| retry_after(headers, now)) {
-            return asked.min(self.longest);
+        if let Some(told) = self.told(waits, headers, now) {
+            return told;
         }
         let exponent = i32::try_from(retry.saturating_sub(1)).unwrap_or(i32::MAX);
         let ceiling = seconds(self.rules.backoff_factor * 2f64.powi(exponent)).min(self.longest);

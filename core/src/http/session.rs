@@ -1,6 +1,7 @@
 //! Requests of a connector: credentials put in, failures tried again, answers judged.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -9,7 +10,7 @@ use http::{HeaderMap, Method, StatusCode};
 use url::{Origin, Url};
 
 use super::actions::Rule;
-use super::{Actions, Call, Response, RetryPolicy, SendError, Transport};
+use super::{Actions, Call, Limiter, Permit, Response, RetryPolicy, SendError, Transport};
 use crate::auth::Authenticator;
 use crate::meter::Meter;
 use crate::{Error, ErrorKind, Result};
@@ -20,6 +21,8 @@ pub(crate) struct Session {
     pub transport: Arc<Transport>,
     pub auth: Arc<dyn Authenticator>,
     pub retry: RetryPolicy,
+    /// How many requests are under way at once, those of other sessions included.
+    pub limiter: Arc<Limiter>,
     /// What is done about some answers, before the retry policy is asked.
     pub actions: Actions,
     /// The origin of the base URL, the only one that gets credentials.
@@ -37,16 +40,57 @@ pub(crate) struct Request {
     pub body: Option<Bytes>,
 }
 
+/// The refusals for too many requests at once that are no retries: the limit halves with each.
+const CROWDED: u32 = 8;
+
+/// A request that somebody has asked for.
+#[derive(Debug, Default)]
+pub(crate) struct Errand(AtomicU8);
+
+impl Errand {
+    const SENT: u8 = 1;
+    const UNWANTED: u8 = 2;
+
+    /// It is about to be sent; false when nobody wants the answer any more.
+    fn begin(&self) -> bool {
+        let begun = self.0.compare_exchange(0, Self::SENT, Relaxed, Relaxed);
+        begun != Err(Self::UNWANTED)
+    }
+
+    /// Nobody wants its answer any more: it is not sent, and not tried again. Whether it has been
+    /// sent.
+    pub(crate) fn abandon(&self) -> bool {
+        self.0.swap(Self::UNWANTED, Relaxed) == Self::SENT
+    }
+}
+
 impl Session {
-    /// Sends a request until it succeeds or is to be tried no more.
+    /// Sends a request until it succeeds or is to be tried no more; the first time with this
+    /// permit, if there is one.
     ///
+    /// A `429` to one of several requests at once is no retry: the sequential reading would not have
+    /// met with it.
     /// A `401` renews the credentials once and sends the request again, which is no retry; only
     /// then the spec's actions are asked, and then the retry rules.
-    pub(crate) async fn fetch(&self, request: &Request, meter: &Meter) -> Result<Response> {
+    pub(crate) async fn fetch(
+        &self,
+        request: &Request,
+        mut permit: Option<Permit>,
+        errand: &Errand,
+        meter: &Meter,
+    ) -> Result<Response> {
         let mut retries = 0;
+        let mut crowded = 0;
         let mut renewed = false;
         loop {
+            let permit = match permit.take() {
+                Some(permit) => permit,
+                None => self.limiter.enter(retries + crowded > 0).await,
+            };
             let credentials = self.auth.credentials(request, meter).await?;
+            if !errand.begin() {
+                return Err(Error::new(ErrorKind::Internal, "nobody wants the answer"));
+            }
             let under_way = meter.request();
             let outcome = self
                 .transport
@@ -61,6 +105,7 @@ impl Session {
                 .await;
             drop(under_way);
             let mut waits: &[Wait] = &[];
+            let mut too_many = None;
             let (failure, headers) = match outcome {
                 Ok(mut response) => {
                     let unauthorized = response.status == StatusCode::UNAUTHORIZED;
@@ -73,7 +118,10 @@ impl Session {
                     let rule = self.actions.find(&response)?;
                     let action = rule.map(Rule::action);
                     match action {
-                        Some(Action::Success) => return Ok(response),
+                        Some(Action::Success) => {
+                            permit.answered();
+                            return Ok(response);
+                        }
                         Some(Action::Ignore) => {
                             response.ignored = true;
                             return Ok(response);
@@ -84,7 +132,10 @@ impl Session {
                                 continue;
                             }
                         }
-                        None if response.status.is_success() => return Ok(response),
+                        None if response.status.is_success() => {
+                            permit.answered();
+                            return Ok(response);
+                        }
                         _ => {}
                     }
                     let retryable = match action {
@@ -92,18 +143,35 @@ impl Session {
                         action => action == Some(Action::Retry),
                     };
                     waits = rule.map_or(&[], Rule::waits);
+                    too_many = match action {
+                        Some(Action::Retry) if !waits.is_empty() => {
+                            Some(StatusCode::TOO_MANY_REQUESTS)
+                        }
+                        _ => Some(response.status).filter(|status| is_too_many(*status)),
+                    };
                     let error = self.refused(request, &response, rule);
                     (SendError { error, retryable }, Some(response.headers))
                 }
                 Err(failure) => (failure, None),
             };
-            if !failure.retryable || retries == self.retry.max_retries() {
-                return Err(failure.error.with("attempts", retries + 1));
+            let told = self.retry.told(waits, headers.as_ref(), SystemTime::now());
+            let others = match too_many {
+                Some(status) => permit.refused(told) && status == StatusCode::TOO_MANY_REQUESTS,
+                None => {
+                    drop(permit);
+                    false
+                }
+            };
+            if failure.retryable && others && crowded < CROWDED {
+                crowded += 1;
+            } else if failure.retryable && retries < self.retry.max_retries() {
+                retries += 1;
+            } else {
+                return Err(failure.error.with("attempts", retries + crowded + 1));
             }
-            retries += 1;
             pause(
                 &self.retry,
-                retries,
+                retries.max(1),
                 waits,
                 headers.as_ref(),
                 &failure.error,
@@ -162,6 +230,15 @@ impl Session {
             _ => error,
         }
     }
+}
+
+/// Whether an answer says that there are more requests than the API takes (RFC 6585, section 4; RFC
+/// 9110, section 15.6.4).
+fn is_too_many(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
+    )
 }
 
 /// Waits before retry number `retry` of a policy.

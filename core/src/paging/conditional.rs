@@ -79,6 +79,10 @@ impl Paginator for Conditional {
         })
     }
 
+    fn ahead(&self, nth: u64) -> Option<Turn> {
+        self.inner.ahead(nth)
+    }
+
     fn position(&self) -> Option<Json> {
         self.inner.position()
     }

@@ -15,6 +15,16 @@ pub(super) struct Counted {
     maximum: Option<u64>,
     unit: Unit,
     stop: StopRules,
+    /// The records of the page before.
+    previous: Option<u64>,
+    /// By how much the number grows with each page, as far as pages have shown it.
+    step: Option<u64>,
+    /// Where a total of the response says that it ends, itself not included.
+    end: Option<u64>,
+    /// The first and the last total of the response.
+    totals: Option<(u64, u64)>,
+    /// Whether it has been told that they differ.
+    told: bool,
 }
 
 /// What the number counts, and so does a total of the response.
@@ -37,6 +47,11 @@ impl Counted {
             maximum: plan.maximum,
             unit: Unit::Records,
             stop: StopRules(plan.stop),
+            previous: None,
+            step: None,
+            end: None,
+            totals: None,
+            told: false,
         }
     }
 
@@ -51,11 +66,16 @@ impl Counted {
                 first: plan.base.unwrap_or(plan.start),
             },
             stop: StopRules(plan.stop),
+            previous: None,
+            step: None,
+            end: None,
+            totals: None,
+            told: false,
         }
     }
 
-    fn turn(&self) -> Turn {
-        let mut values = vec![(self.target.clone(), Json::from(self.number))];
+    fn turn(&self, number: u64) -> Turn {
+        let mut values = vec![(self.target.clone(), Json::from(number))];
         if let (Some(limit), Some(target)) = (self.limit, &self.limit_target) {
             values.push((target.clone(), Json::from(limit)));
         }
@@ -73,7 +93,7 @@ impl Paginator for Counted {
     }
 
     fn first(&mut self) -> Turn {
-        self.turn()
+        self.turn(self.number)
     }
 
     fn next(&mut self, page: &PageFacts<'_>) -> Result<Option<Turn>> {
@@ -86,14 +106,39 @@ impl Paginator for Counted {
             Unit::Pages { first } => (1, first),
         };
         self.number += step;
+        if let Verdict::Open { total: Some(total) } = verdict {
+            self.end = Some(total.saturating_add(first));
+            let (first, _) = *self.totals.get_or_insert((total, total));
+            self.totals = Some((first, total));
+        }
         let end = match verdict {
             Verdict::End => true,
             Verdict::More => false,
             Verdict::Open { total: Some(total) } => self.number >= total.saturating_add(first),
             Verdict::Open { total: None } => self.stop.short(page, self.limit),
         };
+        // What comes behind is known from pages that are no last ones: full ones, those that are as
+        // large as the one before, and those that the response says more of.
+        let full = self.limit == Some(page.records) || self.previous == Some(page.records);
+        let told = !matches!(verdict, Verdict::End | Verdict::Open { total: None });
+        let records = match full {
+            true => page.records,
+            false => page.largest,
+        };
+        self.step = (page.records > 0 && (full || told)).then_some(match self.unit {
+            Unit::Records => records,
+            Unit::Pages { .. } => 1,
+        });
+        self.previous = Some(page.records);
         let past = self.maximum.is_some_and(|maximum| self.number >= maximum);
-        Ok((!end && !past).then(|| self.turn()))
+        Ok((!end && !past).then(|| self.turn(self.number)))
+    }
+
+    fn ahead(&self, nth: u64) -> Option<Turn> {
+        let number = self.number.checked_add(nth.checked_mul(self.step?)?)?;
+        let ends = [self.end, self.maximum];
+        let inside = ends.iter().flatten().all(|end| number < *end);
+        inside.then(|| self.turn(number))
     }
 
     fn position(&self) -> Option<Json> {
@@ -104,6 +149,19 @@ impl Paginator for Counted {
         let number = position.as_u64();
         self.number = number.unwrap_or(self.number);
         number.is_some()
+    }
+
+    fn warnings(&mut self) -> Vec<String> {
+        match self.totals {
+            Some((first, last)) if first != last && !self.told => {
+                self.told = true;
+                vec![format!(
+                    "the source changed while it was read: its total went from {first} to {last}; \
+                     records may be missing or have come twice"
+                )]
+            }
+            _ => Vec::new(),
+        }
     }
 }
 
@@ -217,6 +275,73 @@ mod tests {
             &[page(100, true), page(20, true), page(100, false)],
             &[0, 100, 120],
         );
+    }
+
+    /// The positions ahead after pages of these sizes.
+    #[track_caller]
+    fn check_ahead(stop: Stop, number: bool, pages: &[(u64, Option<Json>)], expect: &[u64]) {
+        let (at, limit) = (Target::Query("at".into()), Some(100));
+        let mut paginator = match number {
+            true => Counted::page_number(PageNumber {
+                start: 1,
+                base: None,
+                page: at,
+                limit,
+                limit_target: None,
+                maximum: Some(6),
+                stop,
+            }),
+            false => Counted::offset(Offset {
+                start: 0,
+                offset: at,
+                limit,
+                limit_target: None,
+                maximum: Some(600),
+                stop,
+            }),
+        };
+        let url = "https://api.example.com/".parse().unwrap();
+        for (records, capture) in pages {
+            let captures = [capture.clone()];
+            let page = PageFacts {
+                records: *records,
+                largest: *records.max(&100),
+                captures: if capture.is_some() { &captures } else { &[] },
+                last_record: &[],
+                headers: &HeaderMap::new(),
+                url: &url,
+                body: b"",
+            };
+            paginator.next(&page).unwrap();
+        }
+        let ahead = (1..5).map_while(|nth| paginator.ahead(nth));
+        let ahead = ahead.map(|turn| turn.values[0].1.as_u64().unwrap());
+        assert_eq!(ahead.collect::<Vec<_>>(), expect);
+    }
+
+    #[test]
+    fn what_comes_behind_is_told_only_from_pages_that_show_it() {
+        check_ahead(stop(), false, &[], &[]);
+        check_ahead(stop(), false, &sizes(&[100]), &[200, 300, 400, 500]);
+        check_ahead(stop(), true, &sizes(&[100]), &[3, 4, 5]);
+        // One short page may be the last; two that are alike show how long pages are.
+        check_ahead(stop(), false, &sizes(&[40]), &[]);
+        check_ahead(stop(), false, &sizes(&[40, 40]), &[120, 160, 200, 240]);
+        check_ahead(stop(), false, &sizes(&[100, 100, 100, 100]), &[500]);
+        let total = |path: &str| Stop {
+            total: Some(vec![Step::Key(path.into())]),
+            ..stop()
+        };
+        let told = |size, value: i64| (size, Some(Json::from(value)));
+        check_ahead(total("total"), false, &[told(100, 350)], &[200, 300]);
+        // A page that is no last one is shorter than most: those behind it are as long as ever.
+        check_ahead(
+            total("total"),
+            false,
+            &[told(100, 450), told(60, 450)],
+            &[260, 360],
+        );
+        check_ahead(total("pages"), true, &[told(100, 4)], &[3, 4]);
     }
 
     #[test]

@@ -184,6 +184,9 @@ pub struct ReadingRecord {
     pub requests: u64,
     /// Requests sent again after a failure.
     pub retries: u64,
+    /// Pages that were requested ahead, and turned out not to be needed: most lie behind the end.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub unneeded_pages: u64,
     /// Seconds of all waits before retries, those at the same time added up.
     pub waited_seconds: f64,
     /// The waits by their reason.
@@ -406,6 +409,7 @@ impl ResourceRecord {
             bytes_read: reading.bytes,
             requests: reading.requests,
             retries: reading.retries,
+            unneeded_pages: reading.unneeded,
             waited_seconds: reading.waited_ms as f64 / 1e3,
             waits: waits.collect(),
         };

@@ -152,7 +152,10 @@ fn a_page_that_ends_in_the_middle_is_fetched_again_and_again_but_never_taken() {
         ..Options::default()
     });
     check(
-        |workspace, _| workspace.storage().against(&bad),
+        |workspace, _| {
+            let run = workspace.storage().against(&bad);
+            run.args(["--concurrency", "1"])
+        },
         4,
         &["error: ", "cloud_storage_files"],
     );

@@ -268,7 +268,7 @@ fn the_report_tells_what_the_run_did() {
     workspace
         .storage()
         .against(&server)
-        .args(["--report", "report.json"])
+        .args(["--report", "report.json", "--concurrency", "1"])
         .run()
         .expect(0);
     let report: serde_json::Value =

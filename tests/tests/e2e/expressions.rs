@@ -37,7 +37,7 @@ fn connector(spec: &str) -> Connector {
 fn spec(keys: &str) -> String {
     let keys = keys.replace('\n', "\n  ");
     format!(
-        "config: {{kind: {{type: string, default: a}}}}\nclient: {{base_url: \"https://api.example.com\"}}\n\
+        "config: {{kind: {{type: string, default: a}}}}\nclient: {{base_url: \"https://api.example.com\", concurrency: 1}}\n\
          resources:\n- name: rows\n  {keys}\n  schema: {{fields: {{id: integer, kind: string}}}}\n"
     )
 }

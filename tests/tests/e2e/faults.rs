@@ -27,7 +27,7 @@ fn every_kind_of_fault_now_and_then_costs_time_but_no_record() {
         workspace
             .storage()
             .against(&server)
-            .args(["--report", &report_argument])
+            .args(["--report", &report_argument, "--concurrency", "1"])
             .run()
             .expect(0);
         expect_truth(&workspace, &server);
@@ -55,7 +55,9 @@ fn second_page(answers: Vec<Answer>) -> (Workspace, connector_sandbox::Sandbox, 
         script: script.collect(),
         ..Options::default()
     });
-    let outcome = workspace.storage().against(&server).run();
+    // The second request is the one for the second page.
+    let run = workspace.storage().against(&server);
+    let outcome = run.args(["--concurrency", "1"]).run();
     (workspace, server, outcome)
 }
 
@@ -196,7 +198,8 @@ fn a_server_that_caps_its_pages_leaves_no_gap() {
         max_page_size: Some(40),
         ..Options::default()
     });
-    workspace.storage().against(&server).run().expect(0);
+    let run = workspace.storage().against(&server);
+    run.args(["--concurrency", "1"]).run().expect(0);
     expect_truth(&workspace, &server);
     let offsets: Vec<String> = server
         .data_requests()

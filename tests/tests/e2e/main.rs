@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot start has failed")]
 
+mod ahead;
 mod authentication;
 mod bad_input;
 mod command_line;

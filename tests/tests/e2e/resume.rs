@@ -21,7 +21,7 @@ const CANARY: &str = "canary-7d1f90";
 fn spec(paginator: &str, rest: &str) -> String {
     format!(
         "config: {{passphrase: {{secret: true}}, flavour: {{default: plain}}}}\n\
-         client:\n  base_url: https://shop.example.com/api\n  retry: {{max_retries: 0}}\n\
+         client:\n  base_url: https://shop.example.com/api\n  concurrency: 1\n  retry: {{max_retries: 0}}\n\
          \x20 auth: {{type: bearer, token: '{{{{ secrets.passphrase }}}}'}}\n\
          resources:\n  - name: items\n    primary_key: id\n\
          \x20   endpoint: {{path: /items, data_selector: items, paginator: {paginator}}}\n\

@@ -324,7 +324,7 @@ fn the_sandbox_takes_what_is_signed_with_its_key() {
                 .enable_all()
                 .build()
                 .unwrap();
-            let found = runtime.block_on(case.read(server.base_url())).unwrap();
+            let found = runtime.block_on(case.read(server.base_url(), 1)).unwrap();
             let truth = server.truth("rows");
             let truth: Vec<i64> = truth.iter().filter_map(|row| row["id"].as_i64()).collect();
             assert_eq!(found, truth, "{algorithm}{keys}");

@@ -123,6 +123,7 @@ fn offset(place: Place, method: &'static str, end: End, all: usize) -> Case {
         )
     };
     case.requests = starts.into_iter().map(show).collect();
+    case.ahead = all > 20;
     case
 }
 
@@ -151,6 +152,7 @@ fn number(place: Place, method: &'static str, end: End, all: usize, base: usize)
         )
     };
     case.requests = (0..pages).map(show).collect();
+    case.ahead = all > 20;
     case
 }
 
@@ -159,12 +161,12 @@ fn offsets() {
     let mut cases = Vec::new();
     for (place, method) in PLACES {
         for end in ENDS {
-            for all in [0, 7, 20, 25] {
+            for all in [0, 7, 20, 25, 70] {
                 cases.push(offset(place, method, end, all));
             }
         }
     }
-    check(320, cases);
+    check(400, cases);
 }
 
 #[test]
@@ -172,12 +174,12 @@ fn page_numbers() {
     let mut cases = Vec::new();
     for (place, method) in PLACES {
         for end in ENDS {
-            for (all, base) in [(7, 1), (20, 0), (25, 1)] {
+            for (all, base) in [(7, 1), (20, 0), (25, 1), (70, 0)] {
                 cases.push(number(place, method, end, all, base));
             }
         }
     }
-    check(240, cases);
+    check(320, cases);
 }
 
 /// Forms that the combinations above do not have.

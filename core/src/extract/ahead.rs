@@ -1,0 +1,250 @@
+//! Pages that are requested before the ones in front of them have come.
+//!
+//! Reading a resource stays a loop over its pages, one after the other: it alone decides which
+//! request comes next, and what becomes of an answer. What is asked for here is a guess at its
+//! requests. An answer counts when the loop comes to exactly the same request; otherwise it is
+//! thrown away together with all behind it, and whatever is wrong with it is nobody's concern.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use tokio::task::JoinHandle;
+
+use crate::http::{Errand, Permit, Request, Response, Session};
+use crate::paging::{Paginator, Turn};
+use crate::{Error, ErrorKind, Meter, Result};
+
+/// The bytes that the bodies of pages may take which wait for their turn, in all readings of a
+/// client together. What is not here yet counts as much as the largest page before it.
+const WAITING: u64 = 32 << 20;
+
+/// The requests ahead of one sequence of pages.
+#[derive(Debug)]
+pub(super) struct Ahead<'a> {
+    session: &'a Arc<Session>,
+    meter: &'a Arc<Meter>,
+    waiting: &'a Arc<Waiting>,
+    /// In their order.
+    pages: VecDeque<Page>,
+    /// The most of them: none where requests come one after the other.
+    most: u64,
+    /// The pages since a guess was last wrong.
+    streak: u64,
+    /// How often one was.
+    misses: u32,
+    /// The largest body so far.
+    largest: u64,
+}
+
+#[derive(Debug)]
+struct Page {
+    request: Request,
+    answer: Fetching,
+    errand: Arc<Errand>,
+}
+
+/// A request under way in a task of its own, whether anybody looks or not; given up when dropped.
+///
+/// Somebody who waits for something else would otherwise hold the place of a request for as long.
+#[derive(Debug)]
+pub(super) struct Fetching(Option<JoinHandle<Fetched>>);
+
+type Fetched = (Result<Response>, Option<Space>);
+
+/// The bodies of pages that wait for their turn.
+#[derive(Debug, Default)]
+pub(crate) struct Waiting(AtomicU64);
+
+/// Room for one body, until it is dropped.
+#[derive(Debug)]
+struct Space {
+    waiting: Arc<Waiting>,
+    bytes: u64,
+}
+
+impl<'a> Ahead<'a> {
+    pub(super) fn new(
+        session: &'a Arc<Session>,
+        meter: &'a Arc<Meter>,
+        waiting: &'a Arc<Waiting>,
+        allowed: bool,
+    ) -> Self {
+        let most = match allowed {
+            true => session.limiter.maximum().saturating_sub(1),
+            false => 0,
+        };
+        Self {
+            session,
+            meter,
+            waiting,
+            pages: VecDeque::new(),
+            most: most as u64,
+            streak: 0,
+            misses: 0,
+            largest: 0,
+        }
+    }
+
+    /// The answer to the request that comes next, if it was guessed.
+    pub(super) fn take(&mut self, request: &Request) -> Option<Fetching> {
+        match self.pages.pop_front() {
+            Some(page) if page.request == *request => Some(page.answer),
+            Some(page) => {
+                self.pages.push_front(page);
+                self.give_up();
+                self.misses += 1;
+                self.streak = 0;
+                None
+            }
+            None => None,
+        }
+    }
+
+    /// A page with a body of so many bytes has come.
+    pub(super) fn came(&mut self, bytes: usize) {
+        self.streak += 1;
+        self.largest = self.largest.max(bytes as u64);
+    }
+
+    /// Requests what comes behind the next request, as far as it can be told, is not more than
+    /// `needed` pages, and there is room.
+    ///
+    /// At first there are two pages ahead, and with every page that comes two more; after each wrong
+    /// guess half as many.
+    pub(super) fn fill(
+        &mut self,
+        paginator: &dyn Paginator,
+        needed: u64,
+        request: impl Fn(&Turn) -> Result<Request>,
+    ) {
+        let window = (2 * self.streak).checked_shr(self.misses).unwrap_or(0);
+        let window = window.min(self.most).min(needed);
+        while (self.pages.len() as u64) < window {
+            let nth = self.pages.len() as u64 + 1;
+            let Some(turn) = paginator.ahead(nth) else {
+                return;
+            };
+            // What is wrong with it will be told when its turn comes.
+            let Ok(request) = request(&turn) else {
+                return;
+            };
+            let Some(space) = self.waiting.take(self.largest) else {
+                return;
+            };
+            let Some(permit) = self.session.limiter.try_enter() else {
+                return;
+            };
+            let errand = Arc::default();
+            let (session, meter) = (self.session, self.meter);
+            let (permit, space) = (Some(permit), Some(space));
+            let answer = Fetching::start(session, meter, &request, permit, space, &errand);
+            self.pages.push_back(Page {
+                request,
+                answer,
+                errand,
+            });
+        }
+    }
+
+    /// Throws away what is there.
+    ///
+    /// What is under way is answered all the same, and keeps its place until then: the API works on
+    /// it whether anybody listens or not.
+    fn give_up(&mut self) {
+        let mut sent = 0;
+        for page in self.pages.drain(..) {
+            sent += u64::from(page.errand.abandon());
+            page.answer.detach();
+        }
+        self.meter.unneeded(sent);
+    }
+}
+
+impl Drop for Ahead<'_> {
+    fn drop(&mut self) {
+        self.give_up();
+    }
+}
+
+impl Fetching {
+    /// Sends a request, as soon as there is room for it.
+    pub(super) fn now(session: &Arc<Session>, meter: &Arc<Meter>, request: &Request) -> Self {
+        let permit = session.limiter.try_enter();
+        Self::start(session, meter, request, permit, None, &Arc::default())
+    }
+
+    fn start(
+        session: &Arc<Session>,
+        meter: &Arc<Meter>,
+        request: &Request,
+        permit: Option<Permit>,
+        mut space: Option<Space>,
+        errand: &Arc<Errand>,
+    ) -> Self {
+        let (session, meter, errand) = (Arc::clone(session), Arc::clone(meter), Arc::clone(errand));
+        let request = request.clone();
+        Self(Some(tokio::spawn(async move {
+            let answer = session.fetch(&request, permit, &errand, &meter).await;
+            if let (Some(space), Ok(answer)) = (&mut space, &answer) {
+                space.is(answer.body.len() as u64);
+            }
+            (answer, space)
+        })))
+    }
+
+    /// The answer.
+    pub(super) async fn answer(mut self) -> Result<Response> {
+        let given_up = || Error::new(ErrorKind::Internal, "a request was given up");
+        let Some(task) = &mut self.0 else {
+            return Err(given_up());
+        };
+        match task.await {
+            Ok((answer, _)) => answer,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(error) => Err(given_up().caused_by(error)),
+            },
+        }
+    }
+
+    /// Lets it go on by itself.
+    fn detach(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Fetching {
+    fn drop(&mut self) {
+        if let Some(task) = &self.0 {
+            task.abort();
+        }
+    }
+}
+
+impl Waiting {
+    /// Room for so many bytes, if there is any.
+    fn take(self: &Arc<Self>, bytes: u64) -> Option<Space> {
+        let taken = |taken: u64| Some(taken + bytes).filter(|taken| *taken <= WAITING);
+        self.0.fetch_update(Relaxed, Relaxed, taken).ok()?;
+        Some(Space {
+            waiting: Arc::clone(self),
+            bytes,
+        })
+    }
+}
+
+impl Space {
+    /// The body is here, and takes this.
+    fn is(&mut self, bytes: u64) {
+        self.waiting.0.fetch_add(bytes, Relaxed);
+        self.waiting.0.fetch_sub(self.bytes, Relaxed);
+        self.bytes = bytes;
+    }
+}
+
+impl Drop for Space {
+    fn drop(&mut self) {
+        self.waiting.0.fetch_sub(self.bytes, Relaxed);
+    }
+}
