@@ -9,6 +9,7 @@ mod condition;
 mod contract;
 mod endpoint;
 mod fields;
+mod flat;
 mod header;
 mod identity;
 mod incremental;

@@ -34,7 +34,9 @@ pub(crate) use fields::{DedupSortSpec, FieldMapping, FieldSpec, SchemaSpec, Type
 pub(crate) use incremental::{
     IncrementalSpec, InjectSpec, MissingSpec, MomentSpec, PlaceSpec, RangeSpec, RowOrderSpec,
 };
-pub(crate) use layout::{CodecSpec, LayoutSpec, NullsSpec, OrderSpec, PartSpec};
+pub(crate) use layout::{
+    CodecSpec, FlattenColumnsSpec, LayoutSpec, NullsSpec, OrderSpec, PartSpec,
+};
 pub(crate) use paginator::{
     CursorSpec, HeaderCursorSpec, HeaderLinkSpec, JsonLinkSpec, OffsetSpec, PageNumberSpec,
     PaginatorSpec,

@@ -3,13 +3,13 @@
 use std::process::{Command, Stdio};
 
 use connector_plan::sandbox::Fault;
-use connector_plan::{Plan, Resource, SettingRole, WriteDisposition};
+use connector_plan::{Field, Plan, Resource, SettingRole, WriteDisposition};
 use connector_sandbox::{Options, Sandbox};
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::dataset::{Files, Rows};
-use crate::truth::{columns, rows as rows_of, with_json};
+use crate::truth::{columns, flattened, rows as rows_of, with_json};
 
 /// Some pages of the usual hundred records, the last of them not full.
 const RECORDS: u64 = 230;
@@ -193,7 +193,8 @@ impl Contract {
             assert!(!truth.is_empty(), "the sandbox has no `{name}`");
             let rows = self.rows(run, name);
             assert_eq!(rows.count(), truth.len(), "rows of `{name}`");
-            let columns = columns(&resource);
+            let (columns, truth) = flattened(&resource, &columns(&resource), truth);
+            let columns: Vec<&Field> = columns.iter().collect();
             assert!(!columns.is_empty(), "columns of `{name}`");
             let names: Vec<&str> = columns.iter().map(|field| field.name.as_str()).collect();
             let found = with_json(rows.objects(&names), &columns);

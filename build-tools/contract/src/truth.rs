@@ -31,6 +31,30 @@ pub(crate) fn columns(resource: &Resource) -> Vec<&Field> {
         .collect()
 }
 
+/// The columns of the files and the records with them, where `layout.flatten` lifts the members of
+/// objects.
+pub(crate) fn flattened(
+    resource: &Resource,
+    columns: &[&Field],
+    records: Vec<Value>,
+) -> (Vec<Field>, Vec<Value>) {
+    let columns: Vec<Field> = columns.iter().map(|field| (*field).clone()).collect();
+    let Some(flatten) = &resource.layout.flatten else {
+        return (columns, records);
+    };
+    let columns = flatten.columns(&columns);
+    let lift = |record: Value| {
+        let members = columns.iter().map(|column| {
+            let value = column.path.iter().fold(&record, |value, name| &value[name]);
+            (column.field.name.clone(), value.clone())
+        });
+        Value::Object(members.collect())
+    };
+    let records = records.into_iter().map(lift).collect();
+    let fields = columns.into_iter().map(|column| column.field);
+    (fields.collect(), records)
+}
+
 /// Rows of a dataset whose columns of JSON text are what the text says: `0.50` is `0.5`.
 pub(crate) fn with_json(rows: Vec<Value>, columns: &[&Field]) -> Vec<Value> {
     let rows = rows.into_iter().map(|row| {

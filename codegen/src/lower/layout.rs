@@ -1,8 +1,8 @@
 //! The shape of the data files.
 
 use connector_plan::{
-    Compression, Field, FieldType, Layout, Nulls, PartitionBy, PartitionColumn, SortColumn,
-    SortOrder,
+    Compression, Field, FieldType, FlatColumn, FlattenColumns, Layout, Nulls, PartitionBy,
+    PartitionColumn, SortColumn, SortOrder,
 };
 
 use super::Lowering;
@@ -29,6 +29,17 @@ impl Lowering<'_, '_> {
             CodecSpec::Snappy => Compression::Snappy,
             CodecSpec::None => Compression::None,
         });
+        let flatten = self.flatten_columns(spec, resource, fields);
+        let columns = match &flatten {
+            Some(flatten) => self.flat_columns(flatten, resource, fields),
+            None => {
+                let none = FlattenColumns {
+                    depth: 0,
+                    ..FlattenColumns::default()
+                };
+                none.columns(fields)
+            }
+        };
         Layout {
             compression: compression.unwrap_or(defaults.compression),
             file_bytes: spec
@@ -43,8 +54,9 @@ impl Lowering<'_, '_> {
                 .row_group_rows
                 .get()
                 .map_or(defaults.row_group_rows, |rows| rows.0),
-            sort_by: self.sort_by(spec, resource, fields),
-            partition_by: self.partition_by(spec, resource, fields),
+            sort_by: self.sort_by(spec, resource, &columns),
+            partition_by: self.partition_by(spec, resource, &columns),
+            flatten,
         }
     }
 
@@ -52,7 +64,7 @@ impl Lowering<'_, '_> {
         &mut self,
         spec: &LayoutSpec,
         resource: &ResourceMapping,
-        fields: &[Field],
+        fields: &[FlatColumn],
     ) -> Vec<SortColumn> {
         let mut columns: Vec<SortColumn> = Vec::new();
         let Some(given) = spec.sort_by.given() else {
@@ -65,7 +77,9 @@ impl Lowering<'_, '_> {
             let Some(text) = self.field_of(&entry.0.field, entry.0.blame) else {
                 continue;
             };
-            if columns.iter().any(|column| column.column == text.value) {
+            let field = self.known_field("`sort_by` field", text, resource, fields);
+            let column = field.map_or(&text.value, |field| &field.name);
+            if columns.iter().any(|other| other.column == *column) {
                 self.invalid(
                     format!("{} is twice in `sort_by`", quote(&text.value)),
                     text.span,
@@ -73,7 +87,6 @@ impl Lowering<'_, '_> {
                 );
                 continue;
             }
-            let field = self.known_field("`sort_by` field", text, resource, fields);
             if let Some(field) = field
                 && matches!(
                     field.field_type,
@@ -90,7 +103,7 @@ impl Lowering<'_, '_> {
                 );
             }
             columns.push(SortColumn {
-                column: text.value.clone(),
+                column: column.clone(),
                 order: match entry.0.order.get() {
                     Some(OrderSpec::Descending) => SortOrder::Desc,
                     Some(OrderSpec::Ascending) | None => SortOrder::Asc,
@@ -108,7 +121,7 @@ impl Lowering<'_, '_> {
         &mut self,
         spec: &LayoutSpec,
         resource: &ResourceMapping,
-        fields: &[Field],
+        fields: &[FlatColumn],
     ) -> Vec<PartitionColumn> {
         let mut columns: Vec<PartitionColumn> = Vec::new();
         let Some(given) = spec.partition_by.given() else {
@@ -142,13 +155,14 @@ impl Lowering<'_, '_> {
             if let Some(field) = field {
                 self.check_partition(text, field, by);
             }
-            let mut column = PartitionColumn::new(&text.value, by);
+            let name = field.map_or(&text.value, |field| &field.name);
+            let mut column = PartitionColumn::new(name, by);
             let mut span = text.span;
             if let Some(name) = entry.0.name.get() {
                 column.name.clone_from(&name.value);
                 span = name.span;
             }
-            let clash = fields.iter().any(|field| field.name == column.name);
+            let clash = fields.iter().any(|other| other.field.name == column.name);
             let is_double = columns.iter().any(|other| other.name == column.name);
             if clash || is_double || column.name.is_empty() || column.name.len() > 64 {
                 let label = if clash {
@@ -221,18 +235,23 @@ impl Lowering<'_, '_> {
         field.get()
     }
 
-    /// The field of this name, reported when there is none; resources without a schema may have it.
+    /// The column of this name, or of the member of an object that it is lifted from; reported when
+    /// there is none. Resources without a schema may have it.
     fn known_field<'f>(
         &mut self,
         word: &str,
         text: &Text,
         resource: &ResourceMapping,
-        fields: &'f [Field],
+        fields: &'f [FlatColumn],
     ) -> Option<&'f Field> {
-        let found = fields.iter().find(|field| field.name == text.value);
+        let is_meant = |column: &&FlatColumn| {
+            column.field.name == text.value || column.path.join(".") == text.value
+        };
+        let found = fields.iter().find(is_meant);
         if found.is_none() && !fields.is_empty() && !is_declared(resource, &text.value) {
-            self.unknown_key(word, text, fields, resource);
+            let columns: Vec<Field> = fields.iter().map(|column| column.field.clone()).collect();
+            self.unknown_key(word, text, &columns, resource);
         }
-        found
+        found.map(|column| &column.field)
     }
 }

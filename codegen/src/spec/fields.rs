@@ -65,6 +65,9 @@ mapping! {
     scale: Whole<0, 38> = "scale", default 9;
     later {
         "enum" => "write the values into `description`",
+        "partition" => "write `layout: {partition_by: …}` at the resource",
+        "sort" => "write `layout: {sort_by: …}` at the resource",
+        "cluster" => "write `layout: {sort_by: …}` at the resource",
         "additionalProperties" => "declare a field with free keys as `type: json`",
         "required" => "write `nullable: false` at the fields",
     }

@@ -31,7 +31,8 @@ const UNITS: [(&str, u64); 9] = [
 mapping! {
     /// The shape of the data files. It applies to what a run writes: files of earlier runs, and row
     /// groups that a merge copies, stay as they are. Changing it needs no
-    /// `--full-refresh`, but for `partition_by`.
+    /// `--full-refresh`, but for
+    /// `partition_by` and `flatten`.
     LayoutSpec, "layout";
     /// How pages are compressed: `zstd`, `zstd(9)` or `{type: zstd, level: 9}`, `snappy`, `none`.
     compression: CodecSpec = "compression" | "compression_codec", default "zstd(1)";
@@ -58,12 +59,69 @@ mapping! {
     /// readers have them with their types whether or not they look at folders. Other partitions for
     /// a dataset that exists need `--full-refresh`.
     partition_by: OneOrMany<PartitionSpec> = "partition_by" | "partition_cols" | "partition_columns";
+    /// Whether the members of objects are columns of their own in the files, `owner__name` for
+    /// `owner.name`: `true`, a list of fields, or `{separator: "__", depth: 1, fields: [owner]}`. The
+    /// members of an object that is null are null; arrays stay as they are. Records, as programs, filters
+    /// and contracts see them, keep their objects. Another `flatten` for a dataset that exists needs
+    /// `--full-refresh`.
+    flatten: FlattenColumnsSpec = "flatten", default false;
     later {
-        "flatten" => "to lift nested fields to columns, write `flatten` in `processing_steps`",
         "block_size_mb" => "write `row_group_bytes: 128 MiB`",
         "page_size_kb" => "remove it: pages are sized by what they hold",
         "dictionary_page_size_kb" => "remove it: encodings are chosen by what columns hold",
         "dictionary_encoding" => "remove it: encodings are chosen by what columns hold",
+    }
+}
+
+mapping! {
+    /// How the members of objects become columns.
+    FlattenMapping, "flatten";
+    /// What stands between the names: 1 to 8 letters, digits, `_`, `.` and `-`.
+    separator: Text = "separator" | "delimiter", default "__";
+    /// How many levels of objects are lifted, 1 to 100; all of them by default.
+    depth: Whole<1, 100> = "depth" | "levels";
+    /// The fields of the record that are lifted; all of them by default.
+    fields: OneOrMany<Text> = "fields";
+    later {}
+}
+
+/// Whether and how the members of objects become columns.
+#[derive(Clone, Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there are few, and they live shortly"
+)]
+pub(crate) enum FlattenColumnsSpec {
+    Switch(bool),
+    Fields(Vec<Text>),
+    Mapping(FlattenMapping),
+}
+
+impl FromNode for FlattenColumnsSpec {
+    fn from_node(node: &Node, reporter: &mut Reporter<'_>) -> Option<Self> {
+        match &node.value {
+            Value::Boolean(switch) => Some(Self::Switch(*switch)),
+            Value::Sequence(_) => Vec::from_node(node, reporter).map(Self::Fields),
+            Value::Mapping(_) => FlattenMapping::from_node(node, reporter).map(Self::Mapping),
+            _ => {
+                reporter.wrong_type(node, "`true`, a list of fields or a mapping");
+                None
+            }
+        }
+    }
+}
+
+impl JsonSchema for FlattenColumnsSpec {
+    fn schema_name() -> Cow<'static, str> {
+        "FlattenColumns".into()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let mapping = FlattenMapping::schema(generator, None);
+        json_schema!({ "anyOf": [
+            { "type": "boolean" },
+            { "type": "array", "items": { "type": "string" } },
+            mapping,
+        ] })
     }
 }
 

@@ -72,6 +72,8 @@ mapping! {
         "table_name" => "the resource's name is the name of its dataset",
         "table_format" => "datasets are plain Parquet files",
         "compression" => "write it in `layout`",
+        "sort_by" => "write it in `layout`",
+        "partition_by" => "write it in `layout`",
         "file_format" => "datasets are plain Parquet files",
         "parallelized" => "remove it: `client.concurrency` is for all resources",
         "max_table_nesting" => "remove it: nested fields become nested columns",

@@ -344,7 +344,7 @@ fn layouts() {
     check(
         "layout_keys",
         &resource(
-            "layout: {compresion: zstd, file_byte: 1, row_group_rows: 99, flatten: true, block_size_mb: 128}",
+            "layout: {compresion: zstd, file_byte: 1, row_group_rows: 99, page_size_kb: 8, block_size_mb: 128}",
         ),
     );
     check("layout_form", &resource("layout: zstd"));
@@ -400,6 +400,24 @@ fn layouts() {
         "layout_sort_fields",
         &layout(
             "sort_by: [nam, tags, id, {field: id, order: descending}, {order: up, nulls: last}, {field: at, null: first}]",
+        ),
+    );
+    let nested = |keys: &str| {
+        format!(
+            "client:\n  base_url: https://api.example.com\nresources:\n- name: files\n  layout: {{{keys}}}\n  schema:\n    fields:\n      id: integer\n      owner__name: string\n      owner:\n        type: object\n        fields:\n          name: string\n          home: {{type: object, fields: {{town: string}}}}\n"
+        )
+    };
+    check("layout_flatten_clash", &nested("flatten: true"));
+    check("layout_flatten_fields", &nested("flatten: [ownr, id]"));
+    check(
+        "layout_flatten_form",
+        &nested("flatten: {separator: \"a b\", depth: 0, field: owner}"),
+    );
+    check("layout_flatten_word", &nested("flatten: owner"));
+    check(
+        "layout_flatten_columns",
+        &nested(
+            "flatten: {separator: _}, sort_by: [owner.home.town, owner_home_town, owner.home], partition_by: owner_nam",
         ),
     );
     check("layout_sort_by_nothing", &layout("sort_by: []"));

@@ -13,9 +13,9 @@ use parquet::arrow::arrow_reader::{
 use crate::Error;
 use crate::arrangement::Arrangement;
 use crate::arranger::Arranger;
-use crate::fresh::{Fresh, Update};
+use crate::fresh::{Fresh, Update, of_file};
 use crate::history::Versions;
-use crate::load::{MOST_SMALL_FILES, of_file};
+use crate::load::MOST_SMALL_FILES;
 use crate::memory::Scratch;
 use crate::merge::Outcome;
 use crate::part::{BATCH_ROWS, read_metadata, reader_options};

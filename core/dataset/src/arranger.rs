@@ -195,3 +195,97 @@ impl Spill for PlacedRow {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use arrow::array::{ArrayRef, AsArray, Int64Array, StringArray};
+    use arrow::datatypes::Int64Type;
+    use connector_plan::{Nulls, PartitionBy, PartitionColumn, SortColumn, SortOrder};
+
+    use super::*;
+    use crate::RunId;
+    use crate::checkpoint::read_staged;
+    use crate::disk::Disk;
+    use crate::memory::Memory;
+    use crate::writer::{Format, WriterOptions};
+
+    /// Rows come out by folder and value, those of one place as they came, whatever the memory.
+    #[track_caller]
+    fn check(capacity: usize, spills: bool) {
+        let out = tempfile::tempdir().unwrap();
+        let disk = Disk::new(None);
+        let batch = |first: i64| {
+            let numbers = first..first + 1000;
+            let regions: StringArray = numbers
+                .clone()
+                .map(|number| Some(format!("r{}", number % 3)))
+                .collect();
+            let keys: Int64Array = numbers.clone().map(|number| number * 7919 % 50).collect();
+            let keys: ArrayRef = Arc::new(keys);
+            let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values(numbers));
+            let regions: ArrayRef = Arc::new(regions);
+            let columns = [("region", regions), ("key", keys), ("number", numbers)];
+            RecordBatch::try_from_iter(columns).unwrap()
+        };
+        let options = WriterOptions {
+            sort_by: vec![SortColumn {
+                column: "key".to_owned(),
+                order: SortOrder::Desc,
+                nulls: Nulls::Last,
+            }],
+            partition_by: vec![PartitionColumn::new("region", PartitionBy::Value)],
+            ..WriterOptions::default()
+        };
+        let schema = batch(0).schema();
+        let arrangement = Arrangement::new(&schema, &options).unwrap().unwrap();
+        let format = Format::new(schema, options, Vec::new(), Vec::new()).unwrap();
+        let folder = out.path().to_owned();
+        let mut writer = PartWriter::new(disk.clone(), folder, RunId::new(), 0, Arc::new(format));
+        let mut scratch = Scratch {
+            disk: disk.clone(),
+            folder: out.path().join("spill"),
+            memory: Memory::of(&WriterOptions::default()),
+        };
+        scratch.memory.rows.items = capacity;
+        let mut arranger = Arranger::new(Arc::new(arrangement), &writer, &scratch).unwrap();
+        for first in 0..20 {
+            arranger.push(&batch(first * 1000)).unwrap();
+        }
+        assert_eq!(scratch.folder.exists(), spills);
+        arranger
+            .write(&mut Folders::default(), &mut writer)
+            .unwrap();
+        let (files, _) = writer.finish().unwrap();
+        let mut found = BTreeMap::new();
+        for file in files {
+            let (folder, _) = file.name.split_once('/').unwrap();
+            let mut rows: Vec<(i64, i64)> = Vec::new();
+            for batch in read_staged(&out.path().join(&file.name), None).unwrap() {
+                let batch = batch.unwrap();
+                let keys = batch.column(1).as_primitive::<Int64Type>().values().iter();
+                let numbers = batch.column(2).as_primitive::<Int64Type>().values().iter();
+                rows.extend(keys.copied().zip(numbers.copied()));
+            }
+            assert!(
+                found.insert(folder.to_owned(), rows).is_none(),
+                "one file each"
+            );
+        }
+        for region in 0..3 {
+            let numbers = (0..20_000).filter(|number| number % 3 == region);
+            let mut expect: Vec<(i64, i64)> =
+                numbers.map(|number| (number * 7919 % 50, number)).collect();
+            expect.sort_by_key(|(key, _)| -key);
+            assert!(found[&format!("region_value=r{region}")] == expect);
+        }
+    }
+
+    #[test]
+    fn rows_are_arranged_in_any_memory() {
+        check(64 << 20, false);
+        check(256 << 10, true);
+        check(4 << 10, true);
+    }
+}

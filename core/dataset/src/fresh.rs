@@ -83,3 +83,10 @@ impl Fresh {
         interleave_record_batch(&batches, &places).map_err(Error::arrow)
     }
 }
+
+/// The updates of one file; all of them are in order.
+pub(crate) fn of_file(updates: &[Update], file: usize) -> &[Update] {
+    let start = updates.partition_point(|update| update.row.file() < file);
+    let end = updates.partition_point(|update| update.row.file() <= file);
+    updates.get(start..end).unwrap_or_default()
+}

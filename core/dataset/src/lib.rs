@@ -44,6 +44,7 @@ mod conversion;
 mod disk;
 mod encoding;
 mod error;
+mod flatten;
 mod fresh;
 mod history;
 mod journal;

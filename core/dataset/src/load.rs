@@ -5,14 +5,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::{Fields, Schema, SchemaRef};
+use arrow::datatypes::{Schema, SchemaRef};
 use connector_plan::{Field, Merge, MergeStrategy, WriteDisposition};
 use serde_json::Value;
 
 use crate::arrange::Arrange;
 use crate::arrangement::Arrangement;
 use crate::checkpoint::{self, Checkpoint, CheckpointWriter};
-use crate::fresh::{Fresh, Update};
+use crate::flatten::{flat_conversions, flatten, nest};
+use crate::fresh::{Fresh, of_file};
 use crate::history::Versions;
 use crate::journal::Journal;
 use crate::key::{KeyHasher, Role};
@@ -20,17 +21,16 @@ use crate::layout::check_name;
 use crate::load_report::LoadReport;
 use crate::memory::{Memory, Scratch};
 use crate::merge::{LoadKeys, Outcome};
-use crate::part::read_metadata;
 use crate::publish::Origin;
 use crate::remote;
 use crate::rewrite::{Changes, Rewriter, Tally};
 use crate::row_set::RowSet;
 use crate::schema::{self, Conversions, SchemaChange};
 use crate::sorter::Position;
-use crate::standing::Standing;
+use crate::standing::{Standing, read_base};
 use crate::state::{DataFile, ResourceState};
 use crate::store::Shared;
-use crate::widening::{self, widenings};
+use crate::widening::{self, fixed, widenings};
 use crate::writer::{Format, PartWriter, WriterOptions};
 use crate::{Conversion, Error, ErrorKind};
 
@@ -147,7 +147,7 @@ impl Load {
         let standing = Standing::new(&shared, &options, prior.as_ref())?;
         let base = standing.base.unwrap_or_default();
         let (base_fields, row_groups) = read_base(&shared, &options.resource, &base)?;
-        let mut load_fields = schema::normalise(&options.schema)?;
+        let mut load_fields = schema::normalise(&*options.flat_schema()?)?;
         // Whatever the disposition, these columns get bloom filters.
         let own = Schema::new(load_fields.clone());
         KeyHasher::new(&own, Role::PrimaryKey, &options.primary_key)?;
@@ -169,7 +169,10 @@ impl Load {
             _ => BTreeMap::new(),
         };
         if let Some(inferred) = &options.inferred {
-            conversions.clone_from(&inferred.conversions);
+            conversions = match &options.writer.flatten {
+                Some(flatten) => flat_conversions(&inferred.conversions, &options.schema, flatten),
+                None => inferred.conversions.clone(),
+            };
         }
         if let Some(base) = &base_fields {
             widening::check(base, &conversions, versions.is_some())
@@ -300,7 +303,7 @@ impl Load {
         Ok(())
     }
 
-    /// The rows written so far, in their order, with the columns of the dataset: those that an
+    /// The rows written so far, in their order, with the columns that they were written with: those that an
     /// earlier run has kept, before others are written.
     ///
     /// # Errors
@@ -312,13 +315,20 @@ impl Load {
         let writer = self.writer.as_mut();
         let files = writer.map_or(Ok(&[][..]), PartWriter::cut)?;
         let paths: Vec<PathBuf> = files.iter().map(|file| staged.join(&file.name)).collect();
-        Ok(paths.into_iter().flat_map(|path| {
+        let flatten = self.options.writer.flatten.clone();
+        let nested = Arc::clone(&self.options.schema);
+        let as_written = move |batch: RecordBatch| match &flatten {
+            Some(options) => nest(&batch, &nested, options),
+            None => Ok(batch),
+        };
+        let rows = paths.into_iter().flat_map(|path| {
             let (rows, error) = match checkpoint::read_staged(&path, None) {
                 Ok(rows) => (Some(rows), None),
                 Err(error) => (None, Some(Err(error))),
             };
             error.into_iter().chain(rows.into_iter().flatten())
-        }))
+        });
+        Ok(rows.map(move |batch| batch.and_then(&as_written)))
     }
 
     /// Keeps what has been written so far, so that a later run can go on with it when this one does
@@ -374,6 +384,11 @@ impl Load {
     /// the disk fails.
     pub fn write(&mut self, batch: &RecordBatch) -> Result<(), Error> {
         let mut writer = self.writer.take().ok_or_else(|| self.has_failed())?;
+        let flat = match &self.options.writer.flatten {
+            Some(options) => Some(flatten(batch, options)?),
+            None => None,
+        };
+        let batch = flat.as_ref().unwrap_or(batch);
         let extended = match &self.versions {
             Some(versions) => Some(versions.extend(batch)?),
             None => None,
@@ -420,6 +435,7 @@ impl Load {
             inferred: inferred.map(|inferred| inferred.shape),
             evolved: std::mem::take(&mut self.options.evolved),
             partition_by: self.options.writer.partition_by.clone(),
+            flatten: self.options.writer.flatten.clone(),
         };
         let journal = Journal::new(
             &self.options.resource,
@@ -693,12 +709,6 @@ impl Drop for Load {
     }
 }
 
-/// The columns by which rows are found: their types stay.
-fn fixed(options: &LoadOptions) -> Vec<&str> {
-    let names = options.primary_key.iter().chain(&options.merge.merge_key);
-    names.map(String::as_str).collect()
-}
-
 /// A failure behind the commit point.
 fn unfinished(error: Error) -> Error {
     error.with_hint("the load is complete and safe: the next run finishes publishing it")
@@ -719,13 +729,6 @@ struct Change {
     searched: u64,
     row_groups_left: u64,
     tally: Tally,
-}
-
-/// The updates of one file; all of them are in order.
-pub(crate) fn of_file(updates: &[Update], file: usize) -> &[Update] {
-    let start = updates.partition_point(|update| update.row.file() < file);
-    let end = updates.partition_point(|update| update.row.file() <= file);
-    updates.get(start..end).unwrap_or_default()
 }
 
 fn total(files: &[DataFile], of: impl Fn(&DataFile) -> u64) -> u64 {
@@ -779,29 +782,6 @@ impl Shared {
         inner.loading.insert(resource.to_owned());
         Ok(inner.state.resource(resource).cloned())
     }
-}
-
-/// The columns of the existing files, `None` when there are none, and the number of row groups of
-/// each.
-fn read_base(
-    shared: &Shared,
-    resource: &str,
-    files: &[DataFile],
-) -> Result<(Option<Fields>, Vec<usize>), Error> {
-    let live = shared.layout.live(resource);
-    let mut fields: Option<Fields> = None;
-    let mut row_groups = Vec::with_capacity(files.len());
-    for file in files {
-        let metadata = read_metadata(&shared.disk, &live.join(&file.name))?;
-        row_groups.push(metadata.metadata().num_row_groups());
-        let found = metadata.schema().fields().clone();
-        fields = Some(match fields {
-            None => found,
-            Some(fields) if fields == found => fields,
-            Some(fields) => schema::unify(&fields, &found, &BTreeMap::new(), &mut Vec::new())?,
-        });
-    }
-    Ok((fields, row_groups))
 }
 
 fn file_metadata(shared: &Shared, options: &LoadOptions) -> Vec<(String, String)> {

@@ -78,7 +78,7 @@ pub fn schema_diff(
         found: Vec::new(),
     };
     let mut own = own_columns(&fields, options);
-    let new = schema::normalise(&options.schema)?;
+    let new = schema::normalise(&*options.flat_schema()?)?;
     // Columns of the library's own are in every load.
     own.retain(|name| new.find(name).is_none());
     let old = fields

@@ -1,15 +1,18 @@
 //! Decides whether a load may touch the dataset that is there, and whether it adds or replaces.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
+use arrow::datatypes::Fields;
 use connector_plan::{PartitionColumn, WriteDisposition};
 use serde_json::Value;
 
 use crate::disk;
 use crate::layout::parse_file_name;
 use crate::load::LoadOptions;
+use crate::part::read_metadata;
 use crate::partition::is_folder;
+use crate::schema;
 use crate::state::{DataFile, ResourceState};
 use crate::store::Shared;
 use crate::{Error, SourceId};
@@ -119,6 +122,16 @@ impl Standing {
                 "read it again with `--full-refresh`, or choose another folder with `--out`",
             ));
         }
+        let flatten = prior.and_then(|prior| prior.flatten.as_ref());
+        if !known.is_empty() && !replaces && options.flattens_otherwise(flatten) {
+            return Err(Error::conflict(format!(
+                "the objects of `{resource}` are other columns in the dataset: `flatten` has \
+                 changed since"
+            ))
+            .with_hint(
+                "read it again with `--full-refresh`, or choose another folder with `--out`",
+            ));
+        }
         if replaces {
             let mut removes = Vec::new();
             for file in known {
@@ -192,4 +205,27 @@ fn files_below(live: &Path, has_folders: bool) -> Result<Vec<String>, Error> {
         }
     }
     Ok(names)
+}
+
+/// The columns of the existing files, `None` when there are none, and the number of row groups of
+/// each.
+pub(crate) fn read_base(
+    shared: &Shared,
+    resource: &str,
+    files: &[DataFile],
+) -> Result<(Option<Fields>, Vec<usize>), Error> {
+    let live = shared.layout.live(resource);
+    let mut fields: Option<Fields> = None;
+    let mut row_groups = Vec::with_capacity(files.len());
+    for file in files {
+        let metadata = read_metadata(&shared.disk, &live.join(&file.name))?;
+        row_groups.push(metadata.metadata().num_row_groups());
+        let found = metadata.schema().fields().clone();
+        fields = Some(match fields {
+            None => found,
+            Some(fields) if fields == found => fields,
+            Some(fields) => schema::unify(&fields, &found, &BTreeMap::new(), &mut Vec::new())?,
+        });
+    }
+    Ok((fields, row_groups))
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use connector_plan::{Field, PartitionColumn, WriteDisposition};
+use connector_plan::{Field, FlattenColumns, PartitionColumn, WriteDisposition};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -57,6 +57,9 @@ pub struct ResourceState {
     /// By what its files lie in folders.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub partition_by: Vec<PartitionColumn>,
+    /// How the members of objects have become columns.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flatten: Option<FlattenColumns>,
 }
 
 /// A data file of a dataset.

@@ -9,9 +9,16 @@ use parquet::file::statistics::Statistics;
 
 use crate::Error;
 use crate::conversion::{Conversion, EXACT_INTEGERS};
+use crate::load::LoadOptions;
 use crate::part::read_metadata;
 use crate::schema::{self, Conversions};
 use crate::store::Store;
+
+/// The columns by which rows are found: their types stay.
+pub(crate) fn fixed(options: &LoadOptions) -> Vec<&str> {
+    let names = options.primary_key.iter().chain(&options.merge.merge_key);
+    names.map(String::as_str).collect()
+}
 
 /// The conversions that make the old columns the new ones, where a type has changed into one that
 /// holds all of its values. Those of `fixed` stay as they are: rows are found by them.

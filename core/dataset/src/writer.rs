@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use connector_plan::{Compression, Layout, PartitionColumn, SortColumn};
+use connector_plan::{Compression, FlattenColumns, Layout, PartitionColumn, SortColumn};
 use parquet::arrow::ArrowSchemaConverter;
 use parquet::arrow::arrow_writer::ArrowColumnChunk;
 use parquet::basic::{Compression as Codec, ZstdLevel};
@@ -57,6 +57,9 @@ pub struct WriterOptions {
     /// The columns, or parts of them, whose values name the folders that the files lie in; none by
     /// default.
     pub partition_by: Vec<PartitionColumn>,
+    /// How the members of objects become columns; not at all by default. The primary key and all
+    /// others name columns as they are then.
+    pub flatten: Option<FlattenColumns>,
 }
 
 impl Default for WriterOptions {
@@ -78,6 +81,7 @@ impl From<&Layout> for WriterOptions {
             memory_bytes: 256 << 20,
             sort_by: layout.sort_by.clone(),
             partition_by: layout.partition_by.clone(),
+            flatten: layout.flatten.clone(),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::SortOrder;
+use crate::{FlattenColumns, SortOrder};
 
 /// The shape of the data files of a resource. It applies to what a run writes: files of earlier runs,
 /// and row groups that a merge copies, stay as they are.
@@ -25,6 +25,9 @@ pub struct Layout {
     /// outermost first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub partition_by: Vec<PartitionColumn>,
+    /// How the members of objects become columns; without it, objects are columns.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flatten: Option<FlattenColumns>,
 }
 
 /// A column by which rows are sorted.
@@ -142,6 +145,7 @@ impl Default for Layout {
             row_group_rows: 1_000_000,
             sort_by: Vec::new(),
             partition_by: Vec::new(),
+            flatten: None,
         }
     }
 }

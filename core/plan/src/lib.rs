@@ -13,6 +13,7 @@ mod contract;
 mod endpoint;
 mod expression;
 mod field;
+mod flatten;
 mod incremental;
 mod layout;
 mod merge;
@@ -37,6 +38,7 @@ pub use expression::{
     Comparison, Condition, FILTERS, FUNCTIONS, Jinja, Operand, Predicate, Read, TESTS,
 };
 pub use field::{Field, FieldType};
+pub use flatten::{FlatColumn, FlattenColumns};
 pub use incremental::{CursorKind, Incremental, Length, MissingCursor, RowOrder};
 pub use layout::{Compression, Layout, Nulls, PartitionBy, PartitionColumn, SortColumn};
 pub use merge::{DedupSort, History, Merge, MergeStrategy, SortOrder};

@@ -83,7 +83,15 @@ pub(super) fn run(context: &Context<'_>, name: Option<&str>, json: bool) -> Resu
                 .map_err(convert::dataset_error)
                 .map_err(|error: Error| error.with("resource", &resource.name))?
         };
-        diffs.push(DatasetDiff::of(resource, known, columns, replaced));
+        let mut meaning = meaning(resource, known);
+        if options.flattens_otherwise(known.flatten.as_ref()) {
+            meaning.push(Meaning {
+                what: "flattening of objects",
+                from: None,
+                to: None,
+            });
+        }
+        diffs.push(DatasetDiff::of(resource, known, meaning, columns, replaced));
     }
     let gone = gone(context, state.as_ref(), name);
     let refused = diffs.iter().any(|diff| diff.outcome == Outcome::Refused);
@@ -137,10 +145,10 @@ impl DatasetDiff {
     fn of(
         resource: &Resource,
         known: &ResourceState,
+        mut meaning: Vec<Meaning>,
         columns: Vec<ColumnDiff>,
         replaced: bool,
     ) -> Self {
-        let mut meaning = meaning(resource, known);
         let partition_by = &resource.layout.partition_by;
         if known.partition_by != *partition_by {
             meaning.push(Meaning {

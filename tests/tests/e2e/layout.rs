@@ -5,15 +5,16 @@ use std::fs::File;
 
 use connector_codegen::{LowerOptions, Source, lower};
 use connector_plan::{Compression, Layout};
-use connector_tests::{Files, Rows};
+use connector_sandbox::{Options, Sandbox};
+use connector_tests::{Files, Rows, Workspace, truth};
 use parquet::basic::Compression as Codec;
 use parquet::file::metadata::RowGroupMetaData;
 use parquet::file::reader::{FileReader as _, SerializedFileReader};
 use serde_json::{Value, json};
 
 use crate::contracts::ask;
-use crate::relations::rows;
-use crate::strategies::{Api, connector};
+use crate::relations::{expect_code, rows, run};
+use crate::strategies::{Api, connector, spec};
 
 const FIELDS: &str = "id: integer, size: integer";
 
@@ -159,6 +160,46 @@ fn values(api: &Api, column: &str) -> Vec<(String, Vec<Value>)> {
     names.collect()
 }
 
+/// What a resource says of its order, folders and objects takes the place of what all have.
+#[test]
+fn orders_and_folders_are_of_all_resources_or_of_one() {
+    let spec = "client: {base_url: \"https://api.example.com\"}\n\
+                resource_defaults:\n  layout: {sort_by: id, partition_by: name, flatten: true}\n  \
+                schema: {fields: {id: integer, name: string, at: timestamp}}\n\
+                resources:\n- own\n\
+                - {name: other, layout: {sort_by: [{field: at, order: desc, nulls: first}], flatten: false}}\n\
+                - {name: taken_back, layout: {partition_by: null, sort_by: null, flatten: [ ]}}\n";
+    let lowered = lower(&Source::new("spec.yaml", spec), &LowerOptions::new("tree"));
+    let (ir, _) = lowered.map_err(|found| found.render(false)).unwrap();
+    let found = |index: usize| &ir.plan.resources[index].layout;
+    let by = |layout: &Layout| {
+        let sorted = layout.sort_by.iter().map(|sort| sort.column.clone());
+        let folders = layout
+            .partition_by
+            .iter()
+            .map(|partition| partition.name.clone());
+        (
+            sorted.collect::<Vec<_>>(),
+            folders.collect::<Vec<_>>(),
+            layout.flatten.is_some(),
+        )
+    };
+    let names = |names: &[&str]| {
+        names
+            .iter()
+            .map(|name| (*name).to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(by(found(0)), (names(&["id"]), names(&["name_value"]), true));
+    assert_eq!(
+        by(found(1)),
+        (names(&["at"]), names(&["name_value"]), false)
+    );
+    assert_eq!(by(found(2)), (names(&[]), names(&[]), true));
+    let text = ir.plan.to_json().unwrap();
+    assert_eq!(connector_plan::Plan::from_json(&text).unwrap(), ir.plan);
+}
+
 #[test]
 fn rows_are_sorted_and_files_say_so() {
     let layout = "primary_key: id\n  write_disposition: merge\n  \
@@ -289,4 +330,202 @@ fn files_lie_in_folders_by_value_and_by_day() {
         "region_value=c/at_month=2026-01",
     ];
     assert_eq!(folders, expect);
+}
+
+const NESTED: &str = "id: integer, owner: {type: object, fields: {name: string, age: integer, \
+                      home: {type: object, fields: {town: string, since: timestamp}}}}, \
+                      tags: {type: array, items: {type: object, fields: {tag: string}}}";
+
+/// Members of objects as columns, with and without a value around them, over several runs.
+#[test]
+fn members_of_objects_become_columns() {
+    let keys = "primary_key: id\n  write_disposition: merge\n  layout: ";
+    let mut api = Api::new(
+        &format!("{keys}{{flatten: true, sort_by: owner.name}}"),
+        NESTED,
+    );
+    let since = "2026-01-31T00:00:00Z";
+    let given = json!([
+        {"id": 1, "owner": {"name": "b", "age": 5, "home": {"town": "x", "since": since}}},
+        {"id": 2, "owner": {"name": "a", "age": "old", "home": null, "pet": 1}, "tags": [{"tag": "t"}]},
+        {"id": 3, "owner": null},
+        {"id": 4},
+    ]);
+    api.run(&given, &[], 0);
+    let names = [
+        "id",
+        "owner__name",
+        "owner__age",
+        "owner__home__town",
+        "owner__home__since",
+    ];
+    let read = |api: &Api| rows(&api.workspace, "items");
+    let columns: Vec<String> = read(&api)
+        .columns()
+        .into_iter()
+        .map(|(name, _)| name)
+        .collect();
+    assert_eq!(columns, [&names[..], &["tags", "_rescued"]].concat());
+    let micros = 1_769_817_600_000_000_i64;
+    let row = |values: [Value; 5]| -> Value {
+        let values = names.iter().map(|name| (*name).to_owned()).zip(values);
+        Value::Object(values.collect())
+    };
+    let null = Value::Null;
+    let first = row([json!(1), json!("b"), json!(5), json!("x"), json!(micros)]);
+    let second = row([
+        json!(2),
+        json!("a"),
+        null.clone(),
+        null.clone(),
+        null.clone(),
+    ]);
+    let empty = |id: u64| {
+        row([
+            json!(id),
+            null.clone(),
+            null.clone(),
+            null.clone(),
+            null.clone(),
+        ])
+    };
+    let found = read(&api).objects(&names);
+    assert_eq!(found, [first.clone(), second, empty(3), empty(4)]);
+    // What does not fit is told by its place in the record.
+    let rescued = read(&api).column("_rescued");
+    let rescued: Vec<&Value> = rescued.iter().filter(|value| !value.is_null()).collect();
+    assert_eq!(rescued.len(), 1);
+    let text = rescued[0].as_str().unwrap();
+    assert!(
+        text.contains("owner.age") || text.contains("\"owner\""),
+        "{text}"
+    );
+    // The order is that of the column.
+    let order = read(&api).column("owner__name");
+    assert_eq!(order, [json!("a"), json!("b"), null.clone(), null.clone()]);
+    // Updates by key, and the same again.
+    let third = json!([{"id": 3, "owner": {"name": "c", "age": 7, "home": {"town": "y"}}}]);
+    let record = api.run(&third, &[], 0);
+    assert_eq!(
+        (&record["load"]["updated"], &record["load"]["inserted"]),
+        (&json!(1), &json!(0))
+    );
+    let third = row([json!(3), json!("c"), json!(7), json!("y"), null.clone()]);
+    assert_eq!(read(&api).objects(&names)[2], third);
+    let record = api.run(&given, &[], 0);
+    assert_eq!(record["load"]["updated"], 4);
+    assert_eq!(read(&api).objects(&names)[0], first);
+
+    // Other columns for the same members are refused, and taken by a full refresh.
+    for (layout, expect) in [
+        ("{}", vec!["id", "owner", "tags", "_rescued"]),
+        (
+            "{flatten: {depth: 1, separator: _}}",
+            vec![
+                "id",
+                "owner_name",
+                "owner_age",
+                "owner_home",
+                "tags",
+                "_rescued",
+            ],
+        ),
+    ] {
+        let text = ask(
+            &api,
+            &format!("{keys}{layout}"),
+            NESTED,
+            &["schema", "--diff"],
+            6,
+        );
+        let change = "! the flattening of objects has changed";
+        assert!(text.contains(change), "{text}");
+        api.connector = connector(&format!("{keys}{layout}"), NESTED);
+        let failed = api.run(&given, &[], 2);
+        assert!(
+            failed["error"]
+                .to_string()
+                .contains("`flatten` has changed"),
+            "{failed}"
+        );
+        api.run(&given, &["--full-refresh"], 0);
+        let columns: Vec<String> = read(&api)
+            .columns()
+            .into_iter()
+            .map(|(name, _)| name)
+            .collect();
+        assert_eq!(columns, expect);
+        assert_eq!(read(&api).count(), 4);
+    }
+}
+
+/// The sandbox's truth are records; the files have their members.
+#[test]
+fn flattened_rows_are_the_truth_of_the_sandbox() {
+    let keys = "primary_key: id\n  write_disposition: merge\n  \
+                layout: {flatten: true, partition_by: owner.kind, sort_by: id}";
+    let fields = "id: integer, owner: {type: object, fields: {kind: string, age: integer, \
+                  home: {type: object, fields: {town: string}}}}";
+    let connector = connector(keys, fields);
+    let plan = connector.plan().unwrap();
+    let server = Sandbox::start(&plan, Options::default()).unwrap();
+    let workspace = Workspace::new();
+    let (code, _) = run(&connector, &server, &workspace, &[]);
+    expect_code(code, 0);
+    let flatten = plan.resources[0].layout.flatten.clone().unwrap();
+    let columns = flatten.columns(&plan.resources[0].fields);
+    let names: Vec<&str> = columns
+        .iter()
+        .map(|column| column.field.name.as_str())
+        .collect();
+    assert_eq!(
+        names,
+        ["id", "owner__kind", "owner__age", "owner__home__town"]
+    );
+    let lift = |record: Value| -> Value {
+        let members = columns.iter().map(|column| {
+            let value = column.path.iter().fold(&record, |value, name| &value[name]);
+            (column.field.name.clone(), value.clone())
+        });
+        Value::Object(members.collect())
+    };
+    let flat: Vec<Value> = server.truth("items").into_iter().map(lift).collect();
+    let found = rows(&workspace, "items").objects(&names);
+    assert!(found.len() > 20);
+    assert_eq!(found, truth(&flat, &names));
+    assert!(
+        Files::below(&workspace.path("data"))
+            .parquet()
+            .names()
+            .count()
+            > 1
+    );
+}
+
+/// A resource without a schema whose objects grow from run to run.
+#[test]
+fn inferred_objects_are_flattened_too() {
+    let keys = "primary_key: id\n  write_disposition: merge\n  layout: {flatten: true}";
+    let spec = spec(keys, "id: integer").replace("  schema: {fields: {id: integer}}\n", "");
+    let lowered = lower(&Source::new("spec.yaml", spec), &LowerOptions::new("tree"));
+    let (ir, _) = lowered.map_err(|found| found.render(false)).unwrap();
+    let mut api = Api::new(keys, "id: integer");
+    api.connector.plan = ir.plan.to_json().unwrap().leak();
+    api.run(
+        &json!([{"id": 1, "owner": {"age": 5, "home": {"town": "x"}}}]),
+        &[],
+        0,
+    );
+    api.run(
+        &json!([{"id": 2, "owner": {"age": 5.5, "name": "a"}}]),
+        &[],
+        0,
+    );
+    let names = ["id", "owner__age", "owner__home__town", "owner__name"];
+    let found = rows(&api.workspace, "items").united(&names);
+    let expect = [
+        json!({"id": 1, "owner__age": 5.0, "owner__home__town": "x", "owner__name": null}),
+        json!({"id": 2, "owner__age": 5.5, "owner__home__town": null, "owner__name": "a"}),
+    ];
+    assert_eq!(found, expect);
 }

@@ -432,7 +432,7 @@ fn thousands_of_partitions_are_written_one_by_one() {
         seen.1 = seen.1.max(seen.0.len());
         Ok(())
     }));
-    let count = 3000;
+    let count = 2000;
     let rows: Vec<Row> = (0..2 * count)
         .map(|index| row("eu", index * 7 % count, index))
         .collect();
@@ -442,11 +442,11 @@ fn thousands_of_partitions_are_written_one_by_one() {
     let report = load.commit(None).unwrap();
     assert_eq!(
         (report.rows_written, report.files_added.len()),
-        (3000, 3000)
+        (2000, 2000)
     );
     assert_eq!(open.lock().unwrap().1, 1);
     drop(store);
-    assert_eq!(names(&live(out.path())).len(), 3000);
+    assert_eq!(names(&live(out.path())).len(), 2000);
     let report = load_with(out.path(), store_options(), options, &rows[..3], None).unwrap();
     assert_eq!((report.updated, report.files_added.len()), (3, 3));
 }
