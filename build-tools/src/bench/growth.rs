@@ -52,7 +52,7 @@ const LINES: &[Line] = &[
     Line {
         name: "objects in objects",
         unit: "value",
-        sizes: &[2, 5, 10, 20, 40],
+        sizes: &[2, 5, 10, 20],
         measure: |depth, scale| {
             let rows = (2_000_000 / depth / scale).max(1);
             of(Shape::Depth(depth), rows, 1_000, rows * depth)
