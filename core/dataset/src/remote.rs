@@ -38,7 +38,9 @@ pub use self::objects::{Condition, Found, Objects, Tag};
 pub(crate) use self::publish::{publish, upload};
 use self::reader::TAIL;
 pub(crate) use self::reader::{RemotePart, RemoteRead};
+use crate::disk::Disk;
 use crate::journal::Journal;
+use crate::layout::Layout;
 use crate::lock::Lock;
 use crate::{Error, ErrorKind, RunId};
 
@@ -373,6 +375,28 @@ impl Remote {
         }
         inner.tail_bytes += tail.len();
         inner.tails.insert(key, (length, tail));
+    }
+}
+
+/// Refuses what was copied from a bucket to a disk, or to a bucket, while a load was being published:
+/// its journal was left behind, or is none that is carried out there.
+pub(crate) fn check_copied(disk: &Disk, layout: &Layout) -> Result<(), Error> {
+    let place = layout.connector().display();
+    let copied = |from: &str| {
+        Error::conflict(format!(
+            "`{place}` was copied from {from} while a load was being published"
+        ))
+        .with_hint("run once where it was copied from, which finishes that load, and copy it again")
+    };
+    if disk.remote().is_some() {
+        return match disk.list(&layout.journals())?.is_empty() {
+            true => Ok(()),
+            false => Err(copied("a disk")),
+        };
+    }
+    match disk.read(&layout.lease())? {
+        Some(content) if lease::is_publishing(&content) => Err(copied("a bucket")),
+        _ => Ok(()),
     }
 }
 

@@ -113,6 +113,7 @@ impl Store {
         for folder in [&layout.control(), layout.connector(), out] {
             disk.sync_directory(folder)?;
         }
+        remote::check_copied(&disk, &layout)?;
         // Without its state nobody knows whether the folder holds real data.
         let may_repair = options.repair && options.source != SourceId::Sandbox;
         let read = State::read(&disk, &layout.state(), &options.connector);

@@ -63,7 +63,7 @@ impl FlattenColumns {
         }
         for member in members {
             let lifted = FlatColumn {
-                path: [path.as_slice(), &[member.name.clone()]].concat(),
+                path: [path.as_slice(), std::slice::from_ref(&member.name)].concat(),
                 field: Field {
                     name: self.join(&field.name, &member.name),
                     nullable: field.nullable || member.nullable,

@@ -50,6 +50,30 @@ fn help_lists_the_settings_with_their_environment_names() {
 }
 
 #[test]
+fn a_bucket_needs_a_feature_and_an_address_is_never_a_folder() {
+    #[track_caller]
+    fn check(arguments: &[&str], says: &[&str]) {
+        let workspace = Workspace::new();
+        let run = workspace.storage().args(arguments).run();
+        run.expect(2).says(says);
+        assert_eq!(fs::read_dir(workspace.path(".")).unwrap().count(), 0);
+    }
+    let build = "cargo run --package connector-storage --features object-storage -- --out s3://b/p";
+    for command in [&[][..], &["state"], &["runs"], &["report"]] {
+        let arguments: Vec<&str> = command
+            .iter()
+            .copied()
+            .chain(["--out", "s3://b/p"])
+            .collect();
+        check(&arguments, &["`s3://b/p` is in an object store", build]);
+    }
+    check(
+        &["--out", "ftp://host/x"],
+        &["`ftp://host/x` is neither a folder nor an address"],
+    );
+}
+
+#[test]
 fn results_go_to_standard_output_and_the_rest_does_not() {
     let workspace = Workspace::new();
     let server = server(Options {

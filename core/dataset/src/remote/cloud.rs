@@ -401,3 +401,137 @@ fn clean(text: &str, secrets: impl Iterator<Item = String>) -> String {
         None => text,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use object_store::memory::InMemory;
+
+    use super::*;
+
+    fn cloud(prefix: &str) -> Cloud {
+        Cloud::new(Arc::new(InMemory::new()), Path::parse(prefix).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn puts_keep_to_their_conditions() {
+        let cloud = cloud("a/b");
+        let put = |text: &'static str, condition| {
+            let content = Bytes::from_static(text.as_bytes());
+            cloud.put("key", content, &condition).unwrap()
+        };
+        assert_eq!(cloud.get("key").unwrap(), None);
+        let first = put("1", Condition::Absent).unwrap();
+        assert_eq!(put("2", Condition::Absent), None);
+        let second = put("2", Condition::Matches(first.clone())).unwrap();
+        assert_eq!(put("3", Condition::Matches(first)), None);
+        assert_eq!(
+            cloud.get("key").unwrap(),
+            Some((Bytes::from_static(b"2"), second.clone()))
+        );
+        put("4", Condition::Always).unwrap();
+        assert_eq!(put("5", Condition::Matches(second)), None);
+    }
+
+    #[test]
+    fn objects_are_those_below_the_prefix() {
+        for prefix in ["", "a/b"] {
+            let cloud = cloud(prefix);
+            let put = |key: &str| {
+                let content = Bytes::from(key.to_owned());
+                cloud.put(key, content, &Condition::Always).unwrap();
+            };
+            for key in ["x/2", "x/1", "x/r=a%2Fb/3", "xy/1", "y"] {
+                put(key);
+            }
+            let found = cloud.list("x/").unwrap();
+            let keys: Vec<&str> = found.iter().map(|found| found.key.as_str()).collect();
+            assert_eq!(keys, ["x/1", "x/2", "x/r=a%2Fb/3"]);
+            assert_eq!(cloud.length("x/r=a%2Fb/3").unwrap(), Some(11));
+            assert_eq!(cloud.length("x").unwrap(), None);
+            assert_eq!(cloud.get_range("xy/1", 1..3).unwrap(), "y/");
+            cloud.copy("x/1", "z/1").unwrap();
+            assert_eq!(cloud.get("z/1").unwrap().unwrap().0, "x/1");
+            let missing = cloud.copy("none", "z/2").unwrap_err();
+            assert_eq!(missing.kind(), io::ErrorKind::NotFound);
+            let gone = ["x/1", "none", "x/2"].map(str::to_owned);
+            cloud.delete(&gone).unwrap();
+            assert_eq!(cloud.list("x/").unwrap().len(), 1);
+        }
+    }
+
+    #[test]
+    fn files_of_any_length_are_uploaded() {
+        let cloud = cloud("p");
+        let folder = tempfile::tempdir().unwrap();
+        for length in [0, 1, PIECE, PIECE + 1, 3 * PIECE + 7] {
+            let content: Vec<u8> = (0..length).map(|byte| (byte % 251) as u8).collect();
+            let path = folder.path().join("file");
+            std::fs::write(&path, &content).unwrap();
+            cloud.upload(&path, "key").unwrap();
+            assert_eq!(cloud.length("key").unwrap(), Some(length as u64));
+            assert!(cloud.get("key").unwrap().unwrap().0 == content, "{length}");
+        }
+    }
+
+    #[test]
+    fn it_may_be_called_from_a_task() {
+        let runtime = runtime::Builder::new_current_thread().build().unwrap();
+        let cloud = cloud("p");
+        runtime.block_on(async { assert_eq!(cloud.length("key").unwrap(), None) });
+    }
+
+    #[test]
+    fn errors_hold_no_secrets() {
+        #[track_caller]
+        fn check(text: &str, expect: &str) {
+            let secrets = ["AKIA123456", "s3cr3t/s3cr3t"].map(str::to_owned);
+            assert_eq!(clean(text, secrets.into_iter()), expect);
+        }
+        check("plain\n text", "plain text");
+        check(
+            "<Id>AKIA123456</Id> and s3cr3t/s3cr3t.",
+            "<Id>***</Id> and ***.",
+        );
+        check(
+            "GET https://a.blob.core.windows.net/c?sig=abc%2F: 403",
+            "GET https://a.blob.core.windows.net/c?… 403",
+        );
+        check("is it? yes", "is it? yes");
+        let long = clean(&"é".repeat(2 * LONGEST_TEXT), std::iter::empty());
+        assert_eq!(long.chars().count(), LONGEST_TEXT + 1);
+    }
+
+    #[test]
+    fn parts_of_credentials_are_known_by_their_names() {
+        for name in [
+            "AWS_SECRET_ACCESS_KEY",
+            "AWS_ACCESS_KEY_ID",
+            "AWS_SESSION_TOKEN",
+            "AZURE_STORAGE_ACCOUNT_KEY",
+            "AZURE_STORAGE_SAS_TOKEN",
+            "AZURE_CLIENT_SECRET",
+            "GOOGLE_SERVICE_ACCOUNT_KEY",
+        ] {
+            assert!(is_secret(name), "{name}");
+        }
+        for name in ["AWS_REGION", "AWS_ENDPOINT_URL", "HOME", "SECRET"] {
+            assert!(!is_secret(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn addresses_of_every_kind_are_taken() {
+        for out in [
+            "s3://bucket/prefix",
+            "s3a://bucket",
+            "gs://bucket/a/b",
+            "abfss://container@account.dfs.core.windows.net/prefix",
+        ] {
+            Cloud::connect(FilePath::new(out)).unwrap();
+        }
+        for out in ["s3://key:secret@bucket/x", "s3://bucket/x?a=b", "s3://"] {
+            let error = Cloud::connect(FilePath::new(out)).unwrap_err();
+            assert_eq!(error.kind(), crate::ErrorKind::Configuration, "{out}");
+        }
+    }
+}

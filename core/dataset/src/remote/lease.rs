@@ -80,6 +80,12 @@ impl Control {
     }
 }
 
+/// Whether the content of a lease says that a load is being published.
+pub(super) fn is_publishing(content: &[u8]) -> bool {
+    let control: Result<Control, _> = serde_json::from_slice(content);
+    control.is_ok_and(|control| !control.journals.is_empty())
+}
+
 /// Holds the folder until it is dropped, or somebody takes over when it has not been renewed.
 #[derive(Debug)]
 pub(super) struct Lease {

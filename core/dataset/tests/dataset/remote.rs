@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use connector_dataset::{ErrorKind, LoadOptions, Store, StoreOptions, work_folder};
 use connector_plan::WriteDisposition::{self, Append, Merge, Replace};
-use connector_plan::{History, Merge as MergeOptions, MergeStrategy};
+use connector_plan::{History, Merge as MergeOptions, MergeStrategy, PartitionBy, PartitionColumn};
 
 use crate::bucket::*;
 use crate::support::*;
@@ -17,6 +17,8 @@ struct Case {
     name: &'static str,
     disposition: WriteDisposition,
     strategy: MergeStrategy,
+    /// Into the folders of partitions.
+    partitioned: bool,
     before: Option<Vec<Row>>,
     load: Vec<Row>,
     after: Vec<Row>,
@@ -27,6 +29,7 @@ fn cases() -> Vec<Case> {
         name,
         disposition,
         strategy: MergeStrategy::Upsert,
+        partitioned: false,
         before,
         load: load.to_vec(),
         after: sorted(after.concat()),
@@ -42,6 +45,16 @@ fn cases() -> Vec<Case> {
             &new,
             &[&rows(0..3, 1), &rows(5..20, 1), &new],
         ),
+        Case {
+            partitioned: true,
+            ..case(
+                "partitioned",
+                Merge,
+                old(),
+                &new,
+                &[&rows(0..3, 1), &rows(5..20, 1), &new],
+            )
+        },
         case("append", Append, old(), &new, &[&rows(0..20, 1), &new]),
         case("replace", Replace, old(), &new, &[&new]),
         Case {
@@ -53,13 +66,17 @@ fn cases() -> Vec<Case> {
 
 impl Case {
     fn options(&self) -> LoadOptions {
-        LoadOptions {
+        let mut options = LoadOptions {
             merge: MergeOptions {
                 strategy: self.strategy.clone(),
                 ..MergeOptions::default()
             },
             ..options(self.disposition, false)
+        };
+        if self.partitioned {
+            options.writer.partition_by = vec![PartitionColumn::new("value", PartitionBy::Value)];
         }
+        options
     }
 
     fn prepare(&self) -> Place {
@@ -214,6 +231,7 @@ fn a_run_that_lost_its_lease_publishes_nothing() {
             let outcome = Arc::clone(&done);
             let has_begun = AtomicBool::new(false);
             let load = theirs.clone();
+            let other_load = case.options();
             let bucket = shared.with_hook(move |call| {
                 if call == at && !has_begun.swap(true, Ordering::SeqCst) {
                     // The same machine by name, but without its lock: nobody waits for the end of
@@ -225,7 +243,11 @@ fn a_run_that_lost_its_lease_publishes_nothing() {
                     let result = load_with(
                         Path::new(ADDRESS),
                         other_options.clone(),
-                        options(Replace, false),
+                        LoadOptions {
+                            disposition: Replace,
+                            merge: MergeOptions::default(),
+                            ..other_load.clone()
+                        },
                         &load,
                         Some(3.into()),
                     );
@@ -282,6 +304,39 @@ fn a_second_run_waits_for_the_end_of_the_first() {
     drop(first);
     elsewhere.open(&bucket).unwrap();
     place.open(&bucket).unwrap();
+}
+
+#[test]
+fn what_was_copied_in_the_middle_of_a_publication_is_refused() {
+    #[track_caller]
+    fn check(result: Result<Store, connector_dataset::Error>, expect: &str) {
+        let error = result.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Conflict);
+        assert!(error.to_string().contains(expect), "{error}");
+    }
+    let case = &cases()[1];
+    let place = case.prepare();
+    let watched = place.out().to_owned();
+    let copied = Arc::new(Mutex::new(None));
+    let kept = Arc::clone(&copied);
+    let bucket = place.bucket().with_hook(move |_| {
+        let lease = control(&watched).join("lease.json");
+        let text = fs::read_to_string(lease).unwrap_or_default();
+        if text.contains("\"adds\"") {
+            kept.lock().unwrap().get_or_insert(text);
+        }
+        None
+    });
+    case.run(&place, &bucket).unwrap();
+    let lease = copied.lock().unwrap().take().unwrap();
+    // The bucket's folder is what a copy on a disk would be.
+    fs::write(control(place.out()).join("lease.json"), lease).unwrap();
+    check(Store::open(place.out(), store_options()), "from a bucket");
+    let place = case.prepare();
+    let journal = control(place.out()).join("journal");
+    fs::create_dir_all(&journal).unwrap();
+    fs::write(journal.join("orders.json"), "{}").unwrap();
+    check(place.open(&place.bucket()), "from a disk");
 }
 
 #[test]

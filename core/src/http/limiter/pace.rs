@@ -167,7 +167,7 @@ impl Pace {
             known.add(among, time);
         }
         // It tells about a limit that is gone, or that nobody made use of.
-        if epoch != self.epoch || 2 * among < self.limit {
+        if epoch != self.epoch || 4 * among < self.limit {
             return;
         }
         self.answers += 1;
