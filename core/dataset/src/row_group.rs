@@ -19,8 +19,8 @@ use crate::writer::Format;
 
 /// Rows kept back at the start of each row group to choose the encodings from.
 const SAMPLE_ROWS: usize = 4096;
-/// Bytes after which the choice is made from fewer rows, or half of those of a row group.
-const SAMPLE_BYTES: usize = 8 << 20;
+/// Bytes after which the choice is made from fewer rows: those of a row group, between these.
+const SAMPLE_BYTES: (usize, usize) = (1 << 20, 8 << 20);
 /// A row group with fewer rows is closed only at twice the memory.
 const FEWEST_ROWS: usize = 100_000;
 /// The keys that a bloom filter is made for; with more it only lets more through.
@@ -93,7 +93,9 @@ impl RowGroup {
         self.sample.push(batch);
         let options = &self.format.options;
         let enough = SAMPLE_ROWS.min(options.row_group_rows);
-        let enough_bytes = SAMPLE_BYTES.min(options.row_group_bytes / 2);
+        let enough_bytes = options
+            .row_group_bytes
+            .clamp(SAMPLE_BYTES.0, SAMPLE_BYTES.1);
         if self.rows >= enough || self.sample_bytes >= enough_bytes {
             self.begin()?;
         }
