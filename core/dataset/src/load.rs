@@ -486,8 +486,8 @@ impl Load {
 
     fn publish(&mut self, journal: &Journal) -> Result<(), Error> {
         let shared = Arc::clone(&self.shared);
-        let mut inner = shared.inner();
         let staged = self.staged();
+        // Other loads of the store go on meanwhile.
         if shared.disk.remote().is_some() {
             remote::upload(&shared.disk, &shared.layout, journal)?;
         } else {
@@ -504,6 +504,7 @@ impl Load {
                 shared.disk.sync_directory(folder)?;
             }
         }
+        let mut inner = shared.inner();
         if let Err(error) = journal.write(&shared.disk, &shared.layout) {
             // It may have happened even so: then the load is committed.
             let resource = &self.options.resource;

@@ -16,6 +16,7 @@
 //! on condition. A folder cannot be exchanged in one step: who reads between these steps finds new
 //! files beside the old ones, but whole ones, and `state.json` lists those of the last publication.
 
+mod address;
 #[cfg(feature = "object-storage")]
 mod cloud;
 mod lease;
@@ -30,9 +31,8 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use bytes::Bytes;
-use sha2::{Digest, Sha256};
-
+use self::address::{SCHEMES, scheme, shown};
+pub use self::address::{is_address, work_folder};
 use self::lease::{Asker, Lease};
 pub use self::objects::{Condition, Found, Objects, Tag};
 pub(crate) use self::publish::{publish, upload};
@@ -43,14 +43,12 @@ use crate::journal::Journal;
 use crate::layout::Layout;
 use crate::lock::Lock;
 use crate::{Error, ErrorKind, RunId};
+use bytes::Bytes;
 
 /// Bytes of a file that are downloaded at a time.
 const PIECE: u64 = 8 << 20;
 /// The most bytes of the ends of files that are kept, so that their footers are read once.
 const MOST_TAILS: usize = 16 << 20;
-
-/// What an output folder may be, beside a folder.
-const SCHEMES: [&str; 8] = ["s3", "s3a", "gs", "az", "adl", "azure", "abfs", "abfss"];
 
 /// Datasets in an object store.
 #[derive(Debug)]
@@ -71,47 +69,6 @@ struct Inner {
     tail_bytes: usize,
 }
 
-/// Whether an output folder is the address of an object store, or of something else that is none.
-#[must_use]
-pub fn is_address(out: &Path) -> bool {
-    scheme(out).is_some()
-}
-
-/// The folder of the local disk in which runs work whose datasets are in an object store, and where
-/// what no bucket should hold is kept: below `base`, or by default below `rivulet` in the user's
-/// folder for such things (`$XDG_STATE_HOME`, `~/.local/state`, `%LOCALAPPDATA%`), or the
-/// system's temporary folder where there is no such folder.
-#[must_use]
-pub fn work_folder(out: &Path, connector: &str, base: Option<&Path>) -> PathBuf {
-    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
-    let default = || {
-        let state = variable("XDG_STATE_HOME").or_else(|| variable("LOCALAPPDATA"));
-        let state = state.map(PathBuf::from).or_else(|| {
-            let home = variable("HOME")?;
-            Some(Path::new(&home).join(".local").join("state"))
-        });
-        state.unwrap_or_else(std::env::temp_dir).join("rivulet")
-    };
-    let base = base.map_or_else(default, Path::to_owned);
-    let address = Sha256::digest(out.as_os_str().as_encoded_bytes());
-    let address: String = address
-        .iter()
-        .take(8)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    base.join(format!("{connector}-{address}"))
-}
-
-/// The scheme of an address (RFC 3986, section 3.1).
-fn scheme(out: &Path) -> Option<&str> {
-    let (scheme, _) = out.to_str()?.split_once("://")?;
-    let is_scheme = scheme.starts_with(|first: char| first.is_ascii_alphabetic())
-        && scheme
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'));
-    is_scheme.then_some(scheme)
-}
-
 impl Remote {
     /// What stands behind an output folder; `None` for a folder of the local disk.
     pub(crate) fn find(out: &Path, connector: &str) -> Result<Option<Arc<Self>>, Error> {
@@ -121,13 +78,14 @@ impl Remote {
         if !SCHEMES.contains(&scheme) {
             return Err(Error::configuration(format!(
                 "`{}` is neither a folder nor an address of an object store",
-                out.display()
+                shown(out)
             ))
             .with_hint(
                 "give a folder, or `s3://bucket/prefix`, `gs://bucket/prefix` or \
                  `az://container/prefix`",
             ));
         }
+        address::check(out)?;
         #[cfg(feature = "object-storage")]
         {
             let _ = connector;
@@ -137,13 +95,13 @@ impl Remote {
         #[cfg(not(feature = "object-storage"))]
         Err(Error::configuration(format!(
             "`{}` is in an object store, which this program was built without",
-            out.display()
+            shown(out)
         ))
         .with_hint(format!(
             "build it with the feature `object-storage`: `cargo run --package connector-{connector} \
              --features object-storage -- --out {}` (for a spec that is not built: `cargo run \
              --package connector-build-tools --features object-storage -- run SPEC …`)",
-            out.display()
+            shown(out)
         )))
     }
 

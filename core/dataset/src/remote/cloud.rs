@@ -37,10 +37,21 @@ use crate::Error;
 const PIECE: usize = 5 << 20;
 /// Parts under way at once.
 const PARTS_AT_ONCE: usize = 4;
-/// With the time limit of a request, 30 seconds, the longest time that an operation takes is a
-/// minute: what a lease has left when something is changed.
+/// The time limit of a request, whatever the environment says: what a lease has left when something
+/// is changed relies on it.
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// With the time limit of a request the longest time that an operation takes is a minute.
 const RETRIED_FOR: Duration = Duration::from_secs(30);
 const MAX_RETRIES: usize = 5;
+/// How the environment may say that requests are made.
+const FROM_ENVIRONMENT: [ClientConfigKey; 6] = [
+    ClientConfigKey::AllowHttp,
+    ClientConfigKey::AllowInvalidCertificates,
+    ClientConfigKey::ConnectTimeout,
+    ClientConfigKey::ProxyUrl,
+    ClientConfigKey::ProxyCaCertificate,
+    ClientConfigKey::ProxyExcludes,
+];
 /// The longest text of an error that is shown.
 const LONGEST_TEXT: usize = 600;
 
@@ -72,11 +83,6 @@ impl Cloud {
                 )
         };
         let url = Url::parse(&address).map_err(|error| unusable(error.to_string()))?;
-        if !url.username().is_empty() && url.password().is_some() || url.query().is_some() {
-            return Err(unusable(
-                "credentials and parameters have no place in it".to_owned(),
-            ));
-        }
         let (scheme, prefix) =
             ObjectStoreScheme::parse(&url).map_err(|error| unusable(error.to_string()))?;
         let store = build(&scheme, &address, false)
@@ -124,12 +130,14 @@ fn build(
         max_retries: MAX_RETRIES,
         retry_timeout: RETRIED_FOR,
     };
-    let roots = |allow_http: Option<String>| {
+    let roots = |value: &dyn Fn(ClientConfigKey) -> Option<String>| {
         let options = ClientOptions::new().with_no_system_certificates(true);
-        let options = match allow_http {
-            Some(value) => options.with_config(ClientConfigKey::AllowHttp, value),
-            None => options,
-        };
+        let options = FROM_ENVIRONMENT
+            .iter()
+            .fold(options, |options, key| match value(*key) {
+                Some(value) => options.with_config(*key, value),
+                None => options,
+            });
         webpki_root_certs::TLS_SERVER_ROOT_CERTS
             .iter()
             .filter_map(|root| Certificate::from_der(root).ok())
@@ -139,9 +147,12 @@ fn build(
         ($builder:ty, $key:ident) => {{
             let mut builder = <$builder>::from_env().with_url(address);
             if own_roots {
-                let value = builder.get_config_value(&$key::Client(ClientConfigKey::AllowHttp));
-                builder = builder.with_client_options(roots(value));
+                let value = |key| builder.get_config_value(&$key::Client(key));
+                let options = roots(&value);
+                builder = builder.with_client_options(options);
             }
+            let timeout = format!("{} seconds", TIMEOUT.as_secs());
+            builder = builder.with_config($key::Client(ClientConfigKey::Timeout), timeout);
             Arc::new(builder.with_retry(retry).build()?)
         }};
     }
@@ -265,7 +276,10 @@ impl Objects for Cloud {
             upload = self
                 .worker
                 .wait(async move {
-                    upload.wait_for_capacity(PARTS_AT_ONCE).await?;
+                    if let Err(error) = upload.wait_for_capacity(PARTS_AT_ONCE).await {
+                        let _ = upload.abort().await;
+                        return Err(error);
+                    }
                     upload.put(content);
                     Ok(upload)
                 })
@@ -374,8 +388,12 @@ fn text(error: &dyn StdError) -> String {
         }
         next = cause.source();
     }
-    let secrets = std::env::vars().filter(|(name, value)| is_secret(name) && value.len() >= 6);
-    clean(&text, secrets.map(|(_, value)| value))
+    // `vars` panics at what is not Unicode.
+    let secrets = std::env::vars_os().filter_map(|(name, value)| {
+        let value = value.into_string().ok()?;
+        (is_secret(name.to_str()?) && value.len() >= 6).then_some(value)
+    });
+    clean(&text, secrets)
 }
 
 /// Whether an environment variable may hold a part of credentials.
@@ -528,10 +546,10 @@ mod tests {
             "abfss://container@account.dfs.core.windows.net/prefix",
         ] {
             Cloud::connect(FilePath::new(out)).unwrap();
+            let (scheme, _) = ObjectStoreScheme::parse(&Url::parse(out).unwrap()).unwrap();
+            build(&scheme, out, true).unwrap();
         }
-        for out in ["s3://key:secret@bucket/x", "s3://bucket/x?a=b", "s3://"] {
-            let error = Cloud::connect(FilePath::new(out)).unwrap_err();
-            assert_eq!(error.kind(), crate::ErrorKind::Configuration, "{out}");
-        }
+        let error = Cloud::connect(FilePath::new("s3://")).unwrap_err();
+        assert_eq!(error.kind(), crate::ErrorKind::Configuration);
     }
 }

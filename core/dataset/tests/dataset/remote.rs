@@ -515,6 +515,7 @@ fn an_address_is_no_folder() {
         let command = "cargo run --package connector-shop --features object-storage -- --out ";
         check(address, &format!("{command}{address}"));
     }
-    #[cfg(feature = "object-storage")]
     check("s3://bucket/x?key=y", "have no place in it");
+    check("s3://AKIA:secret@bucket/x", "the address `s3://…` cannot");
+    check("ftp://me:secret@host/x", "`ftp://…` is neither");
 }
