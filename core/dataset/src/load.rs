@@ -336,7 +336,8 @@ impl Load {
     /// file system has no hard links.
     ///
     /// # Errors
-    /// `Destination` when the disk fails; what was kept before is still kept then.
+    /// `Destination` when the disk or the store fails; what was kept before is still kept then. After
+    /// one that [is transient](Error::is_transient) the load goes on, and may be kept later.
     pub fn checkpoint(&mut self, position: Value) -> Result<bool, Error> {
         let mut writer = self.writer.take().ok_or_else(|| self.has_failed())?;
         let files = writer.cut()?;

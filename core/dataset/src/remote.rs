@@ -64,9 +64,33 @@ pub(crate) struct Remote {
 struct Inner {
     /// What has been read and may be written: it is written only when it is still the same.
     tags: HashMap<String, Option<Tag>>,
+    /// What may have become of an object by a change that nobody knows the outcome of; `None` when
+    /// it may have been deleted.
+    unclear: HashMap<String, Vec<Option<Bytes>>>,
     /// The lengths and the last bytes of data files, which never change.
     tails: HashMap<String, (u64, Bytes)>,
     tail_bytes: usize,
+}
+
+impl Inner {
+    /// What is there is known.
+    fn settle(&mut self, key: String, tag: Option<Tag>) {
+        self.unclear.remove(&key);
+        self.tags.insert(key, tag);
+    }
+
+    /// Whether nothing has changed since.
+    fn is_known(&self, key: &str, found: Option<&(Bytes, Tag)>) -> bool {
+        let known = self.tags.get(key).map(Option::as_ref);
+        known == Some(found.map(|(_, tag)| tag))
+    }
+
+    /// Whether what is there may be this run's own.
+    fn is_unclear(&self, key: &str, found: Option<&(Bytes, Tag)>) -> bool {
+        let found = found.map(|(content, _)| content);
+        let unclear = self.unclear.get(key);
+        unclear.is_some_and(|unclear| unclear.iter().any(|content| content.as_ref() == found))
+    }
 }
 
 impl Remote {
@@ -204,33 +228,43 @@ impl Remote {
     pub(crate) fn write(&self, path: &Path, content: &[u8]) -> Result<(), Error> {
         let key = self.key(path).unwrap_or_default();
         let content = Bytes::copy_from_slice(content);
-        let condition = match self.inner().tags.get(&key) {
-            None => Condition::Always,
-            Some(None) => Condition::Absent,
-            Some(Some(tag)) => Condition::Matches(tag.clone()),
-        };
-        let failed = |source| failed("write", path, source);
-        let put = self.objects.put(&key, content.clone(), &condition);
-        if let Ok(Some(tag)) = put {
-            self.inner().tags.insert(key, Some(tag));
-            return Ok(());
-        }
-        // It may have been written all the same.
-        match self.objects.get(&key) {
-            Ok(Some((found, tag))) if found == content => {
-                self.inner().tags.insert(key, Some(tag));
-                Ok(())
+        // An earlier change whose outcome is found out here is followed by this one.
+        for _ in 0..2 {
+            let condition = match self.inner().tags.get(&key) {
+                None => Condition::Always,
+                Some(None) => Condition::Absent,
+                Some(Some(tag)) => Condition::Matches(tag.clone()),
+            };
+            let put = self.objects.put(&key, content.clone(), &condition);
+            if let Ok(Some(tag)) = put {
+                self.inner().settle(key, Some(tag));
+                return Ok(());
             }
-            Err(source) => Err(failed(source)),
-            Ok(_) => match put {
-                Err(source) => Err(failed(source)),
-                Ok(_) => Err(Error::conflict(format!(
-                    "`{}` has been changed by another program since this run began",
-                    path.display()
-                ))
-                .with_hint("run again when nothing else writes there")),
-            },
+            // It may have been written all the same.
+            let found = self.objects.get(&key);
+            let mut inner = self.inner();
+            match (put, found) {
+                (_, Ok(Some((found, tag)))) if found == content => {
+                    inner.settle(key, Some(tag));
+                    return Ok(());
+                }
+                (_, Ok(found)) if inner.is_unclear(&key, found.as_ref()) => {
+                    inner.settle(key.clone(), found.map(|(_, tag)| tag));
+                }
+                // Stores refuse puts of an object that are made at the same time, too.
+                (Ok(_), Ok(found)) if inner.is_known(&key, found.as_ref()) => {}
+                (Err(source), _) | (_, Err(source)) => {
+                    inner.unclear.entry(key).or_default().push(Some(content));
+                    return Err(failed("write", path, source));
+                }
+                (Ok(_), Ok(_)) => break,
+            }
         }
+        Err(Error::conflict(format!(
+            "`{}` has been changed by another program since this run began",
+            path.display()
+        ))
+        .with_hint("run again when nothing else writes there"))
     }
 
     pub(crate) fn upload(&self, file: &Path, path: &Path) -> Result<(), Error> {
@@ -298,11 +332,14 @@ impl Remote {
         };
         let deleted = self.objects.delete(&keys);
         let mut inner = self.inner();
-        for key in &keys {
-            if let Some(tag) = inner.tags.get_mut(key) {
-                *tag = None;
+        for key in keys {
+            match (&deleted, inner.tags.contains_key(&key)) {
+                (_, false) => {}
+                (Ok(()), true) => inner.settle(key, None),
+                (Err(_), true) => inner.unclear.entry(key).or_default().push(None),
             }
         }
+        drop(inner);
         deleted.map_err(|source| failed("delete", first, source))
     }
 
@@ -388,7 +425,8 @@ fn host() -> Option<String> {
 
 /// A failed operation of the object store.
 fn failed(action: &str, path: &Path, source: io::Error) -> Error {
-    let hint = match source.kind() {
+    let kind = source.kind();
+    let hint = match kind {
         io::ErrorKind::PermissionDenied => {
             "check the credentials in the environment (`AWS_…`, `GOOGLE_…` or `AZURE_…`): they have \
              to allow to list, read, write and delete below this address"
@@ -403,10 +441,17 @@ fn failed(action: &str, path: &Path, source: io::Error) -> Error {
         io::ErrorKind::InvalidInput => "check the address that `--out` gives",
         _ => "check the network, the endpoint and the region; a run that failed changes nothing",
     };
-    Error::new(
+    let error = Error::new(
         ErrorKind::Destination,
         format!("cannot {action} `{}`", path.display()),
     )
     .with_source(source)
-    .with_hint(hint)
+    .with_hint(hint);
+    match kind {
+        io::ErrorKind::PermissionDenied
+        | io::ErrorKind::NotFound
+        | io::ErrorKind::Unsupported
+        | io::ErrorKind::InvalidInput => error,
+        _ => error.transient(),
+    }
 }

@@ -376,10 +376,32 @@ impl Keeper {
             );
             return Ok(());
         };
-        self.is_on = load.checkpoint(position)?;
-        self.is_new = false;
-        self.has_kept = self.is_on;
-        Ok(())
+        let kept = load.checkpoint(position);
+        self.settle(kept)
+    }
+
+    /// Nothing is lost by a store that cannot be reached for a while: the next time everything is
+    /// kept that has been read until then.
+    fn settle(
+        &mut self,
+        kept: Result<bool, connector_dataset::Error>,
+    ) -> Result<(), connector_dataset::Error> {
+        match kept {
+            Ok(is_on) => {
+                self.is_on = is_on;
+                self.is_new = false;
+                self.has_kept = is_on;
+                Ok(())
+            }
+            Err(error) if error.is_transient() => {
+                tracing::warn!(
+                    resource = self.resource,
+                    "what has been read is not kept yet, which is tried again: {error}"
+                );
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Keeps what has been written by a run that does not come to its end, and says so.
