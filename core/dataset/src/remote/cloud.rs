@@ -22,8 +22,8 @@ use object_store::client::{Certificate, ClientConfigKey, ClientOptions};
 use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
 use object_store::path::Path;
 use object_store::{
-    BackoffConfig, Error as StoreError, ObjectStore, ObjectStoreExt, ObjectStoreScheme, PutMode,
-    PutOptions, RetryConfig, UpdateVersion, WriteMultipart,
+    BackoffConfig, Error as StoreError, MultipartUpload, ObjectStore, ObjectStoreExt,
+    ObjectStoreScheme, PutMode, PutOptions, RetryConfig, UpdateVersion, WriteMultipart,
 };
 use tokio::runtime::{self, Handle};
 use tokio::sync::oneshot;
@@ -60,6 +60,9 @@ pub(super) struct Cloud {
     store: Arc<dyn ObjectStore>,
     prefix: Path,
     worker: Worker,
+    /// Whether a copy that the store makes is whole when it has answered: Azure may say that it is
+    /// under way.
+    copies: bool,
 }
 
 impl fmt::Debug for Cloud {
@@ -89,8 +92,12 @@ impl Cloud {
             // A slim container has no certificate authorities: Mozilla's list takes their place.
             .or_else(|error| build(&scheme, &address, true).map_err(|_| error))
             .map_err(|error| unusable(text(&error)))?;
-        Self::new(store, prefix)
-            .map_err(|source| Error::configuration("cannot start a thread").with_source(source))
+        let cloud = Self::new(store, prefix)
+            .map_err(|source| Error::configuration("cannot start a thread").with_source(source))?;
+        Ok(Self {
+            copies: !matches!(scheme, ObjectStoreScheme::MicrosoftAzure),
+            ..cloud
+        })
     }
 
     fn new(store: Arc<dyn ObjectStore>, prefix: Path) -> io::Result<Self> {
@@ -98,6 +105,7 @@ impl Cloud {
             store,
             prefix,
             worker: Worker::start()?,
+            copies: true,
         })
     }
 
@@ -108,6 +116,56 @@ impl Cloud {
             prefix => format!("{prefix}/{key}"),
         };
         Path::parse(whole).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))
+    }
+
+    /// Writes an object of any length, in pieces until there is an empty one.
+    fn send(
+        &self,
+        key: &str,
+        length: u64,
+        mut piece: impl FnMut() -> io::Result<Bytes>,
+    ) -> io::Result<()> {
+        let path = self.path(key)?;
+        if length <= PIECE as u64 {
+            let content = piece()?;
+            let put = self.wait(|store| async move { store.put(&path, content.into()).await });
+            return put.map(|_| ()).map_err(|error| failure(&error));
+        }
+        let upload = self.wait(|store| async move { store.put_multipart(&path).await });
+        self.send_parts(upload.map_err(|error| failure(&error))?, piece)
+    }
+
+    fn send_parts(
+        &self,
+        upload: Box<dyn MultipartUpload>,
+        mut piece: impl FnMut() -> io::Result<Bytes>,
+    ) -> io::Result<()> {
+        let mut upload = WriteMultipart::new_with_chunk_size(upload, PIECE);
+        loop {
+            let content = match piece() {
+                Ok(content) if content.is_empty() => break,
+                Ok(content) => content,
+                Err(error) => {
+                    // What stays of it, the bucket's own rules delete.
+                    let _ = self.worker.wait(upload.abort());
+                    return Err(error);
+                }
+            };
+            // `put` spawns onto the runtime that it is called on.
+            upload = self
+                .worker
+                .wait(async move {
+                    if let Err(error) = upload.wait_for_capacity(PARTS_AT_ONCE).await {
+                        let _ = upload.abort().await;
+                        return Err(error);
+                    }
+                    upload.put(content);
+                    Ok(upload)
+                })
+                .map_err(|error| failure(&error))?;
+        }
+        let finished = self.worker.wait(upload.finish());
+        finished.map(|_| ()).map_err(|error| failure(&error))
     }
 
     /// Waits for what is done with the store on the thread of its own.
@@ -246,50 +304,28 @@ impl Objects for Cloud {
     }
 
     fn upload(&self, file: &FilePath, key: &str) -> io::Result<()> {
-        let path = self.path(key)?;
         let mut file = std::fs::File::open(file)?;
         let length = file.metadata()?.len();
-        let mut piece = || {
+        self.send(key, length, || {
             let mut bytes = Vec::new();
             let read = (&mut file).take(PIECE as u64).read_to_end(&mut bytes);
             read.map(|_| Bytes::from(bytes))
-        };
-        if length <= PIECE as u64 {
-            let content = piece()?;
-            let put = self.wait(|store| async move { store.put(&path, content.into()).await });
-            return put.map(|_| ()).map_err(|error| failure(&error));
-        }
-        let upload = self.wait(|store| async move { store.put_multipart(&path).await });
-        let upload = upload.map_err(|error| failure(&error))?;
-        let mut upload = WriteMultipart::new_with_chunk_size(upload, PIECE);
-        loop {
-            let content = match piece() {
-                Ok(content) if content.is_empty() => break,
-                Ok(content) => content,
-                Err(error) => {
-                    // What stays of it, the bucket's own rules delete.
-                    let _ = self.worker.wait(upload.abort());
-                    return Err(error);
-                }
-            };
-            // `put` spawns onto the runtime that it is called on.
-            upload = self
-                .worker
-                .wait(async move {
-                    if let Err(error) = upload.wait_for_capacity(PARTS_AT_ONCE).await {
-                        let _ = upload.abort().await;
-                        return Err(error);
-                    }
-                    upload.put(content);
-                    Ok(upload)
-                })
-                .map_err(|error| failure(&error))?;
-        }
-        let finished = self.worker.wait(upload.finish());
-        finished.map(|_| ()).map_err(|error| failure(&error))
+        })
     }
 
     fn copy(&self, from: &str, to: &str) -> io::Result<()> {
+        if !self.copies {
+            let length = self.length(from)?.ok_or(io::ErrorKind::NotFound)?;
+            let mut start = 0;
+            return self.send(to, length, || {
+                let end = length.min(start + PIECE as u64);
+                let range = std::mem::replace(&mut start, end)..end;
+                match range.is_empty() {
+                    true => Ok(Bytes::new()),
+                    false => self.get_range(from, range),
+                }
+            });
+        }
         let (from, to) = (self.path(from)?, self.path(to)?);
         self.wait(|store| async move { store.copy(&from, &to).await })
             .map_err(|error| failure(&error))
@@ -489,6 +525,87 @@ mod tests {
             assert_eq!(cloud.length("key").unwrap(), Some(length as u64));
             assert!(cloud.get("key").unwrap().unwrap().0 == content, "{length}");
         }
+    }
+
+    #[test]
+    fn copies_that_a_store_may_finish_later_are_written_anew() {
+        let cloud = Cloud {
+            copies: false,
+            ..cloud("p")
+        };
+        for length in [0, 1, PIECE, 2 * PIECE + 1] {
+            let content: Vec<u8> = (0..length).map(|byte| (byte % 251) as u8).collect();
+            let content = Bytes::from(content);
+            let put = cloud.put("from", content.clone(), &Condition::Always);
+            assert!(put.unwrap().is_some());
+            cloud.copy("from", "to").unwrap();
+            assert!(cloud.get("to").unwrap().unwrap().0 == content, "{length}");
+        }
+        let missing = cloud.copy("none", "to").unwrap_err();
+        assert_eq!(missing.kind(), io::ErrorKind::NotFound);
+        let azure = "abfss://container@account.dfs.core.windows.net/prefix";
+        assert!(!Cloud::connect(FilePath::new(azure)).unwrap().copies);
+        assert!(Cloud::connect(FilePath::new("s3://bucket")).unwrap().copies);
+    }
+
+    /// An upload of which no part arrives.
+    #[derive(Debug)]
+    struct Failing(mpsc::Sender<&'static str>);
+
+    type Answer<'a, T> = futures_util::future::BoxFuture<'a, Result<T, StoreError>>;
+
+    impl MultipartUpload for Failing {
+        fn put_part(&mut self, _: object_store::PutPayload) -> object_store::UploadPart {
+            let source = "no network".into();
+            Box::pin(async {
+                Err(StoreError::Generic {
+                    store: "test",
+                    source,
+                })
+            })
+        }
+
+        fn complete<'a, 'b>(&'a mut self) -> Answer<'b, object_store::PutResult>
+        where
+            'a: 'b,
+            Self: 'b,
+        {
+            panic!("it has not been written")
+        }
+
+        fn abort<'a, 'b>(&'a mut self) -> Answer<'b, ()>
+        where
+            'a: 'b,
+            Self: 'b,
+        {
+            self.0.send("aborted").unwrap();
+            Box::pin(async { Ok(()) })
+        }
+    }
+
+    #[test]
+    fn an_upload_that_fails_leaves_no_parts() {
+        #[track_caller]
+        fn check(pieces: usize, then: fn() -> io::Result<Bytes>, expect: &str) {
+            let (sender, receiver) = mpsc::channel();
+            let mut left = pieces;
+            let piece = || match left {
+                0 => then(),
+                _ => {
+                    left -= 1;
+                    Ok(Bytes::from(vec![0; PIECE]))
+                }
+            };
+            let error = cloud("p").send_parts(Box::new(Failing(sender)), piece);
+            let text = error.unwrap_err().to_string();
+            assert!(text.contains(expect), "{text}");
+            let told: Vec<&str> = receiver.iter().collect();
+            assert_eq!(told, ["aborted"]);
+        }
+        // At the end, in between, and by the disk.
+        check(2, || Ok(Bytes::new()), "no network");
+        check(3 * PARTS_AT_ONCE, || Ok(Bytes::new()), "no network");
+        check(1, || Err(io::Error::other("no disk")), "no disk");
     }
 
     #[test]
