@@ -46,7 +46,7 @@ pub(crate) struct Inner {
 pub struct ClientOptions {
     /// The longest wait before a retry, in place of a longer one of the spec.
     pub max_wait: Option<Duration>,
-    /// The most requests under way at once, at least 1, in place of the spec's `concurrency`; with
+    /// The most requests under way at once, 1 to 256, in place of the spec's `concurrency`; with
     /// 1 they come one after the other.
     pub concurrency: Option<u32>,
     /// A PEM file of certificate authorities to trust beside the system's.
@@ -165,7 +165,10 @@ impl Client {
                 None => environment_of(&plan.client.auth, &plan),
             }
         };
-        let concurrency = options.concurrency.unwrap_or(plan.client.concurrency);
+        let concurrency = options
+            .concurrency
+            .unwrap_or(plan.client.concurrency)
+            .clamp(1, 256);
         let limiter = Arc::new(Limiter::new(concurrency, plan.client.rate_limit));
         let session =
             |auth: Arc<dyn Authenticator>, resource: Option<&Resource>, actions| Session {

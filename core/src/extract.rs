@@ -213,7 +213,10 @@ impl Extract<'_> {
                 last_record,
                 document,
                 response,
-            } = match self.page(&request, fetch, at.listing, &mut decoder).await {
+            } = match self
+                .page(&request, fetch, &mut ahead, at.listing, &mut decoder)
+                .await
+            {
                 Ok(fetched) => fetched,
                 Err(error) if goes_on => return Err(self.judge(error)),
                 Err(error) => {
@@ -288,7 +291,7 @@ impl Extract<'_> {
             paginator
                 .warnings()
                 .into_iter()
-                .for_each(|one| self.warn(one));
+                .for_each(|one| self.warn(&one));
             if let (true, Some(cursor)) = (response.ignored, &mut cursor) {
                 cursor.interrupt();
             }
@@ -301,7 +304,7 @@ impl Extract<'_> {
                     .map_err(|error| self.decode_error(error))?;
                 let mut batch = partition.complete(batch)?;
                 if let Some(warning) = repeats.as_mut().and_then(|repeats| repeats.batch(&batch)) {
-                    self.warn(warning);
+                    self.warn(&warning);
                 }
                 if let Some(cursor) = &mut cursor {
                     let kept = cursor.keep(batch)?;
@@ -349,9 +352,11 @@ impl Extract<'_> {
     }
 
     /// Tells a person what to know of the reading.
-    fn warn(&self, warning: String) {
-        tracing::warn!(resource = self.resource.name, "{warning}");
-        self.meter.warn(warning);
+    fn warn(&self, warning: &str) {
+        // Each partition and window may have it again.
+        if self.meter.warn(warning) {
+            tracing::warn!(resource = self.resource.name, "{warning}");
+        }
     }
 
     /// Fetches one page and decodes it; a page that was cut off is fetched again.
@@ -359,6 +364,7 @@ impl Extract<'_> {
         &self,
         request: &Request,
         mut fetch: Option<Fetching>,
+        ahead: &mut Ahead<'_>,
         listing: Option<&Reader>,
         decoder: &mut Decoder,
     ) -> Result<Fetched> {
@@ -367,11 +373,7 @@ impl Extract<'_> {
         let reader = BodyReader::new(endpoint, &session.transport);
         let mut retries = 0;
         loop {
-            let fetch = fetch.take();
-            let fetch = async {
-                let fetch = fetch.unwrap_or_else(|| Fetching::now(session, &self.meter, request));
-                fetch.answer().await
-            };
+            let fetch = ahead.answer(fetch.take(), request);
             let response = match listing {
                 Some(listing) if retries == 0 => listing.next(request, fetch).await?,
                 _ => Arc::new(fetch.await?),
@@ -457,7 +459,7 @@ impl Extract<'_> {
     fn batch_bytes(&self) -> usize {
         let at_once = match self.resource.relations.is_empty() {
             true => 1,
-            false => usize::try_from(self.client.plan.client.concurrency).unwrap_or(1),
+            false => self.client.limiter.maximum(),
         };
         (self.memory_bytes / at_once / 4).clamp(64 << 10, 8 << 20)
     }

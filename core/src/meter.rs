@@ -191,12 +191,14 @@ impl Meter {
         lock(&self.waits).clone()
     }
 
-    /// Keeps what a person should know of the reading.
-    pub(crate) fn warn(&self, warning: String) {
+    /// Keeps what a person should know of the reading; whether it is new, and there is room for it.
+    pub(crate) fn warn(&self, warning: &str) -> bool {
         let mut warnings = lock(&self.warnings);
-        if warnings.len() < WARNINGS && !warnings.contains(&warning) {
-            warnings.push(warning);
+        let is_new = warnings.len() < WARNINGS && warnings.iter().all(|known| known != warning);
+        if is_new {
+            warnings.push(warning.to_owned());
         }
+        is_new
     }
 
     /// What a person should know of the reading.

@@ -68,6 +68,9 @@ struct Known {
 /// whatever is told about one of them is told without it.
 const PASSING: usize = 256;
 
+/// The bytes of a text that are searched for secrets before a piece of it is shown.
+const SEARCHED: usize = 256 << 10;
+
 /// Shorter texts are everywhere: replacing them would garble messages and hide nothing.
 const SHORTEST: usize = 4;
 
@@ -81,7 +84,6 @@ impl Redactor {
         let lasting = &mut known.lasting;
         if !lasting.contains(secret) {
             lasting.push(secret.clone());
-            lasting.sort_by_key(|secret| Reverse(secret.expose().len()));
         }
     }
 
@@ -119,6 +121,20 @@ impl Redactor {
             }
         }
         text
+    }
+
+    /// Up to 200 characters of a text on one line, without secrets.
+    pub(crate) fn excerpt(&self, text: &[u8]) -> String {
+        // Secrets go first: a cut through the middle of one would hide it from the search. Tokens
+        // can be long, hence so much more than is shown.
+        let text = String::from_utf8_lossy(text.get(..SEARCHED).unwrap_or(text));
+        let text = self.redact(&text);
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let line = words.join(" ");
+        match line.char_indices().nth(200) {
+            Some((end, _)) => format!("{}…", &line[..end]),
+            None => line,
+        }
     }
 
     /// A URL as messages may show it: without user information and without secrets.
@@ -238,6 +254,21 @@ mod tests {
     fn secrets_are_never_printed() {
         let secret = Secret::from("canary-value");
         assert_eq!(format!("{secret} {secret:?}"), "*** ***");
+    }
+
+    #[test]
+    fn an_excerpt_has_no_piece_of_a_long_secret() {
+        let redactor = Redactor::default();
+        let secret = "canary".repeat(2_000);
+        redactor.learn(&Secret::from(secret.as_str()));
+        let body = format!("bad\ntoken  {secret} {}", "x".repeat(300));
+        let excerpt = redactor.excerpt(body.as_bytes());
+        assert_eq!(excerpt, format!("bad token *** {}…", "x".repeat(186)));
+        let multibyte = "é".repeat(SEARCHED);
+        assert_eq!(
+            redactor.excerpt(multibyte.as_bytes()),
+            format!("{}…", "é".repeat(200))
+        );
     }
 
     #[test]

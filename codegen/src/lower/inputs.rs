@@ -13,18 +13,24 @@ use crate::spec::{InputSpec, InputType, Named, Reporter, Spec};
 use crate::words::{list, nearest, quote};
 
 /// Names that the command line and the configuration file of every connector have already.
-const RESERVED: [&str; 14] = [
+const RESERVED: [&str; 20] = [
     "base_url",
+    "ca_file",
+    "checkpoint_seconds",
+    "concurrency",
     "config",
     "dry_run",
     "full_refresh",
     "help",
     "limit",
     "log_format",
+    "max_wait",
+    "memory",
     "out",
     "progress",
     "report",
     "resource",
+    "resume_within",
     "token_url",
     "verbose",
     "version",

@@ -286,7 +286,7 @@ impl OAuth2Source {
     /// Makes a token response regular where real servers are not: a lifetime written as text or
     /// below zero, no token type.
     fn accept(&self, response: &Response) -> std::result::Result<HttpResponse, Refused> {
-        let Ok(Json::Object(mut body)) = serde_json::from_slice(&response.body) else {
+        let Ok(Json::Object(mut body)) = response.json() else {
             return Err(Refused(self.nonsense("is not a JSON object")));
         };
         if body
@@ -316,8 +316,7 @@ impl OAuth2Source {
     /// The error of an answer other than 2xx (RFC 6749, section 5.2).
     fn refused(&self, response: &Response, stored: bool) -> Error {
         let status = response.status;
-        let code = serde_json::from_slice::<Json>(&response.body)
-            .ok()
+        let code = (response.json().ok())
             .and_then(|body| body.get("error")?.as_str().map(str::to_owned))
             .map(|code| self.transport.excerpt(code.as_bytes()));
         let request = self.transport.describe(&Method::POST, &self.url);

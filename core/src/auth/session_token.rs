@@ -97,8 +97,7 @@ impl SessionTokenSource {
             .session
             .fetch(&self.request, None, &errand, meter)
             .await?;
-        let answer: Json = serde_json::from_slice(&answer.body)
-            .map_err(|_| refused("the answer to the login is not JSON"))?;
+        let answer = (answer.json()).map_err(|_| refused("the answer to the login is not JSON"))?;
         let token = match follow(&answer, &self.token_path) {
             Some(Json::String(token)) if !token.is_empty() => token.clone(),
             Some(Json::Number(token)) => token.to_string(),

@@ -255,8 +255,8 @@ pub(crate) fn command(connector: &Connector, plan: &Plan) -> Command {
         );
     for setting in plan.settings.iter().filter(|setting| !setting.secret) {
         command = command.arg(
-            Arg::new(setting.name.clone())
-                .long(setting.name.replace('_', "-"))
+            Arg::new(flag_of(setting))
+                .long(flag_of(setting))
                 .value_name(if setting.name.ends_with("url") {
                     "URL"
                 } else {
@@ -493,6 +493,14 @@ fn after_help(plan: &Plan) -> String {
     help
 }
 
+/// The flag of a setting; inputs are often called as what a run is told.
+fn flag_of(setting: &Setting) -> String {
+    match setting.name.as_str() {
+        name @ ("since" | "until") => format!("config-{name}"),
+        name => name.replace('_', "-"),
+    }
+}
+
 impl Arguments {
     pub(crate) fn new(matches: &ArgMatches, plan: &Plan) -> Self {
         let (action, at) = match matches.subcommand() {
@@ -516,7 +524,7 @@ impl Arguments {
             .iter()
             .filter(|setting| !setting.secret)
             .filter_map(|setting| {
-                let value = at.get_one::<String>(&setting.name)?;
+                let value = at.get_one::<String>(&flag_of(setting))?;
                 Some((setting.name.clone(), value.clone()))
             })
             .collect();

@@ -3,13 +3,15 @@
 //! Reading a resource stays a loop over its pages, one after the other: it alone decides which
 //! request comes next, and what becomes of an answer. What is asked for here is a guess at its
 //! requests. An answer counts when the loop comes to exactly the same request; otherwise it is
-//! thrown away together with all behind it, and whatever is wrong with it is nobody's concern.
+//! thrown away together with all behind it. Only a page is an answer: a guess that fails, or that an
+//! action of the spec would pass over, is asked again when its turn comes and nothing else is under
+//! way ahead: many at once may have been what was wrong with it.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle};
 
 use crate::http::{Errand, Permit, Request, Response, Session};
 use crate::paging::{Paginator, Turn};
@@ -41,14 +43,18 @@ pub(super) struct Ahead<'a> {
 struct Page {
     request: Request,
     answer: Fetching,
-    errand: Arc<Errand>,
 }
 
 /// A request under way in a task of its own, whether anybody looks or not; given up when dropped.
 ///
 /// Somebody who waits for something else would otherwise hold the place of a request for as long.
 #[derive(Debug)]
-pub(super) struct Fetching(Option<JoinHandle<Fetched>>);
+pub(super) struct Fetching {
+    task: Option<JoinHandle<Fetched>>,
+    /// What came of it.
+    ended: Option<std::result::Result<Fetched, JoinError>>,
+    errand: Arc<Errand>,
+}
 
 type Fetched = (Result<Response>, Option<Space>);
 
@@ -101,6 +107,39 @@ impl<'a> Ahead<'a> {
         }
     }
 
+    /// The answer to a request that may have been guessed.
+    ///
+    /// A guess that failed is sent again. So is a request that the API refused, or that the spec
+    /// passes over, while others were under way ahead.
+    pub(super) async fn answer(
+        &mut self,
+        fetch: Option<Fetching>,
+        request: &Request,
+    ) -> Result<Response> {
+        let now = || Fetching::now(self.session, self.meter, request);
+        let fetch = fetch.unwrap_or_else(now);
+        let errand = Arc::clone(&fetch.errand);
+        let answer = fetch.answer().await;
+        let is_final = match &answer {
+            Ok(response) => !response.ignored,
+            Err(error) => !matches!(error.answer(), Some(400..500)),
+        };
+        let is_alone = self.pages.iter().all(|page| page.answer.ended.is_some());
+        if !errand.is_guess() && (is_final || is_alone) || errand.is_guess() && answer.is_ok() {
+            return answer;
+        }
+        tracing::debug!("a request is sent again by itself, it was one of many");
+        self.meter.unneeded(u64::from(errand.abandon()));
+        for page in &mut self.pages {
+            page.answer.settle().await;
+        }
+        self.misses += 1;
+        self.streak = 0;
+        Fetching::now(self.session, self.meter, request)
+            .answer()
+            .await
+    }
+
     /// A page with a body of so many bytes has come.
     pub(super) fn came(&mut self, bytes: usize) {
         self.streak += 1;
@@ -135,15 +174,10 @@ impl<'a> Ahead<'a> {
             let Some(permit) = self.session.limiter.try_enter() else {
                 return;
             };
-            let errand = Arc::default();
             let (session, meter) = (self.session, self.meter);
             let (permit, space) = (Some(permit), Some(space));
-            let answer = Fetching::start(session, meter, &request, permit, space, &errand);
-            self.pages.push_back(Page {
-                request,
-                answer,
-                errand,
-            });
+            let answer = Fetching::start(session, meter, &request, permit, space, Errand::guess());
+            self.pages.push_back(Page { request, answer });
         }
     }
 
@@ -154,7 +188,7 @@ impl<'a> Ahead<'a> {
     fn give_up(&mut self) {
         let mut sent = 0;
         for page in self.pages.drain(..) {
-            sent += u64::from(page.errand.abandon());
+            sent += u64::from(page.answer.errand.abandon());
             page.answer.detach();
         }
         self.meter.unneeded(sent);
@@ -171,7 +205,7 @@ impl Fetching {
     /// Sends a request, as soon as there is room for it.
     pub(super) fn now(session: &Arc<Session>, meter: &Arc<Meter>, request: &Request) -> Self {
         let permit = session.limiter.try_enter();
-        Self::start(session, meter, request, permit, None, &Arc::default())
+        Self::start(session, meter, request, permit, None, Errand::default())
     }
 
     fn start(
@@ -180,28 +214,40 @@ impl Fetching {
         request: &Request,
         permit: Option<Permit>,
         mut space: Option<Space>,
-        errand: &Arc<Errand>,
+        errand: Errand,
     ) -> Self {
-        let (session, meter, errand) = (Arc::clone(session), Arc::clone(meter), Arc::clone(errand));
-        let request = request.clone();
-        Self(Some(tokio::spawn(async move {
-            let answer = session.fetch(&request, permit, &errand, &meter).await;
+        let (session, meter, request) = (Arc::clone(session), Arc::clone(meter), request.clone());
+        let errand = Arc::new(errand);
+        let own = Arc::clone(&errand);
+        let task = tokio::spawn(async move {
+            let answer = session.fetch(&request, permit, &own, &meter).await;
             if let (Some(space), Ok(answer)) = (&mut space, &answer) {
                 space.is(answer.body.len() as u64);
             }
             (answer, space)
-        })))
+        });
+        Self {
+            task: Some(task),
+            ended: None,
+            errand,
+        }
     }
 
-    /// The answer.
-    pub(super) async fn answer(mut self) -> Result<Response> {
+    /// Waits for its end.
+    async fn settle(&mut self) {
+        if let Some(task) = &mut self.task {
+            self.ended = Some(task.await);
+            self.task = None;
+        }
+    }
+
+    async fn answer(mut self) -> Result<Response> {
+        self.settle().await;
         let given_up = || Error::new(ErrorKind::Internal, "a request was given up");
-        let Some(task) = &mut self.0 else {
-            return Err(given_up());
-        };
-        match task.await {
-            Ok((answer, _)) => answer,
-            Err(error) => match error.try_into_panic() {
+        match self.ended.take() {
+            None => Err(given_up()),
+            Some(Ok((answer, _))) => answer,
+            Some(Err(error)) => match error.try_into_panic() {
                 Ok(panic) => std::panic::resume_unwind(panic),
                 Err(error) => Err(given_up().caused_by(error)),
             },
@@ -210,13 +256,13 @@ impl Fetching {
 
     /// Lets it go on by itself.
     fn detach(mut self) {
-        self.0 = None;
+        self.task = None;
     }
 }
 
 impl Drop for Fetching {
     fn drop(&mut self) {
-        if let Some(task) = &self.0 {
+        if let Some(task) = &self.task {
             task.abort();
         }
     }

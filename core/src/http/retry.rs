@@ -33,18 +33,17 @@ impl RetryPolicy {
         self.rules.max_retries
     }
 
-    /// The wait that the spec or the answer tells, if any.
-    pub(crate) fn told(
+    /// The wait that the API asks for, if any: what the spec says of its own accord is not among it.
+    pub(crate) fn asked(
         &self,
         waits: &[Wait],
         headers: Option<&HeaderMap>,
         now: SystemTime,
     ) -> Option<Duration> {
-        let mut waits = waits.iter().chain(&self.rules.waits);
-        let told = waits
-            .find_map(|wait| said(wait, headers, now))
+        let asked = (waits.iter().chain(&self.rules.waits))
+            .find_map(|wait| asked(wait, headers, now))
             .or_else(|| retry_after(headers?, now))?;
-        Some(told.min(self.longest))
+        Some(asked.min(self.longest))
     }
 
     /// The wait before retry number `retry`, which counts from 1.
@@ -60,8 +59,15 @@ impl RetryPolicy {
         now: SystemTime,
         random: f64,
     ) -> Duration {
-        if let Some(told) = self.told(waits, headers, now) {
-            return told;
+        let mut waits = waits.iter().chain(&self.rules.waits);
+        let told = waits
+            .find_map(|wait| match wait {
+                Wait::Seconds(amount) => Some(seconds(*amount)),
+                wait => asked(wait, headers, now),
+            })
+            .or_else(|| retry_after(headers?, now));
+        if let Some(told) = told {
+            return told.min(self.longest);
         }
         let exponent = i32::try_from(retry.saturating_sub(1)).unwrap_or(i32::MAX);
         let ceiling = seconds(self.rules.backoff_factor * 2f64.powi(exponent)).min(self.longest);
@@ -73,15 +79,15 @@ impl RetryPolicy {
     }
 }
 
-/// The wait of the spec, when the answer has what it needs.
-fn said(wait: &Wait, headers: Option<&HeaderMap>, now: SystemTime) -> Option<Duration> {
+/// The wait that a header asks for, as the spec says, when the answer has it.
+pub(super) fn asked(wait: &Wait, headers: Option<&HeaderMap>, now: SystemTime) -> Option<Duration> {
     let number = |name: &str| {
         let value = headers?.get(name)?.to_str().ok()?.trim();
         let number = value.parse::<f64>().ok()?;
         number.is_finite().then_some(number)
     };
     match wait {
-        Wait::Seconds(amount) => Some(seconds(*amount)),
+        Wait::Seconds(_) => None,
         Wait::Header(name) => number(name).map(seconds),
         Wait::Until { header, minimum } => {
             let now = now.duration_since(SystemTime::UNIX_EPOCH).ok()?;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use connector_plan::{Action, Wait};
@@ -10,6 +10,7 @@ use http::{HeaderMap, Method, StatusCode};
 use url::{Origin, Url};
 
 use super::actions::Rule;
+use super::retry::asked;
 use super::{Actions, Call, Limiter, Permit, Response, RetryPolicy, SendError, Transport};
 use crate::auth::Authenticator;
 use crate::meter::Meter;
@@ -45,22 +46,37 @@ const CROWDED: u32 = 8;
 
 /// A request that somebody has asked for.
 #[derive(Debug, Default)]
-pub(crate) struct Errand(AtomicU8);
+pub(crate) struct Errand {
+    progress: AtomicU8,
+    is_guess: bool,
+}
 
 impl Errand {
     const SENT: u8 = 1;
     const UNWANTED: u8 = 2;
 
+    /// A request that may never be needed: it is sent once, and only a page is an answer to it.
+    pub(crate) fn guess() -> Self {
+        Self {
+            is_guess: true,
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn is_guess(&self) -> bool {
+        self.is_guess
+    }
+
     /// It is about to be sent; false when nobody wants the answer any more.
     fn begin(&self) -> bool {
-        let begun = self.0.compare_exchange(0, Self::SENT, Relaxed, Relaxed);
+        let begun = (self.progress).compare_exchange(0, Self::SENT, Relaxed, Relaxed);
         begun != Err(Self::UNWANTED)
     }
 
     /// Nobody wants its answer any more: it is not sent, and not tried again. Whether it has been
     /// sent.
     pub(crate) fn abandon(&self) -> bool {
-        self.0.swap(Self::UNWANTED, Relaxed) == Self::SENT
+        self.progress.swap(Self::UNWANTED, Relaxed) == Self::SENT
     }
 }
 
@@ -72,6 +88,8 @@ impl Session {
     /// met with it.
     /// A `401` renews the credentials once and sends the request again, which is no retry; only
     /// then the spec's actions are asked, and then the retry rules.
+    /// None of that becomes of a guess: whatever is wrong with it, it will be asked again when its
+    /// turn comes.
     pub(crate) async fn fetch(
         &self,
         request: &Request,
@@ -85,7 +103,10 @@ impl Session {
         loop {
             let permit = match permit.take() {
                 Some(permit) => permit,
-                None => self.limiter.enter(retries + crowded > 0).await,
+                None => {
+                    let again = renewed || retries + crowded > 0;
+                    self.limiter.enter(again).await
+                }
             };
             let credentials = self.auth.credentials(request, meter).await?;
             if !errand.begin() {
@@ -109,7 +130,7 @@ impl Session {
             let (failure, headers) = match outcome {
                 Ok(mut response) => {
                     let unauthorized = response.status == StatusCode::UNAUTHORIZED;
-                    if unauthorized && !renewed {
+                    if unauthorized && !renewed && !errand.is_guess {
                         renewed = true;
                         if self.auth.renew(&credentials, meter).await? {
                             continue;
@@ -122,11 +143,11 @@ impl Session {
                             permit.answered();
                             return Ok(response);
                         }
-                        Some(Action::Ignore) => {
+                        Some(Action::Ignore) if !errand.is_guess => {
                             response.ignored = true;
                             return Ok(response);
                         }
-                        Some(Action::RefreshToken) if !renewed => {
+                        Some(Action::RefreshToken) if !renewed && !errand.is_guess => {
                             renewed = true;
                             if self.auth.renew(&credentials, meter).await? {
                                 continue;
@@ -144,7 +165,8 @@ impl Session {
                     };
                     waits = rule.map_or(&[], Rule::waits);
                     too_many = match action {
-                        Some(Action::Retry) if !waits.is_empty() => {
+                        // Told by a header of such an API's own.
+                        Some(Action::Retry) if Self::asks_for(waits, &response).is_some() => {
                             Some(StatusCode::TOO_MANY_REQUESTS)
                         }
                         _ => Some(response.status).filter(|status| is_too_many(*status)),
@@ -154,14 +176,17 @@ impl Session {
                 }
                 Err(failure) => (failure, None),
             };
-            let told = self.retry.told(waits, headers.as_ref(), SystemTime::now());
+            let asked = (self.retry).asked(waits, headers.as_ref(), SystemTime::now());
             let others = match too_many {
-                Some(status) => permit.refused(told) && status == StatusCode::TOO_MANY_REQUESTS,
+                Some(status) => permit.refused(asked) && status == StatusCode::TOO_MANY_REQUESTS,
                 None => {
                     drop(permit);
                     false
                 }
             };
+            if errand.is_guess {
+                return Err(failure.error);
+            }
             if failure.retryable && others && crowded < CROWDED {
                 crowded += 1;
             } else if failure.retryable && retries < self.retry.max_retries() {
@@ -179,6 +204,12 @@ impl Session {
             )
             .await;
         }
+    }
+
+    /// The wait that a header asks for, of those in `waits`.
+    fn asks_for(waits: &[Wait], response: &Response) -> Option<Duration> {
+        let (headers, now) = (Some(&response.headers), SystemTime::now());
+        waits.iter().find_map(|wait| asked(wait, headers, now))
     }
 
     /// Waits before retry number `retry`.

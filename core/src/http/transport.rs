@@ -11,7 +11,7 @@ use url::{Origin, Url};
 use super::roots;
 use crate::auth::Credentials;
 use crate::secret::Redactor;
-use crate::{Error, ErrorKind, Result, Trace};
+use crate::{Error, ErrorKind, Json, Result, Trace};
 
 /// More redirects than any API needs.
 const MAX_REDIRECTS: usize = 10;
@@ -65,6 +65,14 @@ pub(crate) struct Response {
     pub body: Vec<u8>,
     /// Whether an action of the spec makes it a page without records, the last one.
     pub ignored: bool,
+}
+
+impl Response {
+    /// The body as JSON, a byte order mark in front or not (RFC 8259, section 8.1).
+    pub(crate) fn json(&self) -> serde_json::Result<Json> {
+        let body = self.body.strip_prefix(b"\xEF\xBB\xBF");
+        serde_json::from_slice(body.unwrap_or(&self.body))
+    }
 }
 
 /// Why there is no answer, and whether asking again may help.
@@ -288,15 +296,7 @@ impl Transport {
 
     /// Up to 200 characters of a body on one line, without secrets.
     pub(crate) fn excerpt(&self, body: &[u8]) -> String {
-        let text = String::from_utf8_lossy(&body[..body.len().min(4096)]);
-        // Secrets go first: a cut through the middle of one would hide it from the search.
-        let text = self.redactor.redact(&text);
-        let words: Vec<&str> = text.split_whitespace().collect();
-        let line = words.join(" ");
-        match line.char_indices().nth(200) {
-            Some((end, _)) => format!("{}…", &line[..end]),
-            None => line,
-        }
+        self.redactor.excerpt(body)
     }
 
     fn failed(&self, method: &Method, url: &Url, error: reqwest::Error) -> SendError {

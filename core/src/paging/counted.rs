@@ -155,10 +155,12 @@ impl Paginator for Counted {
         match self.totals {
             Some((first, last)) if first != last && !self.told => {
                 self.told = true;
-                vec![format!(
-                    "the source changed while it was read: its total went from {first} to {last}; \
-                     records may be missing or have come twice"
-                )]
+                tracing::debug!("the total went from {first} to {last}");
+                vec![
+                    "the total that the API tells changed while it was read: unless it is an estimate, \
+                     the source changed, and records may be missing or have come twice"
+                        .to_owned(),
+                ]
             }
             _ => Vec::new(),
         }

@@ -226,6 +226,7 @@ fn same(name: &str, one: &Ran, many: &Ran) {
         "status",
         "rows_read",
         "pages",
+        "retries",
         "ignored_responses",
         "stopped_at_limit",
         "warnings",
@@ -237,12 +238,16 @@ fn same(name: &str, one: &Ran, many: &Ran) {
     let mut left = positions(&many.seen);
     for position in positions(&one.seen) {
         let at = left.iter().position(|left| *left == position);
-        left.remove(at.unwrap_or_else(|| unreachable!("{name}: {position} was not asked for")));
+        left.remove(
+            at.ok_or_else(|| format!("{name}: {position} was not asked for"))
+                .unwrap(),
+        );
     }
-    assert!(left.len() < MOST, "{name}: {left:?} were not needed");
+    // A whole window behind the end, and its first one once more.
+    assert!(left.len() <= MOST, "{name}: {left:?} were not needed");
     let told = many.items()["unneeded_pages"].as_u64().unwrap_or(0);
     assert!(
-        told as usize >= left.len() && told < MOST as u64,
+        told as usize >= left.len() && told <= MOST as u64,
         "{name}: {told} of {left:?}"
     );
     let requests = many.items()["requests"].as_u64().unwrap();
@@ -401,6 +406,34 @@ fn what_lies_behind_the_end_is_nobodys_concern() {
     assert_eq!(many.rows.len(), 0);
 }
 
+/// Not all APIs say `429`, and a spec may pass over what they say in its place.
+#[test]
+fn an_api_that_refuses_company_in_its_own_words_loses_nothing() {
+    for action in [
+        "",
+        ", response_actions: [{status_code: 403, action: ignore}]",
+    ] {
+        let busy = Mutex::new(None::<Instant>);
+        let connector = list(OFFSET, action);
+        let api = Api::start(connector, move |_, offset, _| {
+            let mut busy = busy.lock().unwrap();
+            let now = Instant::now();
+            if busy.is_some_and(|until| now < until) {
+                return Answer::json(403, "{}");
+            }
+            let delay = Duration::from_millis(20);
+            *busy = Some(now + delay);
+            page(at(offset, LIMIT, 405), json!({})).delay(delay)
+        });
+        let ran = Ran::new(connector, &api, &["--concurrency", "16"]);
+        let ids: Vec<Value> = (0..405).map(Value::from).collect();
+        assert_eq!(ran.rows, ids, "{}", ran.record);
+        let refused = ran.seen.iter().filter(|seen| seen.status == 403).count();
+        assert!((1..=60).contains(&refused), "{refused}");
+        assert_eq!(ran.items()["unneeded_pages"], refused);
+    }
+}
+
 #[test]
 fn pages_that_repeat_are_a_loop_wherever_they_were_asked_for() {
     let serve = |number: usize, _| slow(page(at(number.min(19) * LIMIT, LIMIT, 200), json!({})));
@@ -422,7 +455,11 @@ fn a_page_in_the_middle_that_fails_is_tried_again_and_nothing_is_lost() {
         let ran = Ran::new(connector, &api, &["--concurrency", "16"]);
         let ids: Vec<Value> = (0..405).map(Value::from).collect();
         assert_eq!(ran.rows, ids, "{status}: {}", ran.record);
-        assert_eq!(ran.items()["retries"], 3);
+        let asked = positions(&ran.seen);
+        assert_eq!(asked.iter().filter(|asked| **asked == 150).count(), 4);
+        // The first time may have been a guess, which is not tried again but asked anew.
+        let retries = ran.items()["retries"].as_u64().unwrap();
+        assert!((2..=3).contains(&retries), "{retries}");
     }
     for (status, attempts) in [(500, 4), (404, 1)] {
         let serve = move |offset, _| match offset {
@@ -535,7 +572,7 @@ fn a_source_that_changes_while_it_is_read_is_told() {
         assert!(ran.code.contains("(0)"), "{}", ran.record);
         let warnings = ran.items()["warnings"].to_string();
         assert!(
-            warnings.contains("changed while it was read: its total went from 305 to 304"),
+            warnings.contains("the total that the API tells changed while it was read"),
             "{warnings}"
         );
     }
@@ -591,7 +628,7 @@ fn whatever_servers_do_the_output_is_that_of_one_page_after_the_other() {
                 false => at(position, size, count),
             };
             let delay = Duration::from_millis(own.below(6) as u64);
-            if faults && own.below(6) == 0 && nth % 3 != 0 {
+            if faults && own.below(6) == 0 && !nth.is_multiple_of(3) {
                 return Answer::json([500, 503, 429][own.below(3)], "{}").delay(delay);
             }
             let more = range.end < count;

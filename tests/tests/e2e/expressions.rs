@@ -548,3 +548,25 @@ fn the_sandbox_speaks_expressions_and_every_run_reads_its_truth() {
         .unwrap();
     assert_eq!((since.len(), &since[4..5]), (10, "-"), "{since}");
 }
+
+/// Inputs are often called as what a run is told: their flags have a name of their own.
+#[test]
+fn an_input_may_be_called_as_a_flag_of_a_run() {
+    let spec = spec("endpoint: {path: /rows, params: {from: '{{ config.since }}'}}").replace(
+        "config: {",
+        "config: {since: {type: string, required: false}, ",
+    );
+    let connector = connector(&spec);
+    let responder = |_: &connector_sandbox::RequestRecord, _: u64| Some(Answer::json(200, "[]"));
+    let options = Options {
+        responder: Some(Arc::new(responder)),
+        ..Options::default()
+    };
+    let server = Sandbox::start(&connector.plan().unwrap(), options).unwrap();
+    let workspace = Workspace::new();
+    let arguments = ["--config-since", "2026-01-02"];
+    let (code, _) = crate::relations::run(&connector, &server, &workspace, &arguments);
+    crate::relations::expect_code(code, 0);
+    let requests = server.data_requests();
+    assert_eq!(requests[0].param("from"), Some("2026-01-02"));
+}

@@ -11,7 +11,8 @@ use crate::{expect_truth, server};
 fn one_token_serves_the_whole_run() {
     let workspace = Workspace::new();
     let server = server(Options::default());
-    workspace.storage().against(&server).run().expect(0);
+    let run = workspace.storage().against(&server);
+    run.args(["--concurrency", "1"]).run().expect(0);
     let tokens = server.token_requests();
     assert_eq!(tokens.len(), 1);
     let form = tokens[0].form();
@@ -47,7 +48,8 @@ fn a_token_that_the_api_refuses_is_renewed_once_and_the_request_sent_again() {
         script,
         ..Options::default()
     });
-    workspace.storage().against(&server).run().expect(0);
+    let run = workspace.storage().against(&server);
+    run.args(["--concurrency", "1"]).run().expect(0);
     expect_truth(&workspace, &server);
     assert_eq!(server.token_requests().len(), 2);
     assert_eq!(server.data_requests().len(), 14);
@@ -103,33 +105,25 @@ fn lifetimes_are_understood_however_they_are_written() {
 
 #[test]
 fn a_lifetime_of_zero_is_no_lifetime() {
-    let workspace = Workspace::new();
-    let server = server(Options {
-        token_lifetime: Duration::from_secs(60),
-        ..Options::default()
-    });
-    let token = Scripted::post(
-        "/oauth/token",
-        1,
-        Answer::json(
-            200,
-            r#"{"access_token": "not-known-here", "token_type": "bearer", "expires_in": 0}"#,
-        ),
-    );
-    drop(server);
-    let server = crate::server(Options {
-        script: vec![token],
-        ..Options::default()
-    });
-    // The first token is not valid: the refusal brings a second one, which serves to the end.
-    workspace
-        .storage()
-        .against(&server)
-        .secret("not-known-here")
-        .run()
-        .expect(0);
-    assert_eq!(server.token_requests().len(), 2);
-    expect_truth(&workspace, &server);
+    for mark in ["", "\u{feff}"] {
+        let workspace = Workspace::new();
+        let answer = format!(
+            r#"{mark}{{"access_token": "not-known-here", "token_type": "bearer", "expires_in": 0}}"#
+        );
+        let server = server(Options {
+            script: vec![Scripted::post("/oauth/token", 1, Answer::json(200, answer))],
+            ..Options::default()
+        });
+        // The first token is not valid: the refusal brings a second one, which serves to the end.
+        workspace
+            .storage()
+            .against(&server)
+            .secret("not-known-here")
+            .run()
+            .expect(0);
+        assert_eq!(server.token_requests().len(), 2);
+        expect_truth(&workspace, &server);
+    }
 }
 
 #[test]
