@@ -228,7 +228,7 @@ impl CheckpointWriter {
         let resource = &self.template.resource;
         let folder = layout.kept(resource);
         let staged = layout.staged(self.template.run, resource);
-        if !folder.exists() {
+        if disk.remote().is_none() && !folder.exists() {
             disk.create_directory(&folder)?;
             disk.sync_parent(&folder)?;
             disk.sync_directory(&layout.control())?;

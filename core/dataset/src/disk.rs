@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 use crate::Error;
 use crate::layout::Layout;
 use crate::part::Part;
+use crate::publish;
 use crate::remote::Remote;
 
 /// A kind of change to the file system, or to an object store.
@@ -299,11 +300,7 @@ impl Disk {
         if let Some(remote) = self.remote_of(path) {
             return remote.length(path);
         }
-        match fs::symlink_metadata(path) {
-            Ok(metadata) => Ok(Some(metadata.len())),
-            Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(source) => Err(Error::io("look at", path, source)),
-        }
+        publish::length(path)
     }
 
     /// The content of a small file; `None` when there is none.

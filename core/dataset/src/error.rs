@@ -33,6 +33,7 @@ pub struct Error {
     message: String,
     hint: Option<String>,
     source: Option<Box<dyn StdError + Send + Sync>>,
+    is_transient: bool,
 }
 
 impl Error {
@@ -42,6 +43,7 @@ impl Error {
             message: message.into(),
             hint: None,
             source: None,
+            is_transient: false,
         }
     }
 
@@ -129,6 +131,12 @@ impl Error {
         self
     }
 
+    /// Says that the same may succeed later.
+    pub(crate) fn transient(mut self) -> Self {
+        self.is_transient = true;
+        self
+    }
+
     /// Says which resource the failure is about.
     pub(crate) fn in_resource(mut self, resource: &str) -> Self {
         self.message = format!("`{resource}`: {}", self.message);
@@ -139,6 +147,12 @@ impl Error {
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.kind
+    }
+
+    /// Whether the same may succeed later: an object store could not be reached or did not answer.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        self.is_transient
     }
 
     /// What the user can do about it, without a `hint:` prefix.

@@ -342,7 +342,8 @@ impl Load {
     /// file system has no hard links.
     ///
     /// # Errors
-    /// `Destination` when the disk fails; what was kept before is still kept then.
+    /// `Destination` when the disk or the store fails; what was kept before is still kept then. After
+    /// one that [is transient](Error::is_transient) the load goes on, and may be kept later.
     pub fn checkpoint(&mut self, position: Value) -> Result<bool, Error> {
         let mut writer = self.writer.take().ok_or_else(|| self.has_failed())?;
         let files = writer.cut()?;
@@ -492,8 +493,8 @@ impl Load {
 
     fn publish(&mut self, journal: &Journal) -> Result<(), Error> {
         let shared = Arc::clone(&self.shared);
-        let mut inner = shared.inner();
         let staged = self.staged();
+        // Other loads of the store go on meanwhile.
         if shared.disk.remote().is_some() {
             remote::upload(&shared.disk, &shared.layout, journal)?;
         } else {
@@ -510,6 +511,7 @@ impl Load {
                 shared.disk.sync_directory(folder)?;
             }
         }
+        let mut inner = shared.inner();
         if let Err(error) = journal.write(&shared.disk, &shared.layout) {
             // It may have happened even so: then the load is committed.
             let resource = &self.options.resource;

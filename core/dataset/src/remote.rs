@@ -16,6 +16,7 @@
 //! on condition. A folder cannot be exchanged in one step: who reads between these steps finds new
 //! files beside the old ones, but whole ones, and `state.json` lists those of the last publication.
 
+mod address;
 #[cfg(feature = "object-storage")]
 mod cloud;
 mod lease;
@@ -30,9 +31,8 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use bytes::Bytes;
-use sha2::{Digest, Sha256};
-
+use self::address::{SCHEMES, scheme, shown};
+pub use self::address::{is_address, work_folder};
 use self::lease::{Asker, Lease};
 pub use self::objects::{Condition, Found, Objects, Tag};
 pub(crate) use self::publish::{publish, upload};
@@ -43,14 +43,12 @@ use crate::journal::Journal;
 use crate::layout::Layout;
 use crate::lock::Lock;
 use crate::{Error, ErrorKind, RunId};
+use bytes::Bytes;
 
 /// Bytes of a file that are downloaded at a time.
 const PIECE: u64 = 8 << 20;
 /// The most bytes of the ends of files that are kept, so that their footers are read once.
 const MOST_TAILS: usize = 16 << 20;
-
-/// What an output folder may be, beside a folder.
-const SCHEMES: [&str; 8] = ["s3", "s3a", "gs", "az", "adl", "azure", "abfs", "abfss"];
 
 /// Datasets in an object store.
 #[derive(Debug)]
@@ -66,50 +64,33 @@ pub(crate) struct Remote {
 struct Inner {
     /// What has been read and may be written: it is written only when it is still the same.
     tags: HashMap<String, Option<Tag>>,
+    /// What may have become of an object by a change that nobody knows the outcome of; `None` when
+    /// it may have been deleted.
+    unclear: HashMap<String, Vec<Option<Bytes>>>,
     /// The lengths and the last bytes of data files, which never change.
     tails: HashMap<String, (u64, Bytes)>,
     tail_bytes: usize,
 }
 
-/// Whether an output folder is the address of an object store, or of something else that is none.
-#[must_use]
-pub fn is_address(out: &Path) -> bool {
-    scheme(out).is_some()
-}
+impl Inner {
+    /// What is there is known.
+    fn settle(&mut self, key: String, tag: Option<Tag>) {
+        self.unclear.remove(&key);
+        self.tags.insert(key, tag);
+    }
 
-/// The folder of the local disk in which runs work whose datasets are in an object store, and where
-/// what no bucket should hold is kept: below `base`, or by default below `rivulet` in the user's
-/// folder for such things (`$XDG_STATE_HOME`, `~/.local/state`, `%LOCALAPPDATA%`), or the
-/// system's temporary folder where there is no such folder.
-#[must_use]
-pub fn work_folder(out: &Path, connector: &str, base: Option<&Path>) -> PathBuf {
-    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
-    let default = || {
-        let state = variable("XDG_STATE_HOME").or_else(|| variable("LOCALAPPDATA"));
-        let state = state.map(PathBuf::from).or_else(|| {
-            let home = variable("HOME")?;
-            Some(Path::new(&home).join(".local").join("state"))
-        });
-        state.unwrap_or_else(std::env::temp_dir).join("rivulet")
-    };
-    let base = base.map_or_else(default, Path::to_owned);
-    let address = Sha256::digest(out.as_os_str().as_encoded_bytes());
-    let address: String = address
-        .iter()
-        .take(8)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    base.join(format!("{connector}-{address}"))
-}
+    /// Whether nothing has changed since.
+    fn is_known(&self, key: &str, found: Option<&(Bytes, Tag)>) -> bool {
+        let known = self.tags.get(key).map(Option::as_ref);
+        known == Some(found.map(|(_, tag)| tag))
+    }
 
-/// The scheme of an address (RFC 3986, section 3.1).
-fn scheme(out: &Path) -> Option<&str> {
-    let (scheme, _) = out.to_str()?.split_once("://")?;
-    let is_scheme = scheme.starts_with(|first: char| first.is_ascii_alphabetic())
-        && scheme
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'));
-    is_scheme.then_some(scheme)
+    /// Whether what is there may be this run's own.
+    fn is_unclear(&self, key: &str, found: Option<&(Bytes, Tag)>) -> bool {
+        let found = found.map(|(content, _)| content);
+        let unclear = self.unclear.get(key);
+        unclear.is_some_and(|unclear| unclear.iter().any(|content| content.as_ref() == found))
+    }
 }
 
 impl Remote {
@@ -121,13 +102,14 @@ impl Remote {
         if !SCHEMES.contains(&scheme) {
             return Err(Error::configuration(format!(
                 "`{}` is neither a folder nor an address of an object store",
-                out.display()
+                shown(out)
             ))
             .with_hint(
                 "give a folder, or `s3://bucket/prefix`, `gs://bucket/prefix` or \
                  `az://container/prefix`",
             ));
         }
+        address::check(out)?;
         #[cfg(feature = "object-storage")]
         {
             let _ = connector;
@@ -137,13 +119,13 @@ impl Remote {
         #[cfg(not(feature = "object-storage"))]
         Err(Error::configuration(format!(
             "`{}` is in an object store, which this program was built without",
-            out.display()
+            shown(out)
         ))
         .with_hint(format!(
             "build it with the feature `object-storage`: `cargo run --package connector-{connector} \
              --features object-storage -- --out {}` (for a spec that is not built: `cargo run \
              --package connector-build-tools --features object-storage -- run SPEC …`)",
-            out.display()
+            shown(out)
         )))
     }
 
@@ -246,33 +228,43 @@ impl Remote {
     pub(crate) fn write(&self, path: &Path, content: &[u8]) -> Result<(), Error> {
         let key = self.key(path).unwrap_or_default();
         let content = Bytes::copy_from_slice(content);
-        let condition = match self.inner().tags.get(&key) {
-            None => Condition::Always,
-            Some(None) => Condition::Absent,
-            Some(Some(tag)) => Condition::Matches(tag.clone()),
-        };
-        let failed = |source| failed("write", path, source);
-        let put = self.objects.put(&key, content.clone(), &condition);
-        if let Ok(Some(tag)) = put {
-            self.inner().tags.insert(key, Some(tag));
-            return Ok(());
-        }
-        // It may have been written all the same.
-        match self.objects.get(&key) {
-            Ok(Some((found, tag))) if found == content => {
-                self.inner().tags.insert(key, Some(tag));
-                Ok(())
+        // An earlier change whose outcome is found out here is followed by this one.
+        for _ in 0..2 {
+            let condition = match self.inner().tags.get(&key) {
+                None => Condition::Always,
+                Some(None) => Condition::Absent,
+                Some(Some(tag)) => Condition::Matches(tag.clone()),
+            };
+            let put = self.objects.put(&key, content.clone(), &condition);
+            if let Ok(Some(tag)) = put {
+                self.inner().settle(key, Some(tag));
+                return Ok(());
             }
-            Err(source) => Err(failed(source)),
-            Ok(_) => match put {
-                Err(source) => Err(failed(source)),
-                Ok(_) => Err(Error::conflict(format!(
-                    "`{}` has been changed by another program since this run began",
-                    path.display()
-                ))
-                .with_hint("run again when nothing else writes there")),
-            },
+            // It may have been written all the same.
+            let found = self.objects.get(&key);
+            let mut inner = self.inner();
+            match (put, found) {
+                (_, Ok(Some((found, tag)))) if found == content => {
+                    inner.settle(key, Some(tag));
+                    return Ok(());
+                }
+                (_, Ok(found)) if inner.is_unclear(&key, found.as_ref()) => {
+                    inner.settle(key.clone(), found.map(|(_, tag)| tag));
+                }
+                // Stores refuse puts of an object that are made at the same time, too.
+                (Ok(_), Ok(found)) if inner.is_known(&key, found.as_ref()) => {}
+                (Err(source), _) | (_, Err(source)) => {
+                    inner.unclear.entry(key).or_default().push(Some(content));
+                    return Err(failed("write", path, source));
+                }
+                (Ok(_), Ok(_)) => break,
+            }
         }
+        Err(Error::conflict(format!(
+            "`{}` has been changed by another program since this run began",
+            path.display()
+        ))
+        .with_hint("run again when nothing else writes there"))
     }
 
     pub(crate) fn upload(&self, file: &Path, path: &Path) -> Result<(), Error> {
@@ -340,11 +332,14 @@ impl Remote {
         };
         let deleted = self.objects.delete(&keys);
         let mut inner = self.inner();
-        for key in &keys {
-            if let Some(tag) = inner.tags.get_mut(key) {
-                *tag = None;
+        for key in keys {
+            match (&deleted, inner.tags.contains_key(&key)) {
+                (_, false) => {}
+                (Ok(()), true) => inner.settle(key, None),
+                (Err(_), true) => inner.unclear.entry(key).or_default().push(None),
             }
         }
+        drop(inner);
         deleted.map_err(|source| failed("delete", first, source))
     }
 
@@ -430,7 +425,8 @@ fn host() -> Option<String> {
 
 /// A failed operation of the object store.
 fn failed(action: &str, path: &Path, source: io::Error) -> Error {
-    let hint = match source.kind() {
+    let kind = source.kind();
+    let hint = match kind {
         io::ErrorKind::PermissionDenied => {
             "check the credentials in the environment (`AWS_…`, `GOOGLE_…` or `AZURE_…`): they have \
              to allow to list, read, write and delete below this address"
@@ -445,10 +441,17 @@ fn failed(action: &str, path: &Path, source: io::Error) -> Error {
         io::ErrorKind::InvalidInput => "check the address that `--out` gives",
         _ => "check the network, the endpoint and the region; a run that failed changes nothing",
     };
-    Error::new(
+    let error = Error::new(
         ErrorKind::Destination,
         format!("cannot {action} `{}`", path.display()),
     )
     .with_source(source)
-    .with_hint(hint)
+    .with_hint(hint);
+    match kind {
+        io::ErrorKind::PermissionDenied
+        | io::ErrorKind::NotFound
+        | io::ErrorKind::Unsupported
+        | io::ErrorKind::InvalidInput => error,
+        _ => error.transient(),
+    }
 }

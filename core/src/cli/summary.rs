@@ -1,5 +1,6 @@
 //! The table at the end of a run, and what to do with the files.
 
+use connector_dataset::is_address;
 use connector_plan::{MergeStrategy, Resource, SortOrder};
 
 use super::console::Console;
@@ -180,9 +181,14 @@ pub(crate) fn notes(record: &RunRecord, selected: &[Resource], api: &Api, consol
         return;
     };
     let folder = api.out.join(&record.connector).join(&resource.name);
+    // Where paths have other separators, addresses have slashes all the same.
+    let folder = match is_address(&api.out) {
+        true => folder.display().to_string().replace('\\', "/"),
+        false => folder.display().to_string(),
+    };
     let glob = match resource.layout.partition_by.is_empty() {
-        true => format!("{}/*.parquet", folder.display()),
-        false => format!("{}/**/*.parquet", folder.display()),
+        true => format!("{folder}/*.parquet"),
+        false => format!("{folder}/**/*.parquet"),
     };
     console.note(&format!(
         "\nRead it:\n  duckdb -c \"SELECT * FROM '{glob}' LIMIT 5\"\n  \

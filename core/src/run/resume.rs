@@ -376,10 +376,32 @@ impl Keeper {
             );
             return Ok(());
         };
-        self.is_on = load.checkpoint(position)?;
-        self.is_new = false;
-        self.has_kept = self.is_on;
-        Ok(())
+        let kept = load.checkpoint(position);
+        self.settle(kept)
+    }
+
+    /// Nothing is lost by a store that cannot be reached for a while: the next time everything is
+    /// kept that has been read until then.
+    fn settle(
+        &mut self,
+        kept: Result<bool, connector_dataset::Error>,
+    ) -> Result<(), connector_dataset::Error> {
+        match kept {
+            Ok(is_on) => {
+                self.is_on = is_on;
+                self.is_new = false;
+                self.has_kept = is_on;
+                Ok(())
+            }
+            Err(error) if error.is_transient() => {
+                tracing::warn!(
+                    resource = self.resource,
+                    "what has been read is not kept yet, which is tried again: {error}"
+                );
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Keeps what has been written by a run that does not come to its end, and says so.
@@ -397,5 +419,104 @@ impl Keeper {
                 count(pages),
             ));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::ops::Range;
+    use std::path::Path;
+
+    use bytes::Bytes;
+    use connector_dataset::{Condition, Found, Objects, SourceId, Store, StoreOptions, Tag};
+
+    use super::*;
+
+    /// A store whose lease cannot be read, or is damaged.
+    #[derive(Debug)]
+    struct Broken(Result<&'static str, io::ErrorKind>);
+
+    impl Broken {
+        fn fail<T>(&self) -> io::Result<T> {
+            Err(self.0.err().unwrap_or(io::ErrorKind::TimedOut).into())
+        }
+    }
+
+    impl Objects for Broken {
+        fn list(&self, _: &str) -> io::Result<Vec<Found>> {
+            self.fail()
+        }
+
+        fn length(&self, _: &str) -> io::Result<Option<u64>> {
+            self.fail()
+        }
+
+        fn get(&self, _: &str) -> io::Result<Option<(Bytes, Tag)>> {
+            let content = self.0.or_else(|_| self.fail())?;
+            Ok(Some((Bytes::from(content), Tag::default())))
+        }
+
+        fn get_range(&self, _: &str, _: Range<u64>) -> io::Result<Bytes> {
+            self.fail()
+        }
+
+        fn put(&self, _: &str, _: Bytes, _: &Condition) -> io::Result<Option<Tag>> {
+            self.fail()
+        }
+
+        fn upload(&self, _: &Path, _: &str) -> io::Result<()> {
+            self.fail()
+        }
+
+        fn copy(&self, _: &str, _: &str) -> io::Result<()> {
+            self.fail()
+        }
+
+        fn delete(&self, _: &[String]) -> io::Result<()> {
+            self.fail()
+        }
+    }
+
+    fn error(objects: Broken) -> connector_dataset::Error {
+        let work = tempfile::tempdir().unwrap();
+        let source = SourceId::origin("https://api.example/v1");
+        let options = StoreOptions {
+            work: Some(work.path().to_owned()),
+            objects: Some(Arc::new(objects)),
+            ..StoreOptions::new("shop", source, "hash")
+        };
+        Store::open(Path::new("s3://bucket/x"), options).unwrap_err()
+    }
+
+    #[test]
+    fn a_store_that_cannot_be_reached_for_a_while_ends_no_reading() {
+        #[track_caller]
+        fn check(broken: Result<&'static str, io::ErrorKind>, goes_on: bool) {
+            let mut keeper = Keeper {
+                position: Position::default(),
+                interval: Duration::ZERO,
+                is_on: true,
+                is_whole: true,
+                is_new: true,
+                has_kept: false,
+                began: Instant::now(),
+                last: Instant::now(),
+                resource: "items".to_owned(),
+                redactor: Redactor::default(),
+                console: Console::new(false),
+            };
+            let settled = keeper.settle(Err(error(Broken(broken))));
+            assert_eq!(settled.is_ok(), goes_on, "{settled:?}");
+            // It is due again.
+            assert!(keeper.is_due() && !keeper.has_kept);
+            keeper.settle(Ok(true)).unwrap();
+            assert!(!keeper.is_due() && keeper.has_kept);
+        }
+        check(Err(io::ErrorKind::TimedOut), true);
+        check(Err(io::ErrorKind::Other), true);
+        check(Err(io::ErrorKind::PermissionDenied), false);
+        // Whose lease it is, nobody knows.
+        check(Ok("{}"), false);
     }
 }

@@ -71,6 +71,14 @@ fn a_bucket_needs_a_feature_and_an_address_is_never_a_folder() {
         &["--out", "ftp://host/x"],
         &["`ftp://host/x` is neither a folder nor an address"],
     );
+    check(
+        &["--out", "s3://AKIA:secret@b/p"],
+        &["the address `s3://…` cannot be used: credentials"],
+    );
+    check(
+        &["--out", "s3://b/p?sig=secret"],
+        &["the address `s3://b/p…` cannot be used: credentials"],
+    );
 }
 
 #[test]

@@ -22,8 +22,8 @@ use object_store::client::{Certificate, ClientConfigKey, ClientOptions};
 use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
 use object_store::path::Path;
 use object_store::{
-    BackoffConfig, Error as StoreError, ObjectStore, ObjectStoreExt, ObjectStoreScheme, PutMode,
-    PutOptions, RetryConfig, UpdateVersion, WriteMultipart,
+    BackoffConfig, Error as StoreError, MultipartUpload, ObjectStore, ObjectStoreExt,
+    ObjectStoreScheme, PutMode, PutOptions, RetryConfig, UpdateVersion, WriteMultipart,
 };
 use tokio::runtime::{self, Handle};
 use tokio::sync::oneshot;
@@ -37,10 +37,21 @@ use crate::Error;
 const PIECE: usize = 5 << 20;
 /// Parts under way at once.
 const PARTS_AT_ONCE: usize = 4;
-/// With the time limit of a request, 30 seconds, the longest time that an operation takes is a
-/// minute: what a lease has left when something is changed.
+/// The time limit of a request, whatever the environment says: what a lease has left when something
+/// is changed relies on it.
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// With the time limit of a request the longest time that an operation takes is a minute.
 const RETRIED_FOR: Duration = Duration::from_secs(30);
 const MAX_RETRIES: usize = 5;
+/// How the environment may say that requests are made.
+const FROM_ENVIRONMENT: [ClientConfigKey; 6] = [
+    ClientConfigKey::AllowHttp,
+    ClientConfigKey::AllowInvalidCertificates,
+    ClientConfigKey::ConnectTimeout,
+    ClientConfigKey::ProxyUrl,
+    ClientConfigKey::ProxyCaCertificate,
+    ClientConfigKey::ProxyExcludes,
+];
 /// The longest text of an error that is shown.
 const LONGEST_TEXT: usize = 600;
 
@@ -49,6 +60,9 @@ pub(super) struct Cloud {
     store: Arc<dyn ObjectStore>,
     prefix: Path,
     worker: Worker,
+    /// Whether a copy that the store makes is whole when it has answered: Azure may say that it is
+    /// under way.
+    copies: bool,
 }
 
 impl fmt::Debug for Cloud {
@@ -72,19 +86,18 @@ impl Cloud {
                 )
         };
         let url = Url::parse(&address).map_err(|error| unusable(error.to_string()))?;
-        if !url.username().is_empty() && url.password().is_some() || url.query().is_some() {
-            return Err(unusable(
-                "credentials and parameters have no place in it".to_owned(),
-            ));
-        }
         let (scheme, prefix) =
             ObjectStoreScheme::parse(&url).map_err(|error| unusable(error.to_string()))?;
         let store = build(&scheme, &address, false)
             // A slim container has no certificate authorities: Mozilla's list takes their place.
             .or_else(|error| build(&scheme, &address, true).map_err(|_| error))
             .map_err(|error| unusable(text(&error)))?;
-        Self::new(store, prefix)
-            .map_err(|source| Error::configuration("cannot start a thread").with_source(source))
+        let cloud = Self::new(store, prefix)
+            .map_err(|source| Error::configuration("cannot start a thread").with_source(source))?;
+        Ok(Self {
+            copies: !matches!(scheme, ObjectStoreScheme::MicrosoftAzure),
+            ..cloud
+        })
     }
 
     fn new(store: Arc<dyn ObjectStore>, prefix: Path) -> io::Result<Self> {
@@ -92,6 +105,7 @@ impl Cloud {
             store,
             prefix,
             worker: Worker::start()?,
+            copies: true,
         })
     }
 
@@ -102,6 +116,56 @@ impl Cloud {
             prefix => format!("{prefix}/{key}"),
         };
         Path::parse(whole).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))
+    }
+
+    /// Writes an object of any length, in pieces until there is an empty one.
+    fn send(
+        &self,
+        key: &str,
+        length: u64,
+        mut piece: impl FnMut() -> io::Result<Bytes>,
+    ) -> io::Result<()> {
+        let path = self.path(key)?;
+        if length <= PIECE as u64 {
+            let content = piece()?;
+            let put = self.wait(|store| async move { store.put(&path, content.into()).await });
+            return put.map(|_| ()).map_err(|error| failure(&error));
+        }
+        let upload = self.wait(|store| async move { store.put_multipart(&path).await });
+        self.send_parts(upload.map_err(|error| failure(&error))?, piece)
+    }
+
+    fn send_parts(
+        &self,
+        upload: Box<dyn MultipartUpload>,
+        mut piece: impl FnMut() -> io::Result<Bytes>,
+    ) -> io::Result<()> {
+        let mut upload = WriteMultipart::new_with_chunk_size(upload, PIECE);
+        loop {
+            let content = match piece() {
+                Ok(content) if content.is_empty() => break,
+                Ok(content) => content,
+                Err(error) => {
+                    // What stays of it, the bucket's own rules delete.
+                    let _ = self.worker.wait(upload.abort());
+                    return Err(error);
+                }
+            };
+            // `put` spawns onto the runtime that it is called on.
+            upload = self
+                .worker
+                .wait(async move {
+                    if let Err(error) = upload.wait_for_capacity(PARTS_AT_ONCE).await {
+                        let _ = upload.abort().await;
+                        return Err(error);
+                    }
+                    upload.put(content);
+                    Ok(upload)
+                })
+                .map_err(|error| failure(&error))?;
+        }
+        let finished = self.worker.wait(upload.finish());
+        finished.map(|_| ()).map_err(|error| failure(&error))
     }
 
     /// Waits for what is done with the store on the thread of its own.
@@ -124,12 +188,14 @@ fn build(
         max_retries: MAX_RETRIES,
         retry_timeout: RETRIED_FOR,
     };
-    let roots = |allow_http: Option<String>| {
+    let roots = |value: &dyn Fn(ClientConfigKey) -> Option<String>| {
         let options = ClientOptions::new().with_no_system_certificates(true);
-        let options = match allow_http {
-            Some(value) => options.with_config(ClientConfigKey::AllowHttp, value),
-            None => options,
-        };
+        let options = FROM_ENVIRONMENT
+            .iter()
+            .fold(options, |options, key| match value(*key) {
+                Some(value) => options.with_config(*key, value),
+                None => options,
+            });
         webpki_root_certs::TLS_SERVER_ROOT_CERTS
             .iter()
             .filter_map(|root| Certificate::from_der(root).ok())
@@ -139,9 +205,12 @@ fn build(
         ($builder:ty, $key:ident) => {{
             let mut builder = <$builder>::from_env().with_url(address);
             if own_roots {
-                let value = builder.get_config_value(&$key::Client(ClientConfigKey::AllowHttp));
-                builder = builder.with_client_options(roots(value));
+                let value = |key| builder.get_config_value(&$key::Client(key));
+                let options = roots(&value);
+                builder = builder.with_client_options(options);
             }
+            let timeout = format!("{} seconds", TIMEOUT.as_secs());
+            builder = builder.with_config($key::Client(ClientConfigKey::Timeout), timeout);
             Arc::new(builder.with_retry(retry).build()?)
         }};
     }
@@ -235,47 +304,28 @@ impl Objects for Cloud {
     }
 
     fn upload(&self, file: &FilePath, key: &str) -> io::Result<()> {
-        let path = self.path(key)?;
         let mut file = std::fs::File::open(file)?;
         let length = file.metadata()?.len();
-        let mut piece = || {
+        self.send(key, length, || {
             let mut bytes = Vec::new();
             let read = (&mut file).take(PIECE as u64).read_to_end(&mut bytes);
             read.map(|_| Bytes::from(bytes))
-        };
-        if length <= PIECE as u64 {
-            let content = piece()?;
-            let put = self.wait(|store| async move { store.put(&path, content.into()).await });
-            return put.map(|_| ()).map_err(|error| failure(&error));
-        }
-        let upload = self.wait(|store| async move { store.put_multipart(&path).await });
-        let upload = upload.map_err(|error| failure(&error))?;
-        let mut upload = WriteMultipart::new_with_chunk_size(upload, PIECE);
-        loop {
-            let content = match piece() {
-                Ok(content) if content.is_empty() => break,
-                Ok(content) => content,
-                Err(error) => {
-                    // What stays of it, the bucket's own rules delete.
-                    let _ = self.worker.wait(upload.abort());
-                    return Err(error);
-                }
-            };
-            // `put` spawns onto the runtime that it is called on.
-            upload = self
-                .worker
-                .wait(async move {
-                    upload.wait_for_capacity(PARTS_AT_ONCE).await?;
-                    upload.put(content);
-                    Ok(upload)
-                })
-                .map_err(|error| failure(&error))?;
-        }
-        let finished = self.worker.wait(upload.finish());
-        finished.map(|_| ()).map_err(|error| failure(&error))
+        })
     }
 
     fn copy(&self, from: &str, to: &str) -> io::Result<()> {
+        if !self.copies {
+            let length = self.length(from)?.ok_or(io::ErrorKind::NotFound)?;
+            let mut start = 0;
+            return self.send(to, length, || {
+                let end = length.min(start + PIECE as u64);
+                let range = std::mem::replace(&mut start, end)..end;
+                match range.is_empty() {
+                    true => Ok(Bytes::new()),
+                    false => self.get_range(from, range),
+                }
+            });
+        }
         let (from, to) = (self.path(from)?, self.path(to)?);
         self.wait(|store| async move { store.copy(&from, &to).await })
             .map_err(|error| failure(&error))
@@ -374,8 +424,12 @@ fn text(error: &dyn StdError) -> String {
         }
         next = cause.source();
     }
-    let secrets = std::env::vars().filter(|(name, value)| is_secret(name) && value.len() >= 6);
-    clean(&text, secrets.map(|(_, value)| value))
+    // `vars` panics at what is not Unicode.
+    let secrets = std::env::vars_os().filter_map(|(name, value)| {
+        let value = value.into_string().ok()?;
+        (is_secret(name.to_str()?) && value.len() >= 6).then_some(value)
+    });
+    clean(&text, secrets)
 }
 
 /// Whether an environment variable may hold a part of credentials.
@@ -474,6 +528,87 @@ mod tests {
     }
 
     #[test]
+    fn copies_that_a_store_may_finish_later_are_written_anew() {
+        let cloud = Cloud {
+            copies: false,
+            ..cloud("p")
+        };
+        for length in [0, 1, PIECE, 2 * PIECE + 1] {
+            let content: Vec<u8> = (0..length).map(|byte| (byte % 251) as u8).collect();
+            let content = Bytes::from(content);
+            let put = cloud.put("from", content.clone(), &Condition::Always);
+            assert!(put.unwrap().is_some());
+            cloud.copy("from", "to").unwrap();
+            assert!(cloud.get("to").unwrap().unwrap().0 == content, "{length}");
+        }
+        let missing = cloud.copy("none", "to").unwrap_err();
+        assert_eq!(missing.kind(), io::ErrorKind::NotFound);
+        let azure = "abfss://container@account.dfs.core.windows.net/prefix";
+        assert!(!Cloud::connect(FilePath::new(azure)).unwrap().copies);
+        assert!(Cloud::connect(FilePath::new("s3://bucket")).unwrap().copies);
+    }
+
+    /// An upload of which no part arrives.
+    #[derive(Debug)]
+    struct Failing(mpsc::Sender<&'static str>);
+
+    type Answer<'a, T> = futures_util::future::BoxFuture<'a, Result<T, StoreError>>;
+
+    impl MultipartUpload for Failing {
+        fn put_part(&mut self, _: object_store::PutPayload) -> object_store::UploadPart {
+            let source = "no network".into();
+            Box::pin(async {
+                Err(StoreError::Generic {
+                    store: "test",
+                    source,
+                })
+            })
+        }
+
+        fn complete<'a, 'b>(&'a mut self) -> Answer<'b, object_store::PutResult>
+        where
+            'a: 'b,
+            Self: 'b,
+        {
+            panic!("it has not been written")
+        }
+
+        fn abort<'a, 'b>(&'a mut self) -> Answer<'b, ()>
+        where
+            'a: 'b,
+            Self: 'b,
+        {
+            self.0.send("aborted").unwrap();
+            Box::pin(async { Ok(()) })
+        }
+    }
+
+    #[test]
+    fn an_upload_that_fails_leaves_no_parts() {
+        #[track_caller]
+        fn check(pieces: usize, then: fn() -> io::Result<Bytes>, expect: &str) {
+            let (sender, receiver) = mpsc::channel();
+            let mut left = pieces;
+            let piece = || match left {
+                0 => then(),
+                _ => {
+                    left -= 1;
+                    Ok(Bytes::from(vec![0; PIECE]))
+                }
+            };
+            let error = cloud("p").send_parts(Box::new(Failing(sender)), piece);
+            let text = error.unwrap_err().to_string();
+            assert!(text.contains(expect), "{text}");
+            let told: Vec<&str> = receiver.iter().collect();
+            assert_eq!(told, ["aborted"]);
+        }
+        // At the end, in between, and by the disk.
+        check(2, || Ok(Bytes::new()), "no network");
+        check(3 * PARTS_AT_ONCE, || Ok(Bytes::new()), "no network");
+        check(1, || Err(io::Error::other("no disk")), "no disk");
+    }
+
+    #[test]
     fn it_may_be_called_from_a_task() {
         let runtime = runtime::Builder::new_current_thread().build().unwrap();
         let cloud = cloud("p");
@@ -528,10 +663,10 @@ mod tests {
             "abfss://container@account.dfs.core.windows.net/prefix",
         ] {
             Cloud::connect(FilePath::new(out)).unwrap();
+            let (scheme, _) = ObjectStoreScheme::parse(&Url::parse(out).unwrap()).unwrap();
+            build(&scheme, out, true).unwrap();
         }
-        for out in ["s3://key:secret@bucket/x", "s3://bucket/x?a=b", "s3://"] {
-            let error = Cloud::connect(FilePath::new(out)).unwrap_err();
-            assert_eq!(error.kind(), crate::ErrorKind::Configuration, "{out}");
-        }
+        let error = Cloud::connect(FilePath::new("s3://")).unwrap_err();
+        assert_eq!(error.kind(), crate::ErrorKind::Configuration);
     }
 }

@@ -320,6 +320,11 @@ impl Held {
                     known.settle(control, tag, renewed);
                     return Ok(());
                 }
+                // Refused though nothing has changed, as stores do that are busy with another put of
+                // the same object: perhaps an earlier attempt of this one.
+                Ok(Put::Refused(Some((_, tag)))) if tag == known.tag => {
+                    known.unclear.push((content, control));
+                }
                 Ok(Put::Refused(Some((found, tag)))) => {
                     let mut unclear = known.unclear.iter();
                     let Some((_, earlier)) = unclear.find(|(content, _)| *content == found) else {

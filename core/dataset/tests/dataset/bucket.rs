@@ -24,6 +24,8 @@ pub enum Fault {
     Before,
     /// With its effect, as when an answer is lost.
     After,
+    /// A put is refused though its condition holds; nothing else fails.
+    Refused,
 }
 
 type Hook = Box<dyn Fn(usize) -> Option<Fault> + Send + Sync>;
@@ -79,10 +81,23 @@ impl Bucket {
     }
 
     fn call<T>(&self, work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+        self.call_or(|| None, work)
+    }
+
+    fn call_or<T>(
+        &self,
+        refused: impl FnOnce() -> Option<T>,
+        work: impl FnOnce() -> io::Result<T>,
+    ) -> io::Result<T> {
         let fault = (self.hook)(self.calls.fetch_add(1, Ordering::SeqCst));
         let lost = || io::Error::other("the network is gone");
         if fault == Some(Fault::Before) {
             return Err(lost());
+        }
+        if fault == Some(Fault::Refused)
+            && let Some(refused) = refused()
+        {
+            return Ok(refused);
         }
         let guard = self.lock.lock().unwrap();
         let result = work();
@@ -177,7 +192,8 @@ impl Objects for Bucket {
     }
 
     fn put(&self, key: &str, content: Bytes, condition: &Condition) -> io::Result<Option<Tag>> {
-        self.call(|| {
+        let refused = || (*condition != Condition::Always).then_some(None);
+        self.call_or(refused, || {
             if self.has_no_conditions && *condition != Condition::Always {
                 return Err(io::ErrorKind::Unsupported.into());
             }

@@ -1,5 +1,6 @@
 //! Datasets in an object store: whatever fails, and whoever else writes, they are old or new.
 
+use std::collections::VecDeque;
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -144,7 +145,6 @@ impl Case {
 #[track_caller]
 fn check_tidy(place: &Place) {
     let control = control(place.out());
-    assert_eq!(names(&control.join("tmp").join("x")), [].into());
     let below = place.bucket();
     let below = connector_dataset::Objects::list(&below, "shop/_connector/tmp/").unwrap();
     assert_eq!(below, []);
@@ -403,6 +403,106 @@ fn a_state_that_others_write_is_not_overwritten() {
     );
 }
 
+/// A bucket whose next calls have these faults.
+fn faulty(place: &Place) -> (Bucket, impl Fn(&[Option<Fault>])) {
+    let faults = Arc::new(Mutex::new(VecDeque::new()));
+    let next = Arc::clone(&faults);
+    let hook = move |_| next.lock().unwrap().pop_front().flatten();
+    let set =
+        move |next: &[Option<Fault>]| *faults.lock().unwrap() = next.iter().copied().collect();
+    (place.bucket().with_hook(hook), set)
+}
+
+#[test]
+fn what_became_of_a_state_is_found_out_by_the_next_one() {
+    #[track_caller]
+    fn check(faults: &[Fault], is_other: bool) {
+        let place = Place::new();
+        let (bucket, fail) = faulty(&place);
+        let out = Path::new(ADDRESS);
+        let load = options(Append, false);
+        load_with(out, place.options(&bucket), load, &rows(0..2, 1), None).unwrap();
+        let store = place.open(&bucket).unwrap();
+        fail(&faults.iter().copied().map(Some).collect::<Vec<_>>());
+        let error = store.set_cursor(RESOURCE, Some(7.into())).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Destination, "{faults:?}");
+        assert!(error.is_transient(), "{faults:?}");
+        let path = control(place.out()).join("state.json");
+        if is_other {
+            let text = fs::read_to_string(&path).unwrap();
+            fs::write(&path, format!("{text}\n")).unwrap();
+        }
+        let next = store.set_cursor(RESOURCE, Some(8.into()));
+        if is_other {
+            let error = next.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Conflict, "{faults:?}");
+            assert!(!error.is_transient(), "{faults:?}");
+            return;
+        }
+        next.unwrap();
+        store.set_cursor(RESOURCE, Some(9.into())).unwrap();
+        let state: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        assert_eq!(state["resources"][RESOURCE]["cursor"], 9, "{faults:?}");
+    }
+    use Fault::{After, Before, Refused};
+    for is_other in [false, true] {
+        check(&[After, Before], is_other);
+        check(&[Before, Before], is_other);
+        check(&[Refused, Before], is_other);
+    }
+}
+
+#[test]
+fn a_put_that_is_refused_for_no_reason_is_made_again() {
+    for case in cases() {
+        for at in 0..case.count_calls() {
+            let place = case.prepare();
+            let hook = move |call| (call == at).then_some(Fault::Refused);
+            let bucket = place.bucket().with_hook(hook);
+            case.run(&place, &bucket)
+                .unwrap_or_else(|error| panic!("{} at {at}: {error}", case.name));
+            assert_eq!(read(place.out()), case.after, "{} at {at}", case.name);
+            check_tidy(&place);
+        }
+    }
+}
+
+#[test]
+fn a_checkpoint_that_fails_is_made_again() {
+    for fault in [Fault::Before, Fault::After] {
+        for at in 0.. {
+            let place = Place::new();
+            let (bucket, fail) = faulty(&place);
+            let store = place.open(&bucket).unwrap();
+            let mut load = store.begin(options(Merge, false)).unwrap();
+            write(&mut load, &rows(0..3, 1)).unwrap();
+            assert!(load.checkpoint(1.into()).unwrap());
+            write(&mut load, &rows(3..6, 1)).unwrap();
+            let before = bucket.calls();
+            // No fault, as often as the call is not the one; then two in a row.
+            let skipped = vec![None; at];
+            fail(&[&skipped[..], &[Some(fault), Some(Fault::Before)]].concat());
+            let result = load.checkpoint(2.into());
+            let is_over = bucket.calls() - before <= at;
+            fail(&[]);
+            if let Err(error) = result {
+                assert!(error.is_transient(), "{at} {fault:?}: {error}");
+                write(&mut load, &rows(6..9, 1)).unwrap();
+                assert!(load.checkpoint(3.into()).unwrap(), "{at} {fault:?}");
+                let connector_dataset::Kept::Usable(kept) = store.kept(RESOURCE).unwrap() else {
+                    panic!("nothing was kept");
+                };
+                assert_eq!((kept.rows, &kept.position), (9, &3.into()));
+            }
+            drop((load, store));
+            if is_over {
+                assert!(at > 2, "{at}");
+                break;
+            }
+        }
+    }
+}
+
 #[test]
 fn a_merge_reads_a_fraction_of_a_large_dataset() {
     let place = Place::new();
@@ -515,6 +615,7 @@ fn an_address_is_no_folder() {
         let command = "cargo run --package connector-shop --features object-storage -- --out ";
         check(address, &format!("{command}{address}"));
     }
-    #[cfg(feature = "object-storage")]
     check("s3://bucket/x?key=y", "have no place in it");
+    check("s3://AKIA:secret@bucket/x", "the address `s3://…` cannot");
+    check("ftp://me:secret@host/x", "`ftp://…` is neither");
 }
