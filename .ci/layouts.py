@@ -260,12 +260,14 @@ def main():
     first = [item(number, 0) for number in range(300)]
     second = [item(number, 1) for number in range(250, 320)]
     folders = "partition_by: [region, {field: at, by: day}]"
+    # Readers pass over folders that begin with `_`.
+    hidden = "partition_by: [{field: region, as: _kind}, {field: at, by: day}]"
     order = "sort_by: [{field: size, order: descending}]"
     by_size = [(4, True, False)]
     cases = [
         ("compression: zstd", "ZSTD", [], False),
         (f"compression: zstd(19), {folders}, {order}", "ZSTD", by_size, True),
-        (f"compression: snappy, {folders}, flatten: true", "SNAPPY", [], True),
+        (f"compression: snappy, {hidden}, flatten: true", "SNAPPY", [], True),
         (f"compression: none, {order}, flatten: [owner]", "UNCOMPRESSED", by_size, False),
     ]
     for number, (layout, codec, sort, has_folders) in enumerate(cases):

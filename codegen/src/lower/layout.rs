@@ -16,6 +16,8 @@ use crate::words::quote;
 
 /// The most columns that name folders.
 const MOST_PARTITIONS: usize = 8;
+/// The longest name of folders in bytes, when it is percent-encoded.
+const LONGEST_NAME: usize = 64;
 
 impl Lowering<'_, '_> {
     /// The layout of a resource: what is written, and defaults.
@@ -162,15 +164,18 @@ impl Lowering<'_, '_> {
                 column.name.clone_from(&name.value);
                 span = name.span;
             }
-            let clash = fields.iter().any(|other| other.field.name == column.name);
-            let is_double = columns.iter().any(|other| other.name == column.name);
-            if clash || is_double || column.name.is_empty() || column.name.len() > 64 {
+            // Many readers do not tell names apart by their case.
+            let is_same = |other: &str| other.eq_ignore_ascii_case(&column.name);
+            let clash = fields.iter().any(|other| is_same(&other.field.name));
+            let is_double = columns.iter().any(|other| is_same(&other.name));
+            let length = encoded_length(&column.name);
+            if clash || is_double || length == 0 || length > LONGEST_NAME {
                 let label = if clash {
                     "a field has this name"
                 } else if is_double {
                     "others are called so already"
                 } else {
-                    "expected a name of 1 to 64 bytes"
+                    "expected a name of 1 to 64 bytes when it is percent-encoded"
                 };
                 self.report(
                     Diagnostic::error(
@@ -248,10 +253,48 @@ impl Lowering<'_, '_> {
             column.field.name == text.value || column.path.join(".") == text.value
         };
         let found = fields.iter().find(is_meant);
+        let is_within = |column: &FlatColumn| {
+            let path = column.path.iter();
+            path.scan(String::new(), |path, name| {
+                if !path.is_empty() {
+                    path.push('.');
+                }
+                path.push_str(name);
+                Some(*path == text.value)
+            })
+            .any(|is_meant| is_meant)
+        };
+        let members: Vec<String> = fields
+            .iter()
+            .filter(|column| is_within(column))
+            .map(|column| quote(&column.field.name))
+            .collect();
+        if found.is_none() && !members.is_empty() {
+            self.report(
+                Diagnostic::error(
+                    code::UNKNOWN_FIELD,
+                    format!("the {word} {} is not a column", quote(&text.value)),
+                )
+                .label(text.span, "`flatten` makes columns of its members")
+                .help(format!("name one of them: {}", members.join(", "))),
+            );
+            return None;
+        }
         if found.is_none() && !fields.is_empty() && !is_declared(resource, &text.value) {
             let columns: Vec<Field> = fields.iter().map(|column| column.field.clone()).collect();
             self.unknown_key(word, text, &columns, resource);
         }
         found.map(|column| &column.field)
     }
+}
+
+/// The bytes that a name takes in a folder's: as the dataset encodes it.
+fn encoded_length(name: &str) -> usize {
+    let of = |c: char| match c {
+        '-' | '_' | '.' => 1,
+        c if c.is_ascii_alphanumeric() => 1,
+        c if c.is_ascii() || c.is_control() => 3 * c.len_utf8(),
+        c => c.len_utf8(),
+    };
+    name.chars().map(of).sum()
 }

@@ -420,6 +420,10 @@ fn layouts() {
             "flatten: {separator: _}, sort_by: [owner.home.town, owner_home_town, owner.home], partition_by: owner_nam",
         ),
     );
+    check(
+        "layout_flatten_objects",
+        &nested("flatten: {separator: _}, sort_by: owner, partition_by: [owner.home]"),
+    );
     check("layout_sort_by_nothing", &layout("sort_by: []"));
     check(
         "layout_partition_fields",
@@ -430,7 +434,7 @@ fn layouts() {
     check(
         "layout_partition_names",
         &layout(
-            "partition_by: [id, {field: at, by: day, as: id_value}, {field: at, by: hour, as: size}, {field: at, by: year, as: \"\"}]",
+            "partition_by: [id, {field: at, by: day, as: id_value}, {field: at, by: hour, as: SIZE}, {field: at, by: year, as: \"\"}, {field: day, as: ID_value}, {field: day, as: \"////////////////////////\"}]",
         ),
     );
     check(

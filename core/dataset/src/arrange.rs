@@ -35,6 +35,8 @@ pub(crate) struct Arrange<'a> {
     pub(crate) staged: PathBuf,
     /// The folder of the existing files.
     pub(crate) live: PathBuf,
+    /// The files that leave: their folders are still there when others are made.
+    pub(crate) removes: &'a [DataFile],
     pub(crate) fresh: &'a Fresh,
     pub(crate) versions: Option<&'a Versions>,
     pub(crate) conversions: &'a Conversions,
@@ -69,8 +71,9 @@ impl Arrange<'_> {
         if !moves_all {
             self.take_out_moving(&base, &mut outcome)?;
         }
-        let mut folders = Folders::new(base.iter().map(|(file, _)| file.name.as_str()));
-        let is_joined = self.small_files(&base);
+        let there = base.iter().map(|(file, _)| file).chain(self.removes);
+        let mut folders = Folders::new(there.map(|file| file.name.as_str()));
+        let is_joined = small_files(&base, self.small_bytes, &mut self.spare_bytes);
         let none = RowSet::default();
         let writer = parts(next_number).with_slack();
         let arrangement = Arc::clone(self.arrangement);
@@ -125,26 +128,6 @@ impl Arrange<'_> {
         added.append(&mut written);
         arranged.added = added;
         Ok((arranged, next_number))
-    }
-
-    /// Which files are small and many enough in their folder to be joined.
-    fn small_files(&mut self, base: &[(DataFile, usize)]) -> Vec<bool> {
-        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-        for (file, _) in base {
-            if file.bytes < self.small_bytes {
-                *counts.entry(folder(file)).or_default() += 1;
-            }
-        }
-        let joins = |(file, _): &(DataFile, usize)| {
-            let joins = counts.get(folder(file)).copied().unwrap_or(0) >= MOST_SMALL_FILES
-                && file.bytes < self.small_bytes
-                && file.bytes <= self.spare_bytes;
-            if joins {
-                self.spare_bytes -= file.bytes;
-            }
-            joins
-        };
-        base.iter().map(joins).collect()
     }
 
     /// Rows that would take a place which is not theirs, by their folder or their order, come with
@@ -217,6 +200,31 @@ impl Arrange<'_> {
         }
         Ok(moves)
     }
+}
+
+/// Which files are small and many enough in their folder to be joined with each other, and take of the
+/// bytes that may be rewritten.
+pub(crate) fn small_files(
+    base: &[(DataFile, usize)],
+    small_bytes: u64,
+    spare_bytes: &mut u64,
+) -> Vec<bool> {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for (file, _) in base {
+        if file.bytes < small_bytes {
+            *counts.entry(folder(file)).or_default() += 1;
+        }
+    }
+    let joins = |(file, _): &(DataFile, usize)| {
+        let joins = counts.get(folder(file)).copied().unwrap_or(0) >= MOST_SMALL_FILES
+            && file.bytes < small_bytes
+            && file.bytes <= *spare_bytes;
+        if joins {
+            *spare_bytes -= file.bytes;
+        }
+        joins
+    };
+    base.iter().map(joins).collect()
 }
 
 /// The folder of a file within its dataset's.

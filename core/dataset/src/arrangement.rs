@@ -25,18 +25,23 @@ pub(crate) struct Arrangement {
 }
 
 impl Arrangement {
-    /// `None` where rows come as they arrive, into one folder.
+    /// `None` where rows come as they arrive, into one folder; `may_lack` says whether columns that
+    /// name folders may be missing, as when they are inferred from rows without them.
     ///
     /// # Errors
     /// When a column is missing, or its type has no order or cannot name folders.
-    pub(crate) fn new(schema: &Schema, options: &WriterOptions) -> Result<Option<Self>, Error> {
+    pub(crate) fn new(
+        schema: &Schema,
+        options: &WriterOptions,
+        may_lack: bool,
+    ) -> Result<Option<Self>, Error> {
         if options.sort_by.is_empty() && options.partition_by.is_empty() {
             return Ok(None);
         }
         let mut fields = Vec::new();
         let mut partitioning = None;
         if !options.partition_by.is_empty() {
-            partitioning = Some(Partitioning::new(schema, &options.partition_by)?);
+            partitioning = Some(Partitioning::new(schema, &options.partition_by, may_lack)?);
             fields.push(SortField::new(DataType::Utf8));
         }
         for SortColumn {

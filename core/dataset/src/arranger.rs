@@ -17,6 +17,9 @@ use crate::writer::PartWriter;
 const BATCH_ROWS: usize = 8192;
 const BATCH_BYTES: usize = 4 << 20;
 
+/// The most folders that one load writes to: each of them is a file of its own.
+const MOST_FOLDERS: usize = 100_000;
+
 /// Brings rows into their order and their folders; rows of one place stay in the order in which they
 /// come.
 #[derive(Debug)]
@@ -26,6 +29,7 @@ pub(crate) struct Arranger {
     rows: RowConverter,
     sorter: Sorter<PlacedRow>,
     count: u64,
+    most_folders: usize,
 }
 
 impl Arranger {
@@ -41,6 +45,7 @@ impl Arranger {
             rows: RowConverter::new(fields.collect()).map_err(Error::arrow)?,
             sorter: scratch.rows(),
             count: 0,
+            most_folders: MOST_FOLDERS,
         })
     }
 
@@ -72,6 +77,8 @@ impl Arranger {
             folders,
             writer,
             folder: None,
+            count: 0,
+            most_folders: self.most_folders,
         };
         let mut sorted = self.sorter.sorted()?;
         let (mut pending, mut bytes) = (Vec::new(), 0);
@@ -95,6 +102,9 @@ struct Output<'a> {
     writer: &'a mut PartWriter,
     /// The folder of the last row, in full.
     folder: Option<String>,
+    /// How many folders there have been, and may be.
+    count: usize,
+    most_folders: usize,
 }
 
 impl Output<'_> {
@@ -123,6 +133,17 @@ impl Output<'_> {
             let end = (start..of_rows.len()).find(|row| of_rows.value(*row) != folder);
             let end = end.unwrap_or(of_rows.len());
             if self.folder.as_deref() != Some(folder) {
+                self.count += 1;
+                if self.count > self.most_folders {
+                    return Err(Error::configuration(format!(
+                        "the rows of one load would lie in more than {} folders",
+                        self.most_folders
+                    ))
+                    .with_hint(
+                        "in `partition_by` name fields with fewer values, or longer parts of \
+                         instants",
+                    ));
+                }
                 self.writer.turn_to(&self.folders.name(folder), true)?;
                 self.folder = Some(folder.to_owned());
             }
@@ -213,7 +234,7 @@ mod tests {
 
     /// Rows come out by folder and value, those of one place as they came, whatever the memory.
     #[track_caller]
-    fn check(capacity: usize, spills: bool) {
+    fn check(capacity: usize, spills: bool, most_folders: usize) {
         let out = tempfile::tempdir().unwrap();
         let disk = Disk::new(None);
         let batch = |first: i64| {
@@ -239,7 +260,7 @@ mod tests {
             ..WriterOptions::default()
         };
         let schema = batch(0).schema();
-        let arrangement = Arrangement::new(&schema, &options).unwrap().unwrap();
+        let arrangement = Arrangement::new(&schema, &options, false).unwrap().unwrap();
         let format = Format::new(schema, options, Vec::new(), Vec::new()).unwrap();
         let folder = out.path().to_owned();
         let mut writer = PartWriter::new(disk.clone(), folder, RunId::new(), 0, Arc::new(format));
@@ -250,13 +271,18 @@ mod tests {
         };
         scratch.memory.rows.items = capacity;
         let mut arranger = Arranger::new(Arc::new(arrangement), &writer, &scratch).unwrap();
+        arranger.most_folders = most_folders;
         for first in 0..20 {
             arranger.push(&batch(first * 1000)).unwrap();
         }
         assert_eq!(scratch.folder.exists(), spills);
-        arranger
-            .write(&mut Folders::default(), &mut writer)
-            .unwrap();
+        let written = arranger.write(&mut Folders::default(), &mut writer);
+        if most_folders < 3 {
+            let error = written.unwrap_err().to_string();
+            assert!(error.contains("more than 2 folders"), "{error}");
+            return;
+        }
+        written.unwrap();
         let (files, _) = writer.finish().unwrap();
         let mut found = BTreeMap::new();
         for file in files {
@@ -284,8 +310,13 @@ mod tests {
 
     #[test]
     fn rows_are_arranged_in_any_memory() {
-        check(64 << 20, false);
-        check(256 << 10, true);
-        check(4 << 10, true);
+        check(64 << 20, false, 3);
+        check(256 << 10, true, 3);
+        check(4 << 10, true, MOST_FOLDERS);
+    }
+
+    #[test]
+    fn more_folders_than_there_may_be_are_refused() {
+        check(64 << 20, false, 2);
     }
 }

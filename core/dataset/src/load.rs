@@ -9,7 +9,7 @@ use arrow::datatypes::{Schema, SchemaRef};
 use connector_plan::{Field, Merge, MergeStrategy, WriteDisposition};
 use serde_json::Value;
 
-use crate::arrange::Arrange;
+use crate::arrange::{Arrange, small_files};
 use crate::arrangement::Arrangement;
 use crate::checkpoint::{self, Checkpoint, CheckpointWriter};
 use crate::flatten::{flat_conversions, flatten, nest};
@@ -122,7 +122,7 @@ pub struct Load {
 }
 
 impl Load {
-    pub(crate) fn begin(shared: Arc<Shared>, options: LoadOptions) -> Result<Self, Error> {
+    pub(crate) fn begin(shared: Arc<Shared>, mut options: LoadOptions) -> Result<Self, Error> {
         check_name("resource", &options.resource)?;
         let is_merge = options.disposition == WriteDisposition::Merge;
         let has_key = !options.primary_key.is_empty()
@@ -151,6 +151,11 @@ impl Load {
         // Whatever the disposition, these columns get bloom filters.
         let own = Schema::new(load_fields.clone());
         KeyHasher::new(&own, Role::PrimaryKey, &options.primary_key)?;
+        if options.inferred.is_some() {
+            // A field that no record has had so far has no column: there is nothing to sort by.
+            let sort_by = &mut options.writer.sort_by;
+            sort_by.retain(|sort| own.column_with_name(&sort.column).is_some());
+        }
         let run = shared.options.run;
         let mut versions = None;
         if is_merge && let Some(history) = options.merge.history() {
@@ -195,8 +200,9 @@ impl Load {
             file_metadata(&shared, &options),
         )?);
         // Columns of a history's own have no part in it.
-        let arrangement = Arrangement::new(&own, &options.writer)
-            .and_then(|_| Arrangement::new(&format.schema, &options.writer))
+        let may_lack = options.inferred.is_some();
+        let arrangement = Arrangement::new(&own, &options.writer, may_lack)
+            .and_then(|_| Arrangement::new(&format.schema, &options.writer, may_lack))
             .map_err(|error| error.in_resource(&options.resource))?;
         if let Some(kept) = &options.resume
             && kept.mismatch(&options, &format.schema, base_run)
@@ -572,6 +578,7 @@ impl Load {
                 scratch,
                 staged: self.staged(),
                 live,
+                removes: &self.removes,
                 fresh: &fresh,
                 versions: self.versions.as_ref(),
                 conversions,
@@ -588,7 +595,8 @@ impl Load {
         }
         let none = RowSet::default();
         let mut spare_bytes = self.options.writer.compaction_bytes;
-        let is_joined = self.small_files(&base, &mut spare_bytes);
+        let small_bytes = self.options.writer.file_bytes / SMALL_FRACTION;
+        let is_joined = small_files(&base, small_bytes, &mut spare_bytes);
         let writer = self.part_writer(next_number).with_slack();
         let mut rewriter = Rewriter::new(writer, &fresh, self.versions.as_ref(), spare_bytes);
         // Earlier rows first, so that the newest rows are the last ones of the dataset.
@@ -629,21 +637,6 @@ impl Load {
         let (mut rewritten, next_number) = rewriter.finish()?;
         added.append(&mut rewritten);
         self.settle(change, kept, added, next_number)
-    }
-
-    /// Which files of the dataset are small and many enough to be joined with each other.
-    fn small_files(&self, base: &[(DataFile, usize)], spare_bytes: &mut u64) -> Vec<bool> {
-        let small_bytes = self.options.writer.file_bytes / SMALL_FRACTION;
-        let is_small = |file: &DataFile| file.bytes < small_bytes;
-        let count = base.iter().filter(|(file, _)| is_small(file)).count();
-        let joins = |(file, _): &(DataFile, usize)| {
-            let joins = count >= MOST_SMALL_FILES && is_small(file) && file.bytes <= *spare_bytes;
-            if joins {
-                *spare_bytes -= file.bytes;
-            }
-            joins
-        };
-        base.iter().map(joins).collect()
     }
 
     fn part_writer(&self, first_number: u32) -> PartWriter {

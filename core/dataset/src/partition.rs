@@ -15,11 +15,14 @@ use connector_plan::{PartitionBy, PartitionColumn};
 use sha2::{Digest, Sha256};
 
 use crate::Error;
+use crate::disk::hexadecimal;
 
 /// The folder of rows without a value, as Hive and its readers call it.
 const NO_VALUE: &str = "__HIVE_DEFAULT_PARTITION__";
 /// The longest name of a folder in bytes: file systems allow 255, some that encrypt names fewer.
 const LONGEST_NAME: usize = 140;
+/// The longest name in front of the `=` in bytes: a hash behind what is cut leaves it whole.
+const LONGEST_KEY: usize = 100;
 /// The bytes of a hash that tells names apart, and of the `~` before it.
 const HASH_BYTES: usize = 13;
 /// The deepest folder of a data file.
@@ -29,13 +32,19 @@ const DEEPEST: usize = 8;
 #[derive(Clone, Debug)]
 pub(crate) struct Partitioning {
     columns: Vec<PartitionColumn>,
+    /// Whether rows without a column are rows without a value.
+    may_lack: bool,
 }
 
 impl Partitioning {
     /// # Errors
     /// When a column is missing, has no values that can name folders, or a folder's name would be
     /// that of a column.
-    pub(crate) fn new(schema: &Schema, columns: &[PartitionColumn]) -> Result<Self, Error> {
+    pub(crate) fn new(
+        schema: &Schema,
+        columns: &[PartitionColumn],
+        may_lack: bool,
+    ) -> Result<Self, Error> {
         if columns.len() > DEEPEST {
             return Err(Error::configuration(format!(
                 "`partition_by` has {} columns, and {DEEPEST} at most are possible",
@@ -44,13 +53,16 @@ impl Partitioning {
         }
         for (index, partition) in columns.iter().enumerate() {
             let PartitionColumn { column, by, name } = partition;
-            let Some((_, field)) = schema.column_with_name(column) else {
+            let field = schema.column_with_name(column).map(|(_, field)| field);
+            if field.is_none() && !may_lack {
                 return Err(Error::configuration(format!(
                     "`partition_by` names `{column}`, which is not a column of the resource"
                 ))
                 .with_hint("declare it as a field in the specification"));
-            };
-            if !can_name(field.data_type(), *by) {
+            }
+            if let Some(field) = field
+                && !can_name(field.data_type(), *by)
+            {
                 let error = Error::configuration(format!(
                     "the {} of the column `{column}` cannot name folders: its type is {}",
                     by.as_str(),
@@ -66,21 +78,29 @@ impl Partitioning {
                     ),
                 });
             }
-            let is_double = columns.iter().take(index).any(|other| other.name == *name);
-            if schema.column_with_name(name).is_some() || is_double || name.is_empty() {
-                return Err(Error::configuration(format!(
-                    "folders cannot be called `{}=…`: {}",
-                    name.escape_debug(),
-                    match is_double {
-                        true => "others are called so already",
-                        false => "a column has this name",
-                    }
-                ))
-                .with_hint("name them with `as` in `partition_by`"));
-            }
+            // Many readers do not tell names apart by their case.
+            let is_same = |other: &str| other.eq_ignore_ascii_case(name);
+            let mut others = columns.iter().take(index);
+            let reason = if others.any(|other| is_same(&other.name)) {
+                "others are called so already"
+            } else if schema.fields().iter().any(|field| is_same(field.name())) {
+                "a column has this name"
+            } else if name.is_empty() {
+                "the name is empty"
+            } else if encode_name(name).len() > LONGEST_KEY {
+                "the name is too long"
+            } else {
+                continue;
+            };
+            return Err(Error::configuration(format!(
+                "folders cannot be called `{}=…`: {reason}",
+                name.escape_debug()
+            ))
+            .with_hint("name them with `as` in `partition_by`"));
         }
         Ok(Self {
             columns: columns.to_vec(),
+            may_lack,
         })
     }
 
@@ -95,12 +115,16 @@ impl Partitioning {
     pub(crate) fn of(&self, batch: &RecordBatch) -> Result<StringArray, Error> {
         let mut texts = Vec::with_capacity(self.columns.len());
         for PartitionColumn { column, by, name } in &self.columns {
-            let array = batch.column_by_name(column).ok_or_else(|| {
-                Error::schema(format!(
-                    "the data has no column `{column}`, by which it is partitioned"
-                ))
-            })?;
-            texts.push((encode(name), values(array, *by)?));
+            let values = match batch.column_by_name(column) {
+                Some(array) => values(array, *by)?,
+                None if self.may_lack => StringArray::new_null(batch.num_rows()),
+                None => {
+                    return Err(Error::schema(format!(
+                        "the data has no column `{column}`, by which it is partitioned"
+                    )));
+                }
+            };
+            texts.push((encode_name(name), values));
         }
         let mut folder = String::new();
         Ok((0..batch.num_rows())
@@ -182,21 +206,25 @@ fn values(array: &ArrayRef, by: PartitionBy) -> Result<StringArray, Error> {
 
 /// A text as a part of a path, as Hive and its readers know it: all of ASCII but letters, digits, `-`,
 /// `_` and `.` is percent-encoded. What is not ASCII stays: Hive decodes bytes, not characters.
-fn encode(text: &str) -> String {
+fn encode_onto(text: &str, encoded: &mut String) {
+    // A real value of this name is another one than none.
+    encode_part(text, text == NO_VALUE, encoded);
+}
+
+/// The name in front of the `=`. Readers pass over folders that begin with `_` or `.`.
+fn encode_name(name: &str) -> String {
     let mut encoded = String::new();
-    encode_onto(text, &mut encoded);
+    encode_part(name, name.starts_with(['_', '.']), &mut encoded);
     encoded
 }
 
-fn encode_onto(text: &str, encoded: &mut String) {
+fn encode_part(text: &str, encodes_first: bool, encoded: &mut String) {
     use std::fmt::Write as _;
-    // A real value of this name is another one than none.
-    let is_reserved = text == NO_VALUE;
     for (index, c) in text.char_indices() {
         // Windows drops a dot at the end.
         let is_last_dot = c == '.' && index + 1 == text.len();
         let is_plain = c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-        let is_kept = is_plain && !is_last_dot && !(is_reserved && index == 0);
+        let is_kept = is_plain && !is_last_dot && !(encodes_first && index == 0);
         if is_kept || !c.is_ascii() && !c.is_control() {
             encoded.push(c);
         } else {
@@ -211,9 +239,10 @@ fn encode_onto(text: &str, encoded: &mut String) {
 
 /// What the folders of a dataset are called on disk: names that are too long are cut, and those which
 /// differ from others only by their case, as some file systems cannot tell, are told apart by a hash.
+/// So are those with characters that can be written in several ways, whose forms some take for one.
 #[derive(Debug, Default)]
 pub(crate) struct Folders {
-    /// The folders that there are, by their names in lower case.
+    /// The folders that there are, by their names without case.
     known: BTreeMap<String, String>,
 }
 
@@ -224,7 +253,7 @@ impl Folders {
         for file in files {
             for (end, _) in file.match_indices('/') {
                 let folder = file.get(..end).unwrap_or_default();
-                let entry = folders.known.entry(folder.to_lowercase());
+                let entry = folders.known.entry(without_case(folder));
                 entry.or_insert_with(|| folder.to_owned());
             }
         }
@@ -236,12 +265,12 @@ impl Folders {
         let mut path = String::new();
         for segment in folder.split('/') {
             let mut child = join(&path, &cut(segment));
-            let known = self.known.get(&child.to_lowercase());
+            let known = self.known.get(&without_case(&child));
             if known.is_some_and(|known| *known != child) {
                 child = join(&path, &hashed(segment));
             }
             self.known
-                .entry(child.to_lowercase())
+                .entry(without_case(&child))
                 .or_insert_with(|| child.clone());
             path = child;
         }
@@ -257,20 +286,36 @@ fn join(parent: &str, child: &str) -> String {
 }
 
 fn cut(segment: &str) -> String {
-    match segment.len() <= LONGEST_NAME {
+    match segment.len() <= LONGEST_NAME && segment.chars().all(has_one_form) {
         true => segment.to_owned(),
         false => hashed(segment),
     }
 }
 
+/// A name as file systems without case compare it: `Straße` is `STRASSE`.
+fn without_case(name: &str) -> String {
+    name.to_uppercase().to_lowercase()
+}
+
+/// Whether a character is its own composed form (NFC) whatever stands beside it: ASCII and the
+/// letters of Latin, Cyrillic, Kana, Han and Hangul scripts, without marks that combine.
+fn has_one_form(c: char) -> bool {
+    matches!(
+        c,
+        '\0'..='\u{7f}'
+            | '\u{c0}'..='\u{24f}'
+            | '\u{400}'..='\u{481}'
+            | '\u{3041}'..='\u{3096}'
+            | '\u{30a1}'..='\u{30fa}'
+            | '\u{4e00}'..='\u{9fff}'
+            | '\u{ac00}'..='\u{d7a3}'
+    )
+}
+
 /// As much of a name as there is room for, and a hash of all of it.
 fn hashed(segment: &str) -> String {
     let hash = Sha256::digest(segment.as_bytes());
-    let hash = hash.iter().fold(String::new(), |mut text, byte| {
-        use std::fmt::Write as _;
-        let _ = write!(text, "{byte:02x}");
-        text
-    });
+    let hash = hexadecimal(&hash);
     let hash = hash.get(..HASH_BYTES - 1).unwrap_or_default();
     let end = segment.floor_char_boundary(LONGEST_NAME - HASH_BYTES);
     let start = segment.get(..end).unwrap_or_default();
@@ -309,7 +354,7 @@ mod tests {
     fn check(array: ArrayRef, by: PartitionBy, expect: &[&str]) {
         let batch = RecordBatch::try_from_iter_with_nullable([("a/b", array, true)]).unwrap();
         let columns = [PartitionColumn::new("a/b", by)];
-        let partitioning = Partitioning::new(&batch.schema(), &columns).unwrap();
+        let partitioning = Partitioning::new(&batch.schema(), &columns, false).unwrap();
         let found = partitioning.of(&batch).unwrap();
         let found: Vec<&str> = found.iter().flatten().collect();
         let expect: Vec<String> = (expect.iter())
@@ -385,7 +430,7 @@ mod tests {
                 Field::new("name", DataType::Utf8, true),
                 Field::new("name_value", DataType::Utf8, true),
             ]);
-            let error = Partitioning::new(&schema, columns).unwrap_err();
+            let error = Partitioning::new(&schema, columns, false).unwrap_err();
             assert!(error.to_string().contains(expect), "{error}");
         }
         let column = PartitionColumn::new;
@@ -403,6 +448,28 @@ mod tests {
         let by_day = column("at", PartitionBy::Day);
         check(&[by_day.clone(), by_day.clone()], "others are called so");
         check(&vec![by_day; 9], "8 at most");
+        let called = |name: &str| PartitionColumn {
+            name: name.to_owned(),
+            ..column("at", PartitionBy::Day)
+        };
+        check(&[called("")], "the name is empty");
+        check(&[called("PRICE")], "a column has this name");
+        check(&[called("a"), called("A")], "others are called so");
+        check(&[called(&"x".repeat(101))], "the name is too long");
+        check(&[called(&"/".repeat(34))], "the name is too long");
+    }
+
+    #[test]
+    fn no_folder_is_hidden() {
+        #[track_caller]
+        fn check(name: &str, expect: &str) {
+            assert_eq!(encode_name(name), expect);
+        }
+        check("_type_value", "%5Ftype_value");
+        check(".kind", "%2Ekind");
+        check("a_type.b", "a_type.b");
+        check("__", "%5F_");
+        check(&format!("{NO_VALUE}_"), &format!("%5F{}_", &NO_VALUE[1..]));
     }
 
     #[test]
@@ -420,6 +487,29 @@ mod tests {
         let mut next = Folders::new(files.iter().map(String::as_str));
         assert_eq!(next.name("a=eu/b=2"), other);
         assert_eq!(next.name("a=EU/b=2"), "a=EU/b=2");
+        // Not all file systems tell these apart.
+        for (one, two) in [
+            ("Straße", "STRASSE"),
+            ("\u{e9}", "e\u{301}"),
+            ("Zürich", "ZÜRICH"),
+            ("\u{c5}", "\u{212b}"),
+            ("й", "и\u{306}"),
+            ("한", "\u{1112}\u{1161}\u{11ab}"),
+            ("Σ", "ς"),
+        ] {
+            let (one, two) = (format!("a={one}"), format!("a={two}"));
+            let mut folders = Folders::default();
+            let names = [folders.name(&one), folders.name(&two)];
+            assert!(names.iter().any(|name| name.contains('~')), "{names:?}");
+            assert_ne!(without_case(&names[0]), without_case(&names[1]));
+            // The next load finds them.
+            let files = names.clone().map(|name| format!("{name}/x"));
+            let mut next = Folders::new(files.iter().map(String::as_str));
+            assert_eq!([next.name(&one), next.name(&two)], names);
+        }
+        for plain in ["a=Zürich", "a=東京", "a=Москва", "a=서울"] {
+            assert_eq!(Folders::default().name(plain), plain);
+        }
         for text in ["x".repeat(300), "ü".repeat(150), "%2F".repeat(100)] {
             let one = folders.name(&format!("a={text}"));
             let two = folders.name(&format!("a={text}y"));

@@ -72,11 +72,10 @@ impl Standing {
         let mut parts = Vec::new();
         let mut first_number = 0;
         let partition_by = prior.map_or(&[][..], |prior| &prior.partition_by);
-        let has_folders = !partition_by.is_empty() || !options.writer.partition_by.is_empty();
         let below = shared.disk.objects_below(&live)?;
         let names = match &below {
             Some(below) => below.keys().cloned().collect(),
-            None => files_below(&live, has_folders)?,
+            None => files_below(&live)?,
         };
         let length = |name: &str| match &below {
             Some(below) => Ok(below.get(name).copied()),
@@ -187,7 +186,7 @@ impl Standing {
 }
 
 /// The names of the files in a folder, and of those in folders of partitions within it.
-fn files_below(live: &Path, has_folders: bool) -> Result<Vec<String>, Error> {
+fn files_below(live: &Path) -> Result<Vec<String>, Error> {
     let mut names = Vec::new();
     let mut folders = vec![String::new()];
     while let Some(folder) = folders.pop() {
@@ -197,7 +196,7 @@ fn files_below(live: &Path, has_folders: bool) -> Result<Vec<String>, Error> {
                 "" => name.to_owned(),
                 folder => format!("{folder}/{name}"),
             };
-            if has_folders && is_folder(&name) && live.join(&name).is_dir() {
+            if is_folder(&name) && live.join(&name).is_dir() {
                 folders.push(name);
             } else {
                 names.push(name);

@@ -8,6 +8,7 @@
 use chrono::Utc;
 use std::io::Cursor;
 use std::path::PathBuf;
+use std::slice::from_ref;
 use std::sync::Arc;
 
 use arrow::array::{Array as _, ArrayRef, AsArray as _, RecordBatch};
@@ -201,11 +202,7 @@ impl Growth {
             if grown.iter().find(same).is_none_or(|other| other == field) {
                 continue;
             }
-            let in_dataset = !keeps_rows
-                || self
-                    .store
-                    .has_exact_integers(&resource.name, &field.name)
-                    .map_err(convert::dataset_error)?;
+            let in_dataset = !keeps_rows || self.has_exact_integers(field)?;
             if !in_dataset || !stays_exact(&mut aside.spool, field, &grown)? {
                 hold(&mut contract, &field.name);
             }
@@ -220,7 +217,71 @@ impl Growth {
                         .any(|name| name.eq_ignore_ascii_case(&field.name))
             });
         }
-        Ok(grown)
+        Ok(apart(resource, grown))
+    }
+
+    /// Whether the integers that the dataset holds of a field are all equalled by doubles.
+    fn has_exact_integers(&self, field: &Field) -> Result<bool> {
+        let resource = &self.resource;
+        let columns = match &resource.layout.flatten {
+            Some(flatten) => flatten.columns(from_ref(field)),
+            None => return self.are_exact(&field.name),
+        };
+        for column in columns {
+            if !self.are_exact(&column.field.name)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn are_exact(&self, column: &str) -> Result<bool> {
+        self.store
+            .has_exact_integers(&self.resource.name, column)
+            .map_err(convert::dataset_error)
+    }
+}
+
+/// The fields without those whose columns would meet others, or the names of folders: what is in
+/// them stays beside the columns.
+fn apart(resource: &Resource, grown: Vec<Field>) -> Vec<Field> {
+    let mut taken = flat_names(resource, &resource.fields);
+    let is_folder = |name: &String| {
+        let mut folders = resource.layout.partition_by.iter();
+        folders.any(|folder| folder.name.eq_ignore_ascii_case(name))
+    };
+    let mut kept = Vec::with_capacity(grown.len());
+    for field in grown {
+        let known = resource
+            .fields
+            .iter()
+            .find(|known| known.name == field.name);
+        let own = known.map_or_else(Vec::new, |known| flat_names(resource, from_ref(known)));
+        let mut added = flat_names(resource, from_ref(&field));
+        added.retain(|name| !own.contains(name));
+        let is_double = |(index, name): (usize, &String)| {
+            let others = added.iter().take(index).chain(&taken);
+            others.into_iter().any(|other| other == name)
+        };
+        let meets = added.iter().any(is_folder) || added.iter().enumerate().any(is_double);
+        if meets {
+            kept.extend(known.cloned());
+        } else {
+            taken.append(&mut added);
+            kept.push(field);
+        }
+    }
+    kept
+}
+
+/// The names of the columns that fields become.
+fn flat_names(resource: &Resource, fields: &[Field]) -> Vec<String> {
+    match &resource.layout.flatten {
+        Some(flatten) => {
+            let columns = flatten.columns(fields).into_iter();
+            columns.map(|column| column.field.name).collect()
+        }
+        None => fields.iter().map(|field| field.name.clone()).collect(),
     }
 }
 
@@ -238,7 +299,24 @@ fn fixed(resource: &Resource) -> Vec<&str> {
         names.push(name);
     }
     names.extend(included(resource));
+    names.extend(arranging(resource));
     names
+}
+
+/// The fields whose values name folders, and the objects whose members order the rows: another type
+/// might not name folders, and has no such members.
+fn arranging(resource: &Resource) -> impl Iterator<Item = &str> {
+    let layout = &resource.layout;
+    let arranges = |field: &&Field| {
+        let columns = flat_names(resource, from_ref(field));
+        let folders = layout.partition_by.iter().map(|folder| &folder.column);
+        let mut folders = folders.filter(|column| columns.contains(column));
+        let sorted = layout.sort_by.iter().map(|sort| &sort.column);
+        let mut lifted = sorted.filter(|column| **column != field.name && columns.contains(column));
+        folders.next().is_some() || lifted.next().is_some()
+    };
+    let fields = resource.fields.iter().filter(arranges);
+    fields.map(|field| field.name.as_str())
 }
 
 /// The columns that parents give.

@@ -529,3 +529,86 @@ fn inferred_objects_are_flattened_too() {
     ];
     assert_eq!(found, expect);
 }
+
+/// Columns that follow the records keep out of the way of folders and of each other.
+#[test]
+fn evolving_columns_stay_apart_from_folders_and_members() {
+    let keys = "primary_key: id\n  write_disposition: merge\n  schema_contract: evolve\n  layout: ";
+    let wide = 9_007_199_254_740_993_i64;
+    let object = "id: integer, owner: {type: object, fields: {size: integer}}";
+    #[track_caller]
+    fn check(api: &Api, given: [Value; 2], columns: &[&str], rescued: &str) {
+        for records in &given {
+            api.run(records, &[], 0);
+        }
+        let found = rows(&api.workspace, "items");
+        let names = found.columns().into_iter().map(|(name, _)| name);
+        let names: Vec<String> = names.collect();
+        assert_eq!(names, columns);
+        assert_eq!(found.count(), 2);
+        let mut texts = found.column("_rescued");
+        texts.retain(|text| !text.is_null());
+        assert_eq!(texts, [json!(rescued)]);
+        // The next run goes on.
+        api.run(&given[0], &[], 0);
+        assert_eq!(rows(&api.workspace, "items").count(), 2);
+    }
+    // Integers that no number equals stay.
+    let flat = ["id", "owner__size", "_rescued"];
+    check(
+        &Api::new(&format!("{keys}{{flatten: true}}"), object),
+        [
+            json!([{"id": 1, "owner": {"size": wide}}]),
+            json!([{"id": 2, "owner": {"size": 1.5}}]),
+        ],
+        &flat,
+        r#"{"owner.size":1.5}"#,
+    );
+    // A folder's column keeps its type, plain or lifted.
+    check(
+        &Api::new(
+            &format!("{keys}{{partition_by: size}}"),
+            "id: integer, size: integer",
+        ),
+        [
+            json!([{"id": 1, "size": 7}]),
+            json!([{"id": 2, "size": 1.5}]),
+        ],
+        &["id", "size", "_rescued"],
+        r#"{"size":1.5}"#,
+    );
+    check(
+        &Api::new(
+            &format!("{keys}{{flatten: true, partition_by: owner.size}}"),
+            object,
+        ),
+        [
+            json!([{"id": 1, "owner": {"size": 7}}]),
+            json!([{"id": 2, "owner": {"size": 1.5}}]),
+        ],
+        &flat,
+        r#"{"owner.size":1.5}"#,
+    );
+    // No column is called as a folder, or as another one.
+    check(
+        &Api::new(
+            &format!("{keys}{{partition_by: size}}"),
+            "id: integer, size: integer",
+        ),
+        [
+            json!([{"id": 1, "size": 7}]),
+            json!([{"id": 2, "Size_Value": 1, "more": 2}]),
+        ],
+        &["id", "size", "_rescued", "more"],
+        r#"{"Size_Value":1}"#,
+    );
+    check(
+        &Api::new(&format!("{keys}{{flatten: true}}"), object),
+        [
+            json!([{"id": 1, "owner": {"size": 7}}]),
+            json!([{"id": 2, "owner__size": 1, "more": 2}]),
+        ],
+        &["id", "owner__size", "_rescued", "more"],
+        r#"{"owner__size":1}"#,
+    );
+}

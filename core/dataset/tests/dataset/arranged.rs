@@ -10,7 +10,7 @@ use arrow::array::{Array, ArrayRef, Int64Array, ListArray, RecordBatch, StringAr
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Fields, Int64Type, Schema};
 use connector_dataset::{
-    ErrorKind, FailPoint, LoadOptions, LoadReport, Step, Store, WriterOptions,
+    ErrorKind, FailPoint, Inferred, LoadOptions, LoadReport, Step, Store, WriterOptions,
 };
 use connector_plan::WriteDisposition::{self, Append, Merge, Replace};
 use connector_plan::{Nulls, PartitionBy, PartitionColumn, SortColumn, SortOrder};
@@ -527,4 +527,73 @@ fn partitions_are_published_without_links_as_well() {
     let folders = names(&live(out.path()).join("region_value=eu"));
     let expect = ["value_value=2", "value_value=3"];
     assert_eq!(folders, expect.map(str::to_owned).into());
+}
+
+/// A file system without case has the folders of a dataset still when it begins anew.
+#[test]
+fn folders_that_leave_are_told_apart_from_new_ones() {
+    let out = folder();
+    let names = |region: &str| {
+        let mut options = options(Replace, false);
+        options.writer.partition_by = vec![PartitionColumn::new("region", PartitionBy::Value)];
+        options.full_refresh = true;
+        load_with(
+            out.path(),
+            store_options(),
+            options,
+            &[row(region, 1, 1)],
+            None,
+        )
+        .unwrap();
+        let names: Vec<String> = files(out.path()).into_iter().collect();
+        assert_eq!(names.len(), 1);
+        names.concat()
+    };
+    assert!(names("EU").starts_with("region_value=EU/"));
+    let other = names("eu");
+    assert!(other.starts_with("region_value=eu~"), "{other}");
+}
+
+/// Columns that are inferred are those that rows have had: none of an empty answer.
+#[test]
+fn rows_without_the_columns_of_their_place_are_taken_in() {
+    let out = folder();
+    let begin = |names: &[&str]| {
+        let schema = schema(false);
+        let indices: Vec<usize> = names
+            .iter()
+            .map(|name| schema.index_of(name).unwrap())
+            .collect();
+        let mut options = options(Append, false);
+        arrange(&mut options, 3);
+        options.schema = Arc::new(schema.project(&indices).unwrap());
+        options.primary_key = Vec::new();
+        options.inferred = Some(Inferred::default());
+        let store = Store::open(out.path(), store_options()).unwrap();
+        let load = store.begin(options).unwrap();
+        let write = move |mut load: connector_dataset::Load, rows: &[Row]| {
+            if !rows.is_empty() {
+                load.write(&batch(rows, false).project(&indices).unwrap())
+                    .unwrap();
+            }
+            load.commit(None).unwrap().rows_written
+        };
+        (load, write)
+    };
+    let (load, write) = begin(&["region"]);
+    assert_eq!(write(load, &[]), 0);
+    let (load, write) = begin(&["region"]);
+    assert_eq!(write(load, &[row("eu", 1, 1)]), 1);
+    let nothing = "region_value=eu/value_value=__HIVE_DEFAULT_PARTITION__/";
+    let names = files(out.path());
+    assert!(
+        names.iter().all(|name| name.starts_with(nothing)),
+        "{names:?}"
+    );
+    let (load, write) = begin(&["region", "number", "value"]);
+    assert_eq!(write(load, &[row("eu", 2, 7)]), 2);
+    let names = files(out.path());
+    let has_value = |name: &String| name.starts_with("region_value=eu/value_value=7/");
+    assert_eq!(names.len(), 2);
+    assert!(names.iter().any(has_value), "{names:?}");
 }
