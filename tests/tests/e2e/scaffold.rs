@@ -62,16 +62,22 @@ fn readme_blocks(language: &str) -> Vec<String> {
 #[test]
 fn the_spec_of_the_readme_works_as_printed() {
     let workspace = Workspace::new();
-    let specs = readme_blocks("yaml");
+    let blocks = readme_blocks("yaml");
+    let (layout, specs) = blocks.split_first().unwrap();
     assert_eq!(specs.len(), 3);
     // The others are parts of a resource.
+    let layout = format!(
+        "client: {{base_url: \"https://shop.example.org\"}}\nresources:\n- name: orders\n{layout}  \
+         schema:\n    fields: {{id: integer, region: string, created_at: timestamp, \
+         owner: {{type: object, fields: {{name: string}}}}}}\n"
+    );
     let orders = format!(
         "client: {{base_url: \"https://shop.example.org\"}}\nconfig: {{shop: {{type: string}}}}\n\
          resources:\n  - name: orders\n{}    schema:\n      fields: {{order_id: integer, \
          line_number: integer, line_sku: string, total: number, shop: string}}\n",
         specs[1]
     );
-    for spec in [&orders, &specs[0]] {
+    for spec in [&layout, &orders, &specs[0]] {
         std::fs::write(workspace.path("spec.yaml"), spec).unwrap();
         cargo_connector(&workspace, &["check", "spec.yaml"]).expect(0);
     }

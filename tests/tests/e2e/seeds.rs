@@ -37,6 +37,8 @@ fn run(connector: &Connector, options: Options) -> (Workspace, Sandbox) {
     workspace
         .connector(connector.name)
         .against(&server)
+        // The requests are told as they come one after the other.
+        .args(["--concurrency", "1"])
         .run()
         .expect(0);
     (workspace, server)
