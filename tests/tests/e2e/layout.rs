@@ -537,8 +537,8 @@ fn evolving_columns_stay_apart_from_folders_and_members() {
     let wide = 9_007_199_254_740_993_i64;
     let object = "id: integer, owner: {type: object, fields: {size: integer}}";
     #[track_caller]
-    fn check(api: &Api, given: [Value; 2], columns: &[&str], rescued: &str) {
-        for records in &given {
+    fn check(api: &Api, given: &[Value; 2], columns: &[&str], rescued: &str) {
+        for records in given {
             api.run(records, &[], 0);
         }
         let found = rows(&api.workspace, "items");
@@ -557,7 +557,7 @@ fn evolving_columns_stay_apart_from_folders_and_members() {
     let flat = ["id", "owner__size", "_rescued"];
     check(
         &Api::new(&format!("{keys}{{flatten: true}}"), object),
-        [
+        &[
             json!([{"id": 1, "owner": {"size": wide}}]),
             json!([{"id": 2, "owner": {"size": 1.5}}]),
         ],
@@ -570,7 +570,7 @@ fn evolving_columns_stay_apart_from_folders_and_members() {
             &format!("{keys}{{partition_by: size}}"),
             "id: integer, size: integer",
         ),
-        [
+        &[
             json!([{"id": 1, "size": 7}]),
             json!([{"id": 2, "size": 1.5}]),
         ],
@@ -582,7 +582,7 @@ fn evolving_columns_stay_apart_from_folders_and_members() {
             &format!("{keys}{{flatten: true, partition_by: owner.size}}"),
             object,
         ),
-        [
+        &[
             json!([{"id": 1, "owner": {"size": 7}}]),
             json!([{"id": 2, "owner": {"size": 1.5}}]),
         ],
@@ -595,7 +595,7 @@ fn evolving_columns_stay_apart_from_folders_and_members() {
             &format!("{keys}{{partition_by: size}}"),
             "id: integer, size: integer",
         ),
-        [
+        &[
             json!([{"id": 1, "size": 7}]),
             json!([{"id": 2, "Size_Value": 1, "more": 2}]),
         ],
@@ -604,7 +604,7 @@ fn evolving_columns_stay_apart_from_folders_and_members() {
     );
     check(
         &Api::new(&format!("{keys}{{flatten: true}}"), object),
-        [
+        &[
             json!([{"id": 1, "owner": {"size": 7}}]),
             json!([{"id": 2, "owner__size": 1, "more": 2}]),
         ],
