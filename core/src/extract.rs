@@ -371,6 +371,8 @@ impl Extract<'_> {
         let session = self.client.session(&self.resource.name);
         let endpoint = &self.resource.endpoint;
         let reader = BodyReader::new(endpoint, &session.transport);
+        let is_guess = fetch.as_ref().is_some_and(Fetching::is_guess);
+        let mut was_busy = false;
         let mut retries = 0;
         loop {
             let fetch = ahead.answer(fetch.take(), request);
@@ -422,6 +424,13 @@ impl Extract<'_> {
                         document,
                         response,
                     });
+                }
+                // What an API says that is not to be asked for many pages at once.
+                Err(_) if !was_busy && (is_guess || !ahead.is_alone()) => {
+                    was_busy = true;
+                    self.meter.unneeded(1);
+                    ahead.alone(false).await;
+                    continue;
                 }
                 Err(error) => error,
             };

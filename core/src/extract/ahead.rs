@@ -119,25 +119,43 @@ impl<'a> Ahead<'a> {
         let now = || Fetching::now(self.session, self.meter, request);
         let fetch = fetch.unwrap_or_else(now);
         let errand = Arc::clone(&fetch.errand);
+        let is_guess = errand.is_guess();
         let answer = fetch.answer().await;
         let is_final = match &answer {
             Ok(response) => !response.ignored,
-            Err(error) => !matches!(error.answer(), Some(400..500)),
+            Err(error) => !is_guess && !matches!(error.answer(), Some(400..500)),
         };
-        let is_alone = self.pages.iter().all(|page| page.answer.ended.is_some());
-        if !errand.is_guess() && (is_final || is_alone) || errand.is_guess() && answer.is_ok() {
+        if is_final || !is_guess && self.is_alone() {
             return answer;
         }
-        tracing::debug!("a request is sent again by itself, it was one of many");
+        let is_busy = matches!(&answer, Err(error) if !is_refusal(error));
         self.meter.unneeded(u64::from(errand.abandon()));
-        for page in &mut self.pages {
-            page.answer.settle().await;
-        }
-        self.misses += 1;
-        self.streak = 0;
+        self.alone(is_busy).await;
         Fetching::now(self.session, self.meter, request)
             .answer()
             .await
+    }
+
+    /// Whether nothing is under way ahead.
+    pub(super) fn is_alone(&self) -> bool {
+        self.pages.iter().all(|page| page.answer.ended.is_some())
+    }
+
+    /// An answer was of no use, perhaps because there were many at once: waits for those that are
+    /// under way, and keeps the pages that came before the next one of no use. Where the API was
+    /// merely busy, the limit of requests has seen to it; otherwise there are fewer from now on.
+    pub(super) async fn alone(&mut self, is_busy: bool) {
+        tracing::debug!("a request is sent again by itself, it was one of many");
+        for page in &mut self.pages {
+            page.answer.settle().await;
+        }
+        let good = self.pages.iter().take_while(|page| page.answer.is_page());
+        let behind = self.pages.split_off(good.count());
+        self.throw_away(behind);
+        if !is_busy {
+            self.misses += 1;
+            self.streak = 0;
+        }
     }
 
     /// A page with a body of so many bytes has come.
@@ -186,8 +204,13 @@ impl<'a> Ahead<'a> {
     /// What is under way is answered all the same, and keeps its place until then: the API works on
     /// it whether anybody listens or not.
     fn give_up(&mut self) {
+        let pages = std::mem::take(&mut self.pages);
+        self.throw_away(pages);
+    }
+
+    fn throw_away(&self, pages: VecDeque<Page>) {
         let mut sent = 0;
-        for page in self.pages.drain(..) {
+        for page in pages {
             sent += u64::from(page.answer.errand.abandon());
             page.answer.detach();
         }
@@ -233,6 +256,15 @@ impl Fetching {
         }
     }
 
+    pub(super) fn is_guess(&self) -> bool {
+        self.errand.is_guess()
+    }
+
+    /// Whether it has come to an end, and that was a page.
+    fn is_page(&self) -> bool {
+        matches!(&self.ended, Some(Ok((Ok(_), _))))
+    }
+
     /// Waits for its end.
     async fn settle(&mut self) {
         if let Some(task) = &mut self.task {
@@ -266,6 +298,11 @@ impl Drop for Fetching {
             task.abort();
         }
     }
+}
+
+/// Whether the API refused the request itself, and is not merely busy or in need of a new token.
+fn is_refusal(error: &Error) -> bool {
+    matches!(error.answer(), Some(400..500)) && !matches!(error.answer(), Some(401 | 429))
 }
 
 impl Waiting {
