@@ -77,7 +77,7 @@ pub fn main_with_options(
             return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
         }
     };
-    let arguments = Arguments::new(&matches, &plan);
+    let arguments = Arguments::new(&matches, &command, &plan);
     let console = Console::new(arguments.json_logs);
     logging::start(&arguments, &console);
     let mut context = Context {

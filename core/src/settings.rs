@@ -258,11 +258,19 @@ fn check_allowed(setting: &Setting, value: &SettingValue, origin: &str) -> Resul
     Err(invalid(setting, &json.to_string(), &expected, origin))
 }
 
+/// A setting that the command line gave.
+#[derive(Clone, Debug)]
+pub(crate) struct Flag {
+    /// The flag, without its dashes.
+    pub flag: String,
+    pub value: String,
+}
+
 /// Where settings come from, strongest first.
 #[derive(Debug, Default)]
 pub(crate) struct SettingSources<'a> {
-    /// Values of flags by setting name.
-    pub flags: BTreeMap<String, String>,
+    /// What flags gave, by setting name.
+    pub flags: BTreeMap<String, Flag>,
     /// The configuration file.
     pub file: Option<&'a Path>,
 }
@@ -300,11 +308,8 @@ impl SettingSources<'_> {
                 .secret
                 .then(|| file.remove(&format!("{}_file", setting.name)));
             let secret_path_variable = format!("{}_FILE", setting.environment);
-            let found = if let Some(text) = self.flags.get(&setting.name) {
-                Some((
-                    text.clone(),
-                    format!("--{}", setting.name.replace('_', "-")),
-                ))
+            let found = if let Some(Flag { flag, value }) = self.flags.get(&setting.name) {
+                Some((value.clone(), format!("--{flag}")))
             } else if let Some(text) = environment(&setting.environment) {
                 Some((text, setting.environment.clone()))
             } else if let Some(path) = setting
@@ -495,7 +500,10 @@ mod tests {
             flags: given
                 .flags
                 .iter()
-                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .map(|(name, value)| {
+                    let (flag, value) = ((*name).to_owned(), (*value).to_owned());
+                    (flag.clone(), Flag { flag, value })
+                })
                 .collect(),
             file: given.file.map(|_| path.as_path()),
         };

@@ -13,7 +13,7 @@ use crate::spec::{InputSpec, InputType, Named, Reporter, Spec};
 use crate::words::{list, nearest, quote};
 
 /// Names that the command line and the configuration file of every connector have already.
-const RESERVED: [&str; 20] = [
+const RESERVED: [&str; 21] = [
     "base_url",
     "ca_file",
     "checkpoint_seconds",
@@ -34,6 +34,7 @@ const RESERVED: [&str; 20] = [
     "token_url",
     "verbose",
     "version",
+    "work_dir",
 ];
 
 /// The inputs of a spec.

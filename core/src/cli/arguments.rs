@@ -1,6 +1,6 @@
 //! What can be said on the command line.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use super::report;
 use super::runs::{self, RunsAction};
 use super::state::{self, StateAction};
 use crate::Connector;
+use crate::settings::Flag;
 
 /// What was said on the command line.
 #[derive(Clone, Debug)]
@@ -45,7 +46,7 @@ pub(crate) struct Arguments {
     pub concurrency: Option<u32>,
     pub ca_file: Option<PathBuf>,
     /// Settings given as flags, by setting name.
-    pub settings: BTreeMap<String, String>,
+    pub settings: BTreeMap<String, Flag>,
 }
 
 /// What is to be done.
@@ -253,21 +254,7 @@ pub(crate) fn command(connector: &Connector, plan: &Plan) -> Command {
                 .global(true)
                 .help("Log more: -v what is done, -vv every request, -vvv everything"),
         );
-    for setting in plan.settings.iter().filter(|setting| !setting.secret) {
-        command = command.arg(
-            Arg::new(flag_of(setting))
-                .long(flag_of(setting))
-                .value_name(if setting.name.ends_with("url") {
-                    "URL"
-                } else {
-                    "VALUE"
-                })
-                .help_heading("Settings of this connector")
-                .global(true)
-                .help(setting_help(setting)),
-        );
-    }
-    command
+    command = command
         .subcommand(
             Command::new("check")
                 .about("Check the settings and read one page of each resource; write nothing"),
@@ -342,7 +329,24 @@ pub(crate) fn command(connector: &Connector, plan: &Plan) -> Command {
                         .required(true)
                         .value_parser(value_parser!(clap_complete::Shell)),
                 ),
-        )
+        );
+    let mut taken = BTreeSet::new();
+    flags(&command, &mut taken);
+    for setting in plan.settings.iter().filter(|setting| !setting.secret) {
+        command = command.arg(
+            Arg::new(id_of(setting))
+                .long(flag_of(setting, &taken))
+                .value_name(if setting.name.ends_with("url") {
+                    "URL"
+                } else {
+                    "VALUE"
+                })
+                .help_heading("Settings of this connector")
+                .global(true)
+                .help(setting_help(setting)),
+        );
+    }
+    command
 }
 
 fn sandbox_command() -> Command {
@@ -493,16 +497,31 @@ fn after_help(plan: &Plan) -> String {
     help
 }
 
-/// The flag of a setting; inputs are often called as what a run is told.
-fn flag_of(setting: &Setting) -> String {
-    match setting.name.as_str() {
-        name @ ("since" | "until") => format!("config-{name}"),
-        name => name.replace('_', "-"),
+/// The long flags of a command and those below it.
+fn flags(command: &Command, found: &mut BTreeSet<String>) {
+    let own = command.get_arguments().filter_map(Arg::get_long);
+    found.extend(own.map(str::to_owned));
+    for command in command.get_subcommands() {
+        flags(command, found);
+    }
+}
+
+/// What clap knows a setting by: no argument of ours has a dot.
+fn id_of(setting: &Setting) -> String {
+    format!("config.{}", setting.name)
+}
+
+/// The flag of a setting; inputs are often called as what a command is told.
+fn flag_of(setting: &Setting, taken: &BTreeSet<String>) -> String {
+    let flag = setting.name.replace('_', "-");
+    match taken.contains(&flag) {
+        true => format!("config-{flag}"),
+        false => flag,
     }
 }
 
 impl Arguments {
-    pub(crate) fn new(matches: &ArgMatches, plan: &Plan) -> Self {
+    pub(crate) fn new(matches: &ArgMatches, command: &Command, plan: &Plan) -> Self {
         let (action, at) = match matches.subcommand() {
             None => (Action::Run, matches),
             Some((name, sub)) => (action(name, sub), sub),
@@ -524,8 +543,12 @@ impl Arguments {
             .iter()
             .filter(|setting| !setting.secret)
             .filter_map(|setting| {
-                let value = at.get_one::<String>(&flag_of(setting))?;
-                Some((setting.name.clone(), value.clone()))
+                let id = id_of(setting);
+                let value = at.get_one::<String>(&id)?.clone();
+                let mut known = command.get_arguments();
+                let flag = known.find(|known| *known.get_id() == *id)?.get_long()?;
+                let flag = flag.to_owned();
+                Some((setting.name.clone(), Flag { flag, value }))
             })
             .collect();
         Self {

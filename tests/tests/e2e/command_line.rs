@@ -2,8 +2,9 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
-use std::process::Stdio;
+use std::process::{ExitCode, Stdio};
 
+use connector_codegen::{LowerOptions, Source, lower};
 use connector_sandbox::Options;
 use connector_tests::Workspace;
 use serde_json::json;
@@ -47,6 +48,77 @@ fn help_lists_the_settings_with_their_environment_names() {
         "no secret is a flag"
     );
     assert_eq!(outcome.stderr, "");
+}
+
+/// The long flags that a help text shows above the connector's own.
+fn flags(help: &str) -> Vec<String> {
+    let (flags, _) = help.split_once("Settings of this connector").unwrap();
+    let words = flags.split_whitespace();
+    let flags = words.filter_map(|word| word.trim_matches(['[', ']', ',', '.']).strip_prefix("--"));
+    flags.map(|flag| flag.replace('-', "_")).collect()
+}
+
+/// An input has a flag of its name: it must be one that nothing else has.
+#[test]
+fn no_input_takes_the_flag_of_something_else() {
+    let help = |words: &[&str]| {
+        Workspace::new()
+            .storage()
+            .args(words)
+            .run()
+            .expect(0)
+            .stdout
+    };
+    let spec = |name: &str| {
+        format!(
+            "config: {{{name}: {{type: string, default: a}}}}\n\
+             client: {{base_url: \"https://api.example.com\"}}\nresources:\n- name: rows\n  \
+             endpoint: {{path: /rows, params: {{x: '{{{{ config.{name} }}}}'}}}}\n  \
+             schema: {{fields: {{id: integer}}}}\n"
+        )
+    };
+    let lowered = |name: &str| {
+        let source = Source::new("spec.yaml", spec(name));
+        lower(&source, &LowerOptions::new("probe")).map_err(|found| found.render(false))
+    };
+    let (mut reserved, mut free) = (0, 0);
+    for name in flags(&help(&["--help"])) {
+        match lowered(&name) {
+            Err(told) => {
+                assert!(told.contains("reserved-name"), "{name}: {told}");
+                reserved += 1;
+            }
+            Ok(_) => {
+                assert!(["since", "until"].contains(&name.as_str()), "{name}");
+                free += 1;
+            }
+        }
+    }
+    assert!(reserved > 15 && free == 2, "{reserved}, {free}");
+    // Those of a command are its own, too.
+    for command in [
+        "check",
+        "resources",
+        "schema",
+        "preview",
+        "state",
+        "runs",
+        "sandbox",
+    ] {
+        for name in flags(&help(&[command, "--help"])) {
+            if lowered(&name).is_err() {
+                continue;
+            }
+            let connector = connector_tests::connector("probe", spec(&name));
+            let words = ["probe", command, "--help"].map(Into::into);
+            let code = connector_core::cli::main_with(&connector, connector_sandbox::start, words);
+            assert_eq!(
+                format!("{code:?}"),
+                format!("{:?}", ExitCode::SUCCESS),
+                "{name}"
+            );
+        }
+    }
 }
 
 #[test]
