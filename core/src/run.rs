@@ -454,19 +454,15 @@ pub(crate) fn load_options(
     declared: &[Field],
     full_refresh: bool,
 ) -> LoadOptions {
+    let schema = RecordSchema::new(&resource.fields).arrow();
     LoadOptions {
-        resource: resource.name.clone(),
-        schema: RecordSchema::new(&resource.fields).arrow(),
         primary_key: resource.primary_key.clone(),
-        disposition: resource.write_disposition,
         merge: resource.merge.clone(),
         identity: resource.identity.clone(),
         full_refresh,
         writer: WriterOptions::from(&resource.layout),
-        metadata: Vec::new(),
-        inferred: None,
-        resume: None,
         evolved: evolving::evolved(declared, &resource.fields),
+        ..LoadOptions::new(&resource.name, schema, resource.write_disposition)
     }
 }
 

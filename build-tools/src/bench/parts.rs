@@ -1,13 +1,12 @@
 //! The floors: a run's parts, each alone in a process of its own.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use arrow::array::{Array as _, AsArray as _, RecordBatch};
 use arrow::compute::sum;
 use arrow::datatypes::Int64Type;
 use connector_codegen::{LowerOptions, Source, lower};
-use connector_dataset::{LoadOptions, SourceId, Store, StoreOptions, WriterOptions};
+use connector_dataset::{LoadOptions, SourceId, Store, StoreOptions};
 use connector_decode::{Decoder, DecoderOptions, RecordSchema};
 use connector_plan::{RESCUED_COLUMN, Resource};
 use parquet::arrow::ProjectionMask;
@@ -85,20 +84,9 @@ pub(crate) fn encode(work: Work<'_>, folder: &Path) -> Result<Measurement> {
             folder,
             StoreOptions::new("bench", SourceId::origin("http://127.0.0.1"), ""),
         )?;
-        let load = store.begin(LoadOptions {
-            resource: resource.name.clone(),
-            schema: Arc::clone(&RecordSchema::new(&resource.fields).arrow()),
-            primary_key: resource.primary_key.clone(),
-            disposition: resource.write_disposition,
-            merge: resource.merge.clone(),
-            identity: resource.identity.clone(),
-            full_refresh: false,
-            writer: WriterOptions::default(),
-            metadata: Vec::new(),
-            inferred: None,
-            resume: None,
-            evolved: Vec::new(),
-        })?;
+        let schema = RecordSchema::new(&resource.fields).arrow();
+        let options = LoadOptions::new(&resource.name, schema, resource.write_disposition);
+        let load = store.begin(options)?;
         Ok((store, load))
     })?;
     batches(work, &mut Measurement::default(), |batch| {

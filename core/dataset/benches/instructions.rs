@@ -13,7 +13,7 @@ mod sample;
 
 use std::hint::black_box;
 
-use connector_dataset::{LoadOptions, SourceId, Store, StoreOptions, WriterOptions};
+use connector_dataset::{LoadOptions, SourceId, Store, StoreOptions};
 use connector_plan::WriteDisposition;
 use sample::Shape;
 
@@ -43,20 +43,8 @@ fn encode(shape: Shape, rows: u64) -> Result<(), Box<dyn std::error::Error>> {
         out.path(),
         StoreOptions::new("bench", SourceId::Sandbox, ""),
     )?;
-    let mut load = store.begin(LoadOptions {
-        resource: "rows".to_owned(),
-        schema,
-        primary_key: Vec::new(),
-        disposition: WriteDisposition::Append,
-        merge: connector_plan::Merge::default(),
-        identity: String::new(),
-        full_refresh: false,
-        writer: WriterOptions::default(),
-        metadata: Vec::new(),
-        inferred: None,
-        resume: None,
-        evolved: Vec::new(),
-    })?;
+    let options = LoadOptions::new("rows", schema, WriteDisposition::Append);
+    let mut load = store.begin(options)?;
     for batch in &batches {
         load.write(batch)?;
     }

@@ -9,7 +9,7 @@ mod records;
 
 use std::path::Path;
 
-use connector_dataset::{Error, LoadOptions, SourceId, Store, StoreOptions, WriterOptions};
+use connector_dataset::{Error, LoadOptions, SourceId, Store, StoreOptions};
 use connector_plan::WriteDisposition::{self, Append, Merge};
 use records::{PAGE, cpu, forget_peak, page, peak};
 
@@ -86,18 +86,8 @@ fn measure(
     let (start, clock) = (cpu(), std::time::Instant::now());
     let store = Store::open(out, StoreOptions::new("bench", SourceId::Sandbox, ""))?;
     let mut load = store.begin(LoadOptions {
-        resource: resource.to_owned(),
-        schema: page(0, 0).schema(),
         primary_key: vec!["id".to_owned()],
-        disposition,
-        merge: connector_plan::Merge::default(),
-        identity: String::new(),
-        full_refresh: false,
-        writer: WriterOptions::default(),
-        metadata: Vec::new(),
-        inferred: None,
-        resume: None,
-        evolved: Vec::new(),
+        ..LoadOptions::new(resource, page(0, 0).schema(), disposition)
     })?;
     for number in pages {
         load.write(&page(*number, version))?;

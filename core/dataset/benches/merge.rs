@@ -127,19 +127,11 @@ impl Table {
         if self.is_history {
             merge.strategy = MergeStrategy::Scd2(History::default());
         }
+        let schema = with_uuids(&records(&[0], 0), &[0]).schema();
         LoadOptions {
-            resource: "table".to_owned(),
-            schema: with_uuids(&records(&[0], 0), &[0]).schema(),
             primary_key: vec![self.key.to_owned()],
-            disposition: WriteDisposition::Merge,
             merge,
-            identity: String::new(),
-            full_refresh: false,
-            writer: WriterOptions::default(),
-            metadata: Vec::new(),
-            inferred: None,
-            resume: None,
-            evolved: Vec::new(),
+            ..LoadOptions::new("table", schema, WriteDisposition::Merge)
         }
     }
 }

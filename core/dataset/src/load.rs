@@ -70,6 +70,31 @@ pub struct LoadOptions {
     pub evolved: Vec<Field>,
 }
 
+impl LoadOptions {
+    /// Loads rows of these columns into the folder of a resource, without a key and with every
+    /// default.
+    pub fn new(
+        resource: impl Into<String>,
+        schema: SchemaRef,
+        disposition: WriteDisposition,
+    ) -> Self {
+        Self {
+            resource: resource.into(),
+            schema,
+            primary_key: Vec::new(),
+            disposition,
+            merge: Merge::default(),
+            identity: String::new(),
+            full_refresh: false,
+            writer: WriterOptions::default(),
+            metadata: Vec::new(),
+            inferred: None,
+            resume: None,
+            evolved: Vec::new(),
+        }
+    }
+}
+
 /// What the columns of a load were inferred from, and how those of the dataset follow.
 #[derive(Clone, Debug, Default)]
 pub struct Inferred {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use connector_decode::{Decoder, DecoderOptions, RecordSchema};
-use connector_plan::{Field, FieldType, Selector, Step};
+use connector_plan::{Field, FieldType, RESCUED_COLUMN, Selector, Step};
 
 use crate::sample::{Records, Shape};
 
@@ -150,5 +150,10 @@ pub fn batches(shape: Shape, rows: u64) -> (SchemaRef, Vec<RecordBatch>) {
         }
     }
     batches.push(decoder.take_batch().expect("a batch"));
+    for batch in &batches {
+        let rescued = batch.column_by_name(RESCUED_COLUMN);
+        let values = rescued.map_or(0, |column| column.len() - column.null_count());
+        assert_eq!(values, 0, "the field table does not fit the records");
+    }
     (Arc::clone(&schema(shape).arrow()), batches)
 }

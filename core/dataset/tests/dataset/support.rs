@@ -13,7 +13,7 @@ use connector_dataset::{
     Error, FailPoint, Load, LoadOptions, LoadReport, SourceId, Step, Store, StoreOptions,
     WriterOptions,
 };
-use connector_plan::{Merge, WriteDisposition};
+use connector_plan::WriteDisposition;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -87,18 +87,10 @@ pub fn small_files() -> WriterOptions {
 
 pub fn options(disposition: WriteDisposition, has_extra: bool) -> LoadOptions {
     LoadOptions {
-        resource: RESOURCE.to_owned(),
-        schema: schema(has_extra),
         primary_key: vec!["region".to_owned(), "number".to_owned()],
-        disposition,
-        merge: Merge::default(),
         identity: "identity".to_owned(),
-        full_refresh: false,
         writer: small_files(),
-        metadata: Vec::new(),
-        inferred: None,
-        resume: None,
-        evolved: Vec::new(),
+        ..LoadOptions::new(RESOURCE, schema(has_extra), disposition)
     }
 }
 
