@@ -463,14 +463,15 @@ impl Extract<'_> {
         (converted, error.cut)
     }
 
-    /// What makes a batch. Four are on their way at once: being decoded, handed over twice, written;
-    /// of partitions four for each that is read at the same time, see [`Self::partitions`].
+    /// What makes a batch. Six are on their way at once: one in each of the two channels to the
+    /// writer and one before each, one being decoded and one being written; of partitions four for
+    /// each that is read at the same time, see [`Self::partitions`].
     fn batch_bytes(&self) -> usize {
-        let at_once = match self.resource.relations.is_empty() {
-            true => 1,
-            false => self.client.limiter.maximum(),
+        let on_their_way = match self.resource.relations.is_empty() {
+            true => 6,
+            false => 4 * self.client.limiter.maximum(),
         };
-        (self.memory_bytes / at_once / 4).clamp(64 << 10, 8 << 20)
+        (self.memory_bytes / on_their_way).clamp(64 << 10, 4 << 20)
     }
 
     fn decode_error(&self, error: connector_decode::Error) -> Error {

@@ -86,9 +86,9 @@ pub struct Reading {
     pub requests: u64,
     /// Requests sent again after a failure.
     pub retries: u64,
-    /// Pages that were requested ahead, and turned out not to be needed.
+    /// Requests of reading ahead whose answers turned out not to be needed, or were asked for again.
     pub unneeded: u64,
-    /// Milliseconds spent waiting before retries.
+    /// Milliseconds spent waiting before retries, and where the API asked for it.
     pub waited_ms: u64,
 }
 
@@ -119,7 +119,7 @@ impl Meter {
         self.bytes.fetch_add(bytes as u64, Relaxed);
     }
 
-    /// Counts pages that were requested ahead in vain.
+    /// Counts requests of reading ahead that were in vain.
     pub(crate) fn unneeded(&self, pages: u64) {
         self.unneeded.fetch_add(pages, Relaxed);
     }
@@ -135,6 +135,11 @@ impl Meter {
 
     pub(crate) fn retry(&self, wait: Duration, reason: &str) {
         self.retries.fetch_add(1, Relaxed);
+        self.wait(wait, reason);
+    }
+
+    /// Counts and shows a wait, which ends with [`resumed`](Self::resumed).
+    pub(crate) fn wait(&self, wait: Duration, reason: &str) {
         self.waited
             .fetch_add(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX), Relaxed);
         self.note_wait(wait, reason);

@@ -58,7 +58,7 @@ pub(crate) struct Redactor(Arc<RwLock<Known>>);
 
 #[derive(Default)]
 struct Known {
-    /// Those of the whole run, the longest first.
+    /// Those of the whole run.
     lasting: Vec<Secret>,
     /// Those of single requests, the last one used at the end.
     passing: VecDeque<Secret>,

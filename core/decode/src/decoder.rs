@@ -312,7 +312,7 @@ impl Decoder {
         self.columns.len()
     }
 
-    /// The bytes of memory that the columns hold, spare room included.
+    /// The bytes that the columns hold; what they have room for is not counted.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.columns.bytes() + self.rescue.bytes()

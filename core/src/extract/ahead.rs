@@ -19,7 +19,10 @@ use crate::{Error, ErrorKind, Meter, Result};
 
 /// The bytes that the bodies of pages may take which wait for their turn, in all readings of a
 /// client together. What is not here yet counts as much as the largest page before it.
-const WAITING: u64 = 32 << 20;
+const WAITING: u64 = 16 << 20;
+
+/// The pages in a row after which one wrong guess is forgotten.
+const FORGIVING: u64 = 32;
 
 /// The requests ahead of one sequence of pages.
 #[derive(Debug)]
@@ -33,7 +36,7 @@ pub(super) struct Ahead<'a> {
     most: u64,
     /// The pages since a guess was last wrong.
     streak: u64,
-    /// How often one was.
+    /// How often one was, but for those that are forgotten.
     misses: u32,
     /// The largest body so far.
     largest: u64,
@@ -161,6 +164,10 @@ impl<'a> Ahead<'a> {
     /// A page with a body of so many bytes has come.
     pub(super) fn came(&mut self, bytes: usize) {
         self.streak += 1;
+        // What went wrong once in a while is forgotten.
+        if self.streak.is_multiple_of(FORGIVING) {
+            self.misses = self.misses.saturating_sub(1);
+        }
         self.largest = self.largest.max(bytes as u64);
     }
 
@@ -168,7 +175,7 @@ impl<'a> Ahead<'a> {
     /// `needed` pages, and there is room.
     ///
     /// At first there are two pages ahead, and with every page that comes two more; after each wrong
-    /// guess half as many.
+    /// guess half as many, until so many pages have come that it is forgotten.
     pub(super) fn fill(
         &mut self,
         paginator: &dyn Paginator,

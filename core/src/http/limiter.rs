@@ -64,6 +64,11 @@ impl Limiter {
         lock(&self.0).pace.maximum()
     }
 
+    /// How long the API has asked not to be sent anything.
+    pub(crate) fn held(&self) -> Option<Duration> {
+        lock(&self.0).pace.held(Instant::now())
+    }
+
     /// Waits until a request may be sent; who tries `again` goes first.
     pub(crate) async fn enter(self: &Arc<Self>, again: bool) -> Permit {
         let mut place: Option<Place<'_>> = None;

@@ -105,7 +105,16 @@ impl Session {
                 Some(permit) => permit,
                 None => {
                     let again = renewed || retries + crowded > 0;
-                    self.limiter.enter(again).await
+                    // What somebody else was asked to wait, who did not.
+                    let held = self.limiter.held();
+                    if let Some(wait) = held {
+                        meter.wait(wait, "the API asked for a wait");
+                    }
+                    let permit = self.limiter.enter(again).await;
+                    if held.is_some() {
+                        meter.resumed();
+                    }
+                    permit
                 }
             };
             let credentials = self.auth.credentials(request, meter).await?;

@@ -55,7 +55,7 @@ impl BooleanColumn {
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        self.values.capacity() / 8 + self.validity.bytes()
+        self.values.len() / 8 + self.validity.bytes()
     }
 
     pub(crate) fn take(&mut self) -> ArrayRef {

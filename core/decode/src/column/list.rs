@@ -153,7 +153,7 @@ impl ListColumn {
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        self.offsets.capacity() * size_of::<i32>() + self.items.bytes() + self.validity.bytes()
+        self.offsets.len() * size_of::<i32>() + self.items.bytes() + self.validity.bytes()
     }
 
     pub(crate) fn take(&mut self) -> Result<ArrayRef, Error> {

@@ -55,7 +55,7 @@ impl<T: ArrowPrimitiveType> Values<T> {
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        self.values.capacity() * size_of::<T::Native>() + self.validity.bytes()
+        self.values.len() * size_of::<T::Native>() + self.validity.bytes()
     }
 
     fn take_array(&mut self) -> Result<PrimitiveArray<T>, Error> {

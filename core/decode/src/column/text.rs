@@ -97,7 +97,7 @@ impl TextColumn {
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        self.offsets.capacity() * size_of::<i32>() + self.values.capacity() + self.validity.bytes()
+        self.offsets.len() * size_of::<i32>() + self.values.len() + self.validity.bytes()
     }
 
     pub(crate) fn take(&mut self) -> Result<ArrayRef, Error> {

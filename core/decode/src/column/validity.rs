@@ -40,7 +40,7 @@ impl Validity {
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        self.bits.capacity() / 8
+        self.bits.len() / 8
     }
 
     /// The bits of a column of `len` values; none when all are there.

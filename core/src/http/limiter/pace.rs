@@ -129,6 +129,12 @@ impl Pace {
         self.maximum
     }
 
+    /// How long the API has asked not to be sent anything.
+    pub(super) fn held(&self, now: Instant) -> Option<Duration> {
+        let left = self.not_before?.saturating_duration_since(now);
+        Some(left).filter(|left| !left.is_zero())
+    }
+
     /// Whether a request may be sent now.
     pub(super) fn room(&mut self, now: Instant) -> Room {
         if let Some(until) = self.not_before {
