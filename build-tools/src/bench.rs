@@ -202,9 +202,18 @@ fn compare(matches: &ArgMatches, workspace: &Workspace, streams: &mut Streams<'_
     std::fs::create_dir_all(&folder)?;
     let program = std::env::current_exe()?;
     let is_compiled = !matches.get_flag("interpreted");
-    let peers = match matches.get_flag("without-peers") {
-        true => None,
-        false => Some(Peers::install(folder.join("peers"), streams)?),
+    let only: Vec<&String> = matches.get_many("only").into_iter().flatten().collect();
+    let wanted: Vec<&str> = match matches.get_flag("growth") {
+        true => vec![GROWTH],
+        false => sections()
+            .filter(|section| only.is_empty() || only.iter().any(|name| name == section))
+            .collect(),
+    };
+    let workload_of = |name: &str| WORKLOADS.iter().find(|workload| workload.name == name);
+    let is_beside = wanted.iter().any(|name| workload_of(name).is_some());
+    let peers = match is_beside && !matches.get_flag("without-peers") {
+        true => Some(Peers::install(folder.join("peers"), streams)?),
+        false => None,
     };
     let contest = Contest {
         server: Server::start(&program)?,
@@ -218,16 +227,9 @@ fn compare(matches: &ArgMatches, workspace: &Workspace, streams: &mut Streams<'_
         true => QUICK,
         false => number("scale"),
     };
-    let only: Vec<&String> = matches.get_many("only").into_iter().flatten().collect();
-    let wanted: Vec<&str> = match matches.get_flag("growth") {
-        true => vec![GROWTH],
-        false => sections()
-            .filter(|section| only.is_empty() || only.iter().any(|name| name == section))
-            .collect(),
-    };
     for name in wanted {
         let under = load();
-        let workload = WORKLOADS.iter().find(|workload| workload.name == name);
+        let workload = workload_of(name);
         let (body, words) = if let Some(workload) = workload {
             let workload = workload.scaled(divisor);
             let (ours, peers) = (number("rounds"), number("peer-rounds"));

@@ -77,7 +77,7 @@ def main() -> None:
         "check": {"type": "CheckStream", "stream_names": [work]},
         "streams": streams,
         "spec": {"type": "Spec", "connection_specification": {"type": "object", "properties": {}}},
-        "concurrency_level": {"type": "ConcurrencyLevel", "default_concurrency": 10, "max_concurrency": 10},
+        "concurrency_level": {"type": "ConcurrencyLevel", "default_concurrency": 16, "max_concurrency": 16},
     }
     configured = {
         "stream": {"name": work, "json_schema": {}, "supported_sync_modes": ["full_refresh"]},

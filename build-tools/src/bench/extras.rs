@@ -5,7 +5,7 @@ use std::io::Read as _;
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::Result;
 use super::contest::{Contest, Run};
@@ -31,6 +31,7 @@ pub(crate) fn memory(contest: &Contest, scale: u64, streams: &mut Streams<'_>) -
                 spec: None,
                 resources: &[resource.to_owned()],
                 url: &contest.server.url(shape, rows, 0),
+                concurrency: None,
             };
             let measurement = contest.ours(run, folder.path())?;
             check_files(folder.path(), Total::of(rows))?;
@@ -70,6 +71,8 @@ pub(crate) fn start(contest: &Contest) -> Result<String> {
 
 fn first_request(connector: &Path) -> Result<f64> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
+    // Who never comes is not waited for.
+    listener.set_nonblocking(true)?;
     let folder = tempfile::tempdir()?;
     let start = Instant::now();
     let mut process = Command::new(connector)
@@ -82,7 +85,20 @@ fn first_request(connector: &Path) -> Result<f64> {
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()?;
-    let (mut stream, _) = listener.accept()?;
+    let mut stream = loop {
+        match listener.accept() {
+            Ok((stream, _)) => break stream,
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                if let Some(status) = process.try_wait()? {
+                    return Err(format!("it ended before its first request, with {status}").into());
+                }
+                std::thread::sleep(Duration::from_micros(100));
+            }
+            Err(error) => return Err(error.into()),
+        }
+    };
+    stream.set_nonblocking(false)?;
+    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
     stream.read_exact(&mut [0])?;
     let elapsed = start.elapsed().as_secs_f64() * 1e3;
     process.kill()?;

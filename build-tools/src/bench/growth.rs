@@ -112,7 +112,7 @@ fn of(shape: Shape, rows: u64, page: u64, units: u64) -> Point {
 fn spec(shape: Shape, page: u64, resources: &[String]) -> String {
     let mut text = format!(
         "description: Measured.\n\
-         client: {{base_url: https://api.example.com, concurrency: 16}}\n\
+         client: {{base_url: https://api.example.com}}\n\
          resource_defaults:\n  \
            endpoint: {{path: /records, data_selector: records, paginator: {{type: offset, limit: {page}}}}}\n  \
            schema:\n    fields:\n      id: string\n      number: integer\n"
@@ -174,6 +174,7 @@ pub(crate) fn table(contest: &Contest, scale: u64, streams: &mut Streams<'_>) ->
                     spec: Some(&point.spec),
                     resources: &point.resources,
                     url: &contest.server.url(point.shape, point.served, 0),
+                    concurrency: None,
                 },
                 folder.path(),
             )?;

@@ -26,7 +26,7 @@ pub(crate) enum Contestant {
     Part(Part),
     /// The compiled connector.
     Ours,
-    /// The spec run by `cargo connector run`, with so many requests at once.
+    /// The same with so many requests at once.
     OursAt(u32),
     Peer(Peer),
 }
