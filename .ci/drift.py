@@ -7,23 +7,22 @@ declares a wider type. Every engine must read the files of all runs together, fi
 null where a file is older than a column.
 """
 
-import http.server
 import json
 import os
 import pathlib
 import shutil
 import subprocess
 import sys
-import threading
 
 import duckdb
 import polars
 import pyarrow
 import pyarrow.dataset
 import pyarrow.parquet
+from checks import expect, serve
 
 SPEC = """
-client: {{base_url: "http://127.0.0.1:{port}"}}
+client: {{base_url: "{url}"}}
 resources:
 - name: items
   endpoint: {{path: /items, paginator: single_page}}
@@ -41,32 +40,13 @@ VERSIONS = [
     [{"id": 4, "size": 0.5, "colour": "blue"}],
 ]
 COLUMNS = ["id", "size", "owner", "colour", "tags", "site"]
-served = []
 
 
-def expect(what, found, expected):
-    if found != expected:
-        sys.exit(f"{what}: found {found!r}, expected {expected!r}")
-
-
-class Api(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        body = json.dumps(served).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *arguments):
-        pass
-
-
-def run(binary, work, port, contract, size, *words, code=0):
+def run(binary, work, url, contract, size, *words, code=0):
     spec = work / "drift.yaml"
-    spec.write_text(SPEC.format(port=port, contract=contract, size=size))
+    spec.write_text(SPEC.format(url=url, contract=contract, size=size))
     done = subprocess.run(
-        [binary, "run", spec, "--base-url", f"http://127.0.0.1:{port}", "--out", work / "data", "--progress", "none", *words],
+        [binary, "run", spec, "--base-url", url, "--out", work / "data", "--progress", "none", *words],
         env={"PATH": os.environ["PATH"], "HOME": str(work)},
         cwd=work,
         capture_output=True,
@@ -125,27 +105,25 @@ def main():
     binary, work = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Api)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    port = server.server_address[1]
     folder = work / "data" / "drift" / "items"
-    for number, version in enumerate(VERSIONS, 1):
-        served[:] = version
-        # The last version is one of the spec, too: integers become numbers.
-        last = number == len(VERSIONS)
-        contract, size = ("rescue", "number") if last else ("evolve", "integer")
-        if last:
-            told = json.loads(run(binary, work, port, contract, size, "schema", "--diff", "--json"))
-            changes = [(column["column"], column["change"]) for column in told["datasets"][0]["columns"]]
-            expect("what the spec changes", changes, [("size", "widened")])
-        run(binary, work, port, contract, size)
-        if number > 1:
-            check(folder, number)
-    # An older type is refused, and nothing has happened.
-    run(binary, work, port, "rescue", "integer", "schema", "--diff", code=6)
-    run(binary, work, port, "rescue", "integer", code=6)
-    check(folder, len(VERSIONS))
-    server.shutdown()
+    served = []
+    with serve(lambda _: served) as url:
+        for number, version in enumerate(VERSIONS, 1):
+            served[:] = version
+            # The last version is one of the spec, too: integers become numbers.
+            last = number == len(VERSIONS)
+            contract, size = ("rescue", "number") if last else ("evolve", "integer")
+            if last:
+                told = json.loads(run(binary, work, url, contract, size, "schema", "--diff", "--json"))
+                changes = [(column["column"], column["change"]) for column in told["datasets"][0]["columns"]]
+                expect("what the spec changes", changes, [("size", "widened")])
+            run(binary, work, url, contract, size)
+            if number > 1:
+                check(folder, number)
+        # An older type is refused, and nothing has happened.
+        run(binary, work, url, "rescue", "integer", "schema", "--diff", code=6)
+        run(binary, work, url, "rescue", "integer", code=6)
+        check(folder, len(VERSIONS))
     print(f"drift: {len(VERSIONS)} runs, {len(list(folder.glob('*.parquet')))} files, 3 engines agree")
 
 

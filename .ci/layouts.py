@@ -9,7 +9,6 @@ so that they hold where there is no Spark, too.
 
 import datetime
 import decimal
-import http.server
 import importlib.util
 import json
 import os
@@ -18,16 +17,17 @@ import re
 import shutil
 import subprocess
 import sys
-import threading
 
 import duckdb
 import polars
 import pyarrow
 import pyarrow.dataset
 import pyarrow.parquet
+import checks
+from checks import expect, serve
 
 SPEC = """
-client: {{base_url: "http://127.0.0.1:{port}"}}
+client: {{base_url: "{url}"}}
 resources:
 - name: items
   endpoint: {{path: /items, paginator: single_page}}
@@ -65,18 +65,6 @@ TYPES = {
 EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
 # Names of columns that Spark refuses to write, and older versions to read.
 REFUSED = re.compile(r"[ ,;{}()\n\t=]")
-served = []
-checks = 0
-
-
-def expect(what, found, expected):
-    global checks
-    checks += 1
-    if found == expected:
-        return
-    if isinstance(found, list) and isinstance(expected, list) and len(found) == len(expected):
-        found, expected = next(pair for pair in zip(found, expected) if pair[0] != pair[1])
-    sys.exit(f"{what}: found {str(found)[:2000]}, expected {str(expected)[:2000]}")
 
 
 def item(number, shift):
@@ -103,21 +91,7 @@ def row(record):
     return (record["id"], record["region"], micros, decimal.Decimal(record["price"]), record["size"])
 
 
-class Api(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        body = json.dumps(served).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_):
-        pass
-
-
-def run(binary, spec, base_url, out, records):
-    served[:] = records
+def run(binary, spec, base_url, out):
     done = subprocess.run(
         [binary, "run", spec, "--base-url", base_url, "--out", out, "--progress", "none"],
         env={"PATH": os.environ["PATH"], "HOME": str(out.parent)},
@@ -254,8 +228,6 @@ def main():
     binary, work = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Api)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
     session = spark()
     first = [item(number, 0) for number in range(300)]
     second = [item(number, 1) for number in range(250, 320)]
@@ -270,29 +242,31 @@ def main():
         (f"compression: snappy, {hidden}, flatten: true", "SNAPPY", [], True),
         (f"compression: none, {order}, flatten: [owner]", "UNCOMPRESSED", by_size, False),
     ]
-    for number, (layout, codec, sort, has_folders) in enumerate(cases):
-        out = work / str(number)
-        out.mkdir()
-        spec = out / "spec.yaml"
-        spec.write_text(SPEC.format(port=server.server_port, layout=layout))
-        expected = {}
-        for records in (first, second):
-            run(binary, spec, f"http://127.0.0.1:{server.server_port}", out / "data", records)
-            expected |= {record["id"]: row(record) for record in records}
-            folder = next((out / "data").glob("*/items"))
-            rows = [expected[key] for key in sorted(expected)]
-            check_engines(layout, folder, rows, has_folders)
-            check_spark_rules(layout, folder, codec, sort)
-            if session is not None:
-                check_spark(session, layout, folder, rows)
-            if "flatten" in layout:
-                names = pyarrow.parquet.read_table(folder, partitioning=None).column_names
-                expect(f"{layout}: columns", names[-2 - names.count("_rescued") :][:2], ["owner__name", "owner__home__town"])
-    server.shutdown()
+    served = []
+    with serve(lambda _: served) as url:
+        for number, (layout, codec, sort, has_folders) in enumerate(cases):
+            out = work / str(number)
+            out.mkdir()
+            spec = out / "spec.yaml"
+            spec.write_text(SPEC.format(url=url, layout=layout))
+            expected = {}
+            for records in (first, second):
+                served[:] = records
+                run(binary, spec, url, out / "data")
+                expected |= {record["id"]: row(record) for record in records}
+                folder = next((out / "data").glob("*/items"))
+                rows = [expected[key] for key in sorted(expected)]
+                check_engines(layout, folder, rows, has_folders)
+                check_spark_rules(layout, folder, codec, sort)
+                if session is not None:
+                    check_spark(session, layout, folder, rows)
+                if "flatten" in layout:
+                    names = pyarrow.parquet.read_table(folder, partitioning=None).column_names
+                    expect(f"{layout}: columns", names[-2 - names.count("_rescued") :][:2], ["owner__name", "owner__home__town"])
     if session is not None:
         session.stop()
     by_spark = "Spark's rules" if session is None else "Spark"
-    print(f"layouts: {len(cases)} layouts, 2 runs, {checks} comparisons hold by DuckDB, Polars, pyarrow and {by_spark}")
+    print(f"layouts: {len(cases)} layouts, 2 runs, {checks.comparisons} comparisons hold by DuckDB, Polars, pyarrow and {by_spark}")
 
 
 if __name__ == "__main__":

@@ -21,6 +21,8 @@ import duckdb
 import polars
 import pyarrow
 import pyarrow.parquet
+import checks
+from checks import expect
 
 ARROW_TYPES = {
     "string": pyarrow.string(),
@@ -31,14 +33,6 @@ ARROW_TYPES = {
     "timestamp": pyarrow.timestamp("us", tz="UTC"),
     "date": pyarrow.date32(),
 }
-checks = 0
-
-
-def expect(what, found, expected):
-    global checks
-    checks += 1
-    if found != expected:
-        sys.exit(f"{what}: found {found!r}, expected {expected!r}")
 
 
 def settings(sandbox):
@@ -194,7 +188,7 @@ def main():
     finally:
         sandbox.terminate()
         sandbox.wait(timeout=10)
-    print(f"{binary.stem}: {len(resources)} resources, 2 runs, {checks} comparisons hold")
+    print(f"{binary.stem}: {len(resources)} resources, 2 runs, {checks.comparisons} comparisons hold")
 
 
 if __name__ == "__main__":
