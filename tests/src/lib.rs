@@ -4,10 +4,12 @@
 //! every run is searched for the secrets that it was given. The tests are in `tests/e2e`.
 
 mod binary;
+mod spec;
 mod workspace;
 
 pub use binary::binary;
 pub use connector_contract::{Files, Rows, truth};
+pub use spec::{connector, plan};
 pub use workspace::{Outcome, Run, Workspace};
 
 /// The examples of the README, which must compile.

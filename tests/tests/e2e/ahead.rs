@@ -9,10 +9,9 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use connector_codegen::{LowerOptions, Source, lower};
 use connector_core::Connector;
 use connector_sandbox::{Answer, Options, RequestRecord, Sandbox};
-use connector_tests::{Rows, Workspace};
+use connector_tests::Workspace;
 use serde_json::{Value, json};
 
 use crate::relations::{entry, rows, run};
@@ -30,13 +29,7 @@ fn connector(client: &str, resources: &str) -> &'static Connector {
          \x20 schema: {{fields: {{id: integer, text: string}}}}\n\
          resources:\n{resources}"
     );
-    let lowered = lower(&Source::new("spec.yaml", spec), &LowerOptions::new("tree"));
-    let (ir, _) = lowered.map_err(|found| found.render(false)).unwrap();
-    Box::leak(Box::new(Connector {
-        name: "tree",
-        version: "0.0.0",
-        plan: ir.plan.to_json().unwrap().leak(),
-    }))
+    Box::leak(Box::new(connector_tests::connector("tree", spec)))
 }
 
 /// The same with one resource `items`, read by this paginator.
@@ -58,7 +51,8 @@ struct Seen {
 
 /// What a server answers to the request for a position (an offset, or the number of a page), and how
 /// often it has been asked for, this time included.
-type Serve = dyn Fn(&str, usize, usize) -> Answer + Send + Sync;
+/// The answer to a request for this path and position, and the requests before it.
+type Serve = dyn Fn(&str, usize, &[Seen]) -> Answer + Send + Sync;
 
 /// A server that remembers what it was asked.
 struct Api {
@@ -67,10 +61,15 @@ struct Api {
 }
 
 impl Api {
+    /// Serves what is given for a path, a position, and the how manieth request for both it is.
     fn start(
         connector: &Connector,
         serve: impl Fn(&str, usize, usize) -> Answer + Send + Sync + 'static,
     ) -> Self {
+        let serve = move |path: &str, position: usize, log: &[Seen]| {
+            let same = |seen: &&Seen| (&*seen.path, seen.position) == (path, position);
+            serve(path, position, log.iter().filter(same).count() + 1)
+        };
         Self::boxed(connector, Box::new(serve))
     }
 
@@ -80,9 +79,8 @@ impl Api {
         let responder = move |request: &RequestRecord, _: u64| {
             let position = request.param("offset").or(request.param("page"));
             let position = position.map_or(0, |text| text.parse().unwrap());
-            let same = |seen: &&Seen| (&seen.path, seen.position) == (&request.path, position);
             let mut log = kept.lock().unwrap();
-            let answer = serve(&request.path, position, log.iter().filter(same).count() + 1);
+            let answer = serve(&request.path, position, &log);
             let from = Instant::now();
             log.push(Seen {
                 path: request.path.clone(),
@@ -150,6 +148,7 @@ struct Ran {
     /// The Parquet files of the resource, without the name of the run.
     files: Vec<Vec<u8>>,
     rows: Vec<Value>,
+    workspace: Workspace,
 }
 
 impl Ran {
@@ -162,6 +161,7 @@ impl Ran {
             files: bytes(&workspace.path("data"), record["run"].as_str().unwrap()),
             rows: rows(&workspace, "items").column("id"),
             record,
+            workspace,
         }
     }
 

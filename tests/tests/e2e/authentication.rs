@@ -21,14 +21,7 @@ fn connector(auth: &str, second: &str) -> Connector {
          - name: first\n  endpoint: {{path: first, data_selector: data}}\n\
          - name: second\n  endpoint: {{path: second, data_selector: data{second}}}\n"
     );
-    let source = connector_codegen::Source::new("spec.yaml", spec);
-    let (ir, _) =
-        connector_codegen::lower(&source, &connector_codegen::LowerOptions::new("probe")).unwrap();
-    Connector {
-        name: "probe",
-        version: "0.0.0",
-        plan: ir.plan.to_json().unwrap().leak(),
-    }
+    connector_tests::connector("probe", spec)
 }
 
 fn server(connector: &Connector, settings: &[(&str, &str)], script: Vec<Scripted>) -> Sandbox {

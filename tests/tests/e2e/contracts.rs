@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use connector_codegen::{LowerOptions, Source, lower};
-use connector_core::Connector;
 use connector_sandbox::{Answer, Options, Sandbox};
 use connector_tests::Workspace;
 use serde_json::{Value, json};
@@ -658,16 +656,7 @@ resources:
 
 #[test]
 fn columns_follow_behind_parents_cursors_and_tables() {
-    let lowered = lower(
-        &Source::new("spec.yaml", FAMILY),
-        &LowerOptions::new("tree"),
-    );
-    let (ir, _) = lowered.map_err(|found| found.render(false)).unwrap();
-    let connector = Connector {
-        name: "tree",
-        version: "0.0.0",
-        plan: ir.plan.to_json().unwrap().leak(),
-    };
+    let connector = connector_tests::connector("tree", FAMILY);
     let options = Options {
         responder: Some(Arc::new(|request, count| {
             let json = |value: Value| Answer::new(200, "application/json", value.to_string());

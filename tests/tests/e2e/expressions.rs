@@ -3,7 +3,6 @@
 use std::ffi::OsString;
 use std::sync::Arc;
 
-use connector_codegen::{LowerOptions, Source};
 use connector_core::{Client, Connector, Record, Row, Settings};
 use connector_sandbox::{Answer, Options, Sandbox};
 use connector_tests::Workspace;
@@ -22,15 +21,7 @@ impl Record for Any {
 /// The connector of a spec, as its crate would embed it.
 #[track_caller]
 fn connector(spec: &str) -> Connector {
-    let source = Source::new("spec.yaml", spec);
-    let (ir, _) = connector_codegen::lower(&source, &LowerOptions::new("expressions"))
-        .map_err(|diagnostics| diagnostics.render(false))
-        .unwrap();
-    Connector {
-        name: "expressions",
-        version: "0.0.0",
-        plan: ir.plan.to_json().unwrap().leak(),
-    }
+    connector_tests::connector("expressions", spec)
 }
 
 /// A spec of one resource, `rows`, with these keys.

@@ -7,7 +7,6 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 
-use connector_codegen::{LowerOptions, Source, lower};
 use connector_core::{Client, Connector, Record, Result, Row, Settings};
 use connector_sandbox::{Answer, Options, RequestRecord, Sandbox};
 use connector_tests::{Rows, Workspace};
@@ -21,14 +20,7 @@ fn connector(resources: &str) -> &'static Connector {
          resource_defaults:\n  primary_key: id\n  write_disposition: merge\n\
          \x20 endpoint: {{data_selector: items}}\nresources:\n{resources}"
     );
-    let options = LowerOptions::new("news");
-    let lowered = lower(&Source::new("spec.yaml", spec), &options);
-    let (ir, _) = lowered.map_err(|found| found.render(false)).unwrap();
-    Box::leak(Box::new(Connector {
-        name: "news",
-        version: "0.0.0",
-        plan: ir.plan.to_json().unwrap().leak(),
-    }))
+    Box::leak(Box::new(connector_tests::connector("news", spec)))
 }
 
 /// An API under the test's control: records by path, and what was asked for.

@@ -11,7 +11,6 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use connector_codegen::{LowerOptions, Source, lower};
 use connector_sandbox::{Options, Sandbox};
 use connector_tests::{Rows, Workspace};
 use serde_json::Value;
@@ -75,9 +74,7 @@ struct Loop {
 
 impl Loop {
     fn new(seed: u64) -> Self {
-        let source = Source::new("spec.yaml", SPEC.to_owned());
-        let lowered = lower(&source, &LowerOptions::new("kills"));
-        let (ir, _) = lowered.map_err(|found| found.render(false)).unwrap();
+        let plan = connector_tests::plan("kills", SPEC);
         let options = Options {
             records: 45,
             seed,
@@ -87,7 +84,7 @@ impl Loop {
         let workspace = Workspace::new();
         Self {
             workspace,
-            server: Sandbox::start(&ir.plan, options).unwrap(),
+            server: Sandbox::start(&plan, options).unwrap(),
             random: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15),
             now: RESOURCES.map(|name| (name, Table::new())).into(),
             next: BTreeMap::new(),

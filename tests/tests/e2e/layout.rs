@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 
-use connector_codegen::{LowerOptions, Source, lower};
 use connector_plan::{Compression, Layout};
 use connector_sandbox::{Options, Sandbox};
 use connector_tests::{Files, Rows, Workspace, truth};
@@ -119,9 +118,8 @@ fn keys_are_merged_one_by_one() {
                 - {name: other, layout: {file_max_bytes: 1GB, row_group_bytes: 1 MiB, row_group_size: 5000}}\n\
                 - {name: taken_back, layout: {compression: null}}\n\
                 - {name: without, layout: null}\n";
-    let lowered = lower(&Source::new("spec.yaml", spec), &LowerOptions::new("tree"));
-    let (ir, _) = lowered.map_err(|found| found.render(false)).unwrap();
-    let found = ir.plan.resources.iter().map(|resource| &resource.layout);
+    let plan = connector_tests::plan("tree", spec);
+    let found = plan.resources.iter().map(|resource| &resource.layout);
     let snappy = Layout {
         compression: Compression::Snappy,
         file_bytes: 128 << 20,
@@ -142,9 +140,9 @@ fn keys_are_merged_one_by_one() {
         Layout::default(),
     ];
     assert_eq!(found.collect::<Vec<_>>(), expect.iter().collect::<Vec<_>>());
-    let text = ir.plan.to_json().unwrap();
+    let text = plan.to_json().unwrap();
     assert_eq!(text.matches("\"layout\"").count(), 3);
-    assert_eq!(connector_plan::Plan::from_json(&text).unwrap(), ir.plan);
+    assert_eq!(connector_plan::Plan::from_json(&text).unwrap(), plan);
 }
 
 /// The files of the dataset by their names below its folder, each with a column's values.
@@ -169,9 +167,8 @@ fn orders_and_folders_are_of_all_resources_or_of_one() {
                 resources:\n- own\n\
                 - {name: other, layout: {sort_by: [{field: at, order: desc, nulls: first}], flatten: false}}\n\
                 - {name: taken_back, layout: {partition_by: null, sort_by: null, flatten: [ ]}}\n";
-    let lowered = lower(&Source::new("spec.yaml", spec), &LowerOptions::new("tree"));
-    let (ir, _) = lowered.map_err(|found| found.render(false)).unwrap();
-    let found = |index: usize| &ir.plan.resources[index].layout;
+    let plan = connector_tests::plan("tree", spec);
+    let found = |index: usize| &plan.resources[index].layout;
     let by = |layout: &Layout| {
         let sorted = layout.sort_by.iter().map(|sort| sort.column.clone());
         let folders = layout
@@ -196,8 +193,8 @@ fn orders_and_folders_are_of_all_resources_or_of_one() {
         (names(&["at"]), names(&["name_value"]), false)
     );
     assert_eq!(by(found(2)), (names(&[]), names(&[]), true));
-    let text = ir.plan.to_json().unwrap();
-    assert_eq!(connector_plan::Plan::from_json(&text).unwrap(), ir.plan);
+    let text = plan.to_json().unwrap();
+    assert_eq!(connector_plan::Plan::from_json(&text).unwrap(), plan);
 }
 
 #[test]
@@ -507,10 +504,9 @@ fn flattened_rows_are_the_truth_of_the_sandbox() {
 fn inferred_objects_are_flattened_too() {
     let keys = "primary_key: id\n  write_disposition: merge\n  layout: {flatten: true}";
     let spec = spec(keys, "id: integer").replace("  schema: {fields: {id: integer}}\n", "");
-    let lowered = lower(&Source::new("spec.yaml", spec), &LowerOptions::new("tree"));
-    let (ir, _) = lowered.map_err(|found| found.render(false)).unwrap();
+    let plan = connector_tests::plan("tree", spec);
     let mut api = Api::new(keys, "id: integer");
-    api.connector.plan = ir.plan.to_json().unwrap().leak();
+    api.connector.plan = plan.to_json().unwrap().leak();
     api.run(
         &json!([{"id": 1, "owner": {"age": 5, "home": {"town": "x"}}}]),
         &[],

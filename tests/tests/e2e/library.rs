@@ -82,14 +82,7 @@ fn a_value_that_nothing_binds_is_an_error() {
 
 /// The connector of a spec, as its crate would embed it.
 fn connector(name: &'static str, spec: &str) -> Connector {
-    let source = connector_codegen::Source::new("spec.yaml", spec);
-    let lowered = connector_codegen::lower(&source, &connector_codegen::LowerOptions::new(name));
-    let (ir, _) = lowered.map_err(|found| found.render(false)).unwrap();
-    Connector {
-        name,
-        version: "0.0.0",
-        plan: ir.plan.to_json().unwrap().leak(),
-    }
+    connector_tests::connector(name, spec)
 }
 
 /// Records that nobody looks at.

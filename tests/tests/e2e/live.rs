@@ -2,7 +2,6 @@
 
 use std::fs;
 
-use connector_codegen::{LowerOptions, Source, lower};
 use connector_sandbox::{Answer, Options, Sandbox, Scripted};
 use connector_tests::{Outcome, Rows, Run, Workspace};
 use serde_json::Value;
@@ -46,11 +45,8 @@ fn write(workspace: &Workspace, name: &str, spec: &str) -> String {
 }
 
 fn serve(name: &str, spec: &str, options: Options) -> Sandbox {
-    let source = Source::new("spec.yaml", spec.to_owned());
-    let (ir, _) = lower(&source, &LowerOptions::new(name))
-        .map_err(|found| found.render(false))
-        .unwrap();
-    Sandbox::start(&ir.plan, options).unwrap()
+    let plan = connector_tests::plan(name, spec);
+    Sandbox::start(&plan, options).unwrap()
 }
 
 fn paths(server: &Sandbox) -> Vec<String> {

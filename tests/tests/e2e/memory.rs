@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use connector_codegen::{LowerOptions, Source, lower};
 use connector_sandbox::{Answer, Options, Sandbox};
 use connector_tests::{Rows, Workspace};
 
@@ -77,11 +76,7 @@ fn peak(mut child: Child) -> u64 {
 fn merges_of_many_resources_share_the_memory_of_the_run() {
     let workspace = Workspace::new();
     fs::write(workspace.path("texts.yaml"), spec()).unwrap();
-    let lowered = lower(
-        &Source::new("spec.yaml", spec()),
-        &LowerOptions::new("texts"),
-    );
-    let (ir, _) = lowered.map_err(|found| found.render(false)).unwrap();
+    let plan = connector_tests::plan("texts", spec());
     let version = Arc::new(AtomicU64::new(0));
     let now = Arc::clone(&version);
     let options = Options {
@@ -92,7 +87,7 @@ fn merges_of_many_resources_share_the_memory_of_the_run() {
         })),
         ..Options::default()
     };
-    let server = Sandbox::start(&ir.plan, options).unwrap();
+    let server = Sandbox::start(&plan, options).unwrap();
     for run in ["into nothing", "updates", "updates of updates"] {
         let spec = workspace.path("texts.yaml");
         let mut command = (workspace.cargo_connector("texts"))

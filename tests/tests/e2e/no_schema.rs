@@ -4,7 +4,6 @@ use std::fs;
 use std::path::Path;
 
 use arrow::datatypes::{DataType, SchemaRef};
-use connector_codegen::{LowerOptions, Source, lower};
 use connector_sandbox::{Answer, Options, Sandbox, Scripted};
 use connector_tests::{Outcome, Rows, Workspace};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -35,15 +34,12 @@ fn pages(spec: &str, pages: &[&str]) -> Sandbox {
 }
 
 fn serve(spec: &str, script: Vec<Scripted>) -> Sandbox {
-    let source = Source::new("spec.yaml", spec.to_owned());
-    let (ir, _) = lower(&source, &LowerOptions::new("shop"))
-        .map_err(|found| found.render(false))
-        .unwrap();
+    let plan = connector_tests::plan("shop", spec);
     let options = Options {
         script,
         ..Options::default()
     };
-    Sandbox::start(&ir.plan, options).unwrap()
+    Sandbox::start(&plan, options).unwrap()
 }
 
 /// Runs `cargo connector` for a spec against a server.

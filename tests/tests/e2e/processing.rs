@@ -4,7 +4,6 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use connector_codegen::{LowerOptions, Source, lower};
 use connector_core::Connector;
 use connector_sandbox::{Answer, Options, Sandbox};
 use connector_tests::{Rows, Workspace};
@@ -18,13 +17,7 @@ fn connector(resources: &str) -> &'static Connector {
          client: {{base_url: \"https://shape.example.com\", concurrency: 1}}\n\
          resources:\n{resources}"
     );
-    let lowered = lower(&Source::new("spec.yaml", spec), &LowerOptions::new("shape"));
-    let (ir, _) = lowered.map_err(|found| found.render(false)).unwrap();
-    Box::leak(Box::new(Connector {
-        name: "shape",
-        version: "0.0.0",
-        plan: ir.plan.to_json().unwrap().leak(),
-    }))
+    Box::leak(Box::new(connector_tests::connector("shape", spec)))
 }
 
 /// One resource with these steps and fields.

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use connector_codegen::{LowerOptions, Source, lower};
 use connector_core::{Client, Connector, Record, Result, Row, Settings};
 use connector_sandbox::{Answer, Options, Sandbox, Scripted};
 use connector_tests::{Rows, Workspace};
@@ -24,14 +23,7 @@ fn connector_of(concurrency: u32, resources: &str) -> &'static Connector {
          \x20 endpoint: {{data_selector: items, paginator: {{type: offset, limit: 10}}}}\n\
          resources:\n{resources}"
     );
-    let options = LowerOptions::new("tree");
-    let lowered = lower(&Source::new("spec.yaml", spec), &options);
-    let (ir, _) = lowered.map_err(|found| found.render(false)).unwrap();
-    Box::leak(Box::new(Connector {
-        name: "tree",
-        version: "0.0.0",
-        plan: ir.plan.to_json().unwrap().leak(),
-    }))
+    Box::leak(Box::new(connector_tests::connector("tree", spec)))
 }
 
 const LEVELS: &str = "
@@ -70,9 +62,12 @@ pub(crate) fn run(
     let report = workspace.path("report.json");
     let mut all: Vec<OsString> = vec!["tree".into(), "--base-url".into()];
     all.push(server.base_url().into());
-    all.extend(["--progress", "none", "--max-wait", "0.01", "--out"].map(OsString::from));
+    all.extend(["--progress", "none", "--out"].map(OsString::from));
     all.push(workspace.path("data").into());
     all.extend(["--report".into(), report.clone().into()]);
+    if !arguments.contains(&"--max-wait") {
+        all.extend(["--max-wait", "0.01"].map(OsString::from));
+    }
     all.extend(arguments.iter().map(OsString::from));
     let code = connector_core::cli::main_with(connector, connector_sandbox::start, all);
     let record = std::fs::read(report).unwrap_or_default();

@@ -4,7 +4,6 @@ pub(crate) mod actions;
 
 use std::io::Write as _;
 
-use connector_codegen::{LowerOptions, Source, lower};
 use connector_core::Connector;
 use connector_sandbox::{Answer, Ending, Options, Sandbox};
 use connector_tests::Workspace;
@@ -14,13 +13,7 @@ use crate::relations::{entry, expect_code, rows, run};
 
 /// A connector without authentication; its name is that of the folder that `rows` reads.
 fn connector(spec: &str) -> Connector {
-    let lowered = lower(&Source::new("spec.yaml", spec), &LowerOptions::new("tree"));
-    let (ir, _) = lowered.map_err(|found| found.render(false)).unwrap();
-    Connector {
-        name: "tree",
-        version: "0.0.0",
-        plan: ir.plan.to_json().unwrap().leak(),
-    }
+    connector_tests::connector("tree", spec)
 }
 
 /// A resource `items` with these keys of its endpoint.

@@ -7,7 +7,6 @@ use std::fs;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 
-use connector_codegen::{LowerOptions, Source, lower};
 use connector_sandbox::{Answer, Options, RequestRecord, Sandbox};
 use connector_tests::{Outcome, Rows, Workspace};
 use serde_json::{Value, json};
@@ -161,10 +160,7 @@ struct Shop {
 impl Shop {
     fn new(count: usize, spec: &str) -> Self {
         let api = Api::new(count);
-        let source = Source::new("shop.yaml", spec.to_owned());
-        let (ir, _) = lower(&source, &LowerOptions::new("shop"))
-            .map_err(|found| found.render(false))
-            .unwrap();
+        let plan = connector_tests::plan("shop", spec);
         let world = api.clone();
         let options = Options {
             responder: Some(Arc::new(move |request, _| world.answer(request))),
@@ -173,7 +169,7 @@ impl Shop {
         };
         let shop = Self {
             api,
-            server: Sandbox::start(&ir.plan, options).unwrap(),
+            server: Sandbox::start(&plan, options).unwrap(),
             workspace: Workspace::new(),
         };
         shop.write(spec);

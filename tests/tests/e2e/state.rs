@@ -4,7 +4,6 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use connector_codegen::{LowerOptions, Source, lower};
 use connector_sandbox::{Answer, Options, RequestRecord, Sandbox};
 use connector_tests::{Outcome, Workspace};
 use serde_json::{Value, json};
@@ -63,15 +62,12 @@ impl Desk {
     }
 
     fn without_data() -> Self {
-        let source = Source::new("desk.yaml", SPEC.to_owned());
-        let (ir, _) = lower(&source, &LowerOptions::new("desk"))
-            .map_err(|found| found.render(false))
-            .unwrap();
+        let plan = connector_tests::plan("desk", SPEC);
         let options = Options {
             responder: Some(Arc::new(|request, _| answer(request))),
             ..Options::default()
         };
-        let server = Sandbox::start(&ir.plan, options).unwrap();
+        let server = Sandbox::start(&plan, options).unwrap();
         let workspace = Workspace::new();
         let spec = workspace.path("desk.yaml");
         fs::write(&spec, SPEC).unwrap();

@@ -2,7 +2,6 @@
 
 use std::sync::{Arc, Mutex};
 
-use connector_codegen::{LowerOptions, Source, lower};
 use connector_core::Connector;
 use connector_sandbox::{Answer, Options, Sandbox};
 use connector_tests::Workspace;
@@ -24,13 +23,7 @@ pub(crate) fn spec(keys: &str, fields: &str) -> String {
 /// Its connector.
 pub(crate) fn connector(keys: &str, fields: &str) -> Connector {
     let spec = spec(keys, fields);
-    let lowered = lower(&Source::new("spec.yaml", spec), &LowerOptions::new("tree"));
-    let (ir, _) = lowered.map_err(|found| found.render(false)).unwrap();
-    Connector {
-        name: "tree",
-        version: "0.0.0",
-        plan: ir.plan.to_json().unwrap().leak(),
-    }
+    connector_tests::connector("tree", spec)
 }
 
 /// An API that gives what it was told last.
@@ -277,10 +270,9 @@ fn scd2_ends_nothing_because_of_what_was_passed_over() {
                  \x20 write_disposition: {{disposition: merge, strategy: scd2, retire_absent: true}}\n\
                  \x20 endpoint: {{path: '/orgs/{{org}}/items', paginator: single_page, {own}}}{schema}\n"
             );
-            let lowered = lower(&Source::new("spec.yaml", spec), &LowerOptions::new("tree"));
-            let (ir, _) = lowered.map_err(|found| found.render(false)).unwrap();
+            let plan = connector_tests::plan("tree", spec);
             let mut api = Api::new("primary_key: id", FIELDS);
-            api.connector.plan = ir.plan.to_json().unwrap().leak();
+            api.connector.plan = plan.to_json().unwrap().leak();
             let given = Arc::clone(&api.records);
             let options = Options {
                 responder: Some(Arc::new(move |request, _| {
@@ -292,7 +284,7 @@ fn scd2_ends_nothing_because_of_what_was_passed_over() {
                 })),
                 ..Options::default()
             };
-            api.server = Sandbox::start(&ir.plan, options).unwrap();
+            api.server = Sandbox::start(&plan, options).unwrap();
             let both = json!([{"id": 1}, {"id": 2}]);
             let whole = json!({
                 "/teams": both, "/teams/1/orgs": [{"id": 1}], "/teams/2/orgs": [{"id": 2}],

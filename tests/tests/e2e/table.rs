@@ -14,7 +14,6 @@ mod numbers;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
-use connector_codegen::{LowerOptions, Source};
 use connector_core::{Client, ClientOptions, Connector, Record, Row, Settings};
 use connector_sandbox::{Answer, Options, RequestRecord, Sandbox};
 use futures_util::TryStreamExt as _;
@@ -322,16 +321,7 @@ impl Case {
 
     /// The connector of the spec, as its crate would embed it.
     fn connector(&self) -> Connector {
-        let spec = self.spec();
-        let source = Source::new("spec.yaml", &spec);
-        let (ir, _) = connector_codegen::lower(&source, &LowerOptions::new("table"))
-            .map_err(|found| format!("{}:\n{spec}\n{}", self.name, found.render(false)))
-            .unwrap();
-        Connector {
-            name: "table",
-            version: "0.0.0",
-            plan: ir.plan.to_json().unwrap().leak(),
-        }
+        connector_tests::connector("table", self.spec())
     }
 
     /// Reads the resource from a server at this URL.

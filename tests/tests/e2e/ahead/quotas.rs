@@ -3,13 +3,13 @@
 use super::*;
 
 /// Reads 60 pages of `items` and 60 `groups` of one page from a server with this quota, and checks
-/// that all is there; gives what the server has seen.
+/// that all is there.
 #[track_caller]
 fn check_quota(
     client: &str,
     most_refused: usize,
     quota: impl Fn(&[Seen]) -> Option<Answer> + Send + Sync + 'static,
-) -> Vec<Seen> {
+) -> Ran {
     let resources = "  - name: lists
     endpoint: {path: /lists, paginator: {type: offset, limit: 10}}
   - name: items
@@ -17,13 +17,9 @@ fn check_quota(
     endpoint: {path: '/lists/{list}', paginator: {type: offset, limit: 10}}
 ";
     let connector = connector(client, resources);
-    let log: Arc<Mutex<Vec<Seen>>> = Arc::default();
-    let kept = Arc::clone(&log);
-    let responder = move |request: &RequestRecord, _: u64| {
-        let mut log = kept.lock().unwrap();
-        let position: usize = request.param("offset").unwrap().parse().unwrap();
-        let answer = quota(&log).unwrap_or_else(|| {
-            slow(match request.path.split('/').nth(3) {
+    let serve = move |path: &str, position: usize, log: &[Seen]| {
+        quota(log).unwrap_or_else(|| {
+            slow(match path.split('/').nth(3) {
                 None => page(at(position, LIMIT, 305), json!({})),
                 Some(list) => {
                     let list: usize = list.parse().unwrap();
@@ -35,38 +31,14 @@ fn check_quota(
                     )
                 }
             })
-        });
-        let from = Instant::now();
-        log.push(Seen {
-            path: request.path.clone(),
-            position,
-            from,
-            until: from + answer.delay,
-            status: answer.status,
-        });
-        Some(answer)
+        })
     };
-    let options = Options {
-        responder: Some(Arc::new(responder)),
-        ..Options::default()
-    };
-    let server = Sandbox::start(&connector.plan().unwrap(), options).unwrap();
-    let workspace = Workspace::new();
-    let out = workspace.path("data");
-    let arguments = [
-        "tree".into(),
-        "--base-url".into(),
-        server.base_url().into(),
-        "--progress".into(),
-        "none".into(),
-        "--out".into(),
-        std::ffi::OsString::from(&out),
-    ];
-    let code = connector_core::cli::main_with(connector, connector_sandbox::start, arguments);
-    assert!(format!("{code:?}").contains("(0)"), "{code:?}");
-    let count = |resource| Rows::read(&out.join("tree").join(resource)).count();
-    assert_eq!((count("lists"), count("items")), (305, 304 + 305));
-    let seen = std::mem::take(&mut *log.lock().unwrap());
+    let api = Api::boxed(connector, Box::new(serve));
+    let ran = Ran::new(connector, &api, &["--max-wait", "60"]);
+    assert!(ran.code.contains("(0)"), "{}", ran.code);
+    let lists = rows(&ran.workspace, "lists").count();
+    assert_eq!((lists, ran.rows.len()), (305, 304 + 305));
+    let seen = &ran.seen;
     let refused = seen.iter().filter(|one| one.status == 429).count();
     assert!(
         refused <= most_refused,
@@ -74,18 +46,18 @@ fn check_quota(
         seen.len()
     );
     assert!(seen.len() > 360);
-    seen
+    ran
 }
 
 #[test]
 fn a_server_that_takes_so_many_at_once_refuses_few() {
     for most in [1, 3, 6] {
-        let seen = check_quota("retry: {backoff_factor: 0.01}", 40, move |log| {
+        let ran = check_quota("retry: {backoff_factor: 0.01}", 40, move |log| {
             let now = Instant::now();
             let busy = log.iter().filter(|one| one.until > now).count();
             (busy >= most).then(|| Answer::json(429, "{}"))
         });
-        assert!(at_once(&seen) <= most);
+        assert!(at_once(&ran.seen) <= most);
     }
 }
 
@@ -93,7 +65,7 @@ fn a_server_that_takes_so_many_at_once_refuses_few() {
 fn a_server_that_takes_so_many_in_a_time_refuses_few() {
     // Forty in a tenth of a second, and the wait in a header of its own.
     let window = Duration::from_millis(100);
-    let seen = check_quota(
+    let ran = check_quota(
         "retry: {wait: {header: X-Wait}}",
         // Those under way when it is first reached, half as many each time, and one in each window.
         31 + 2 * 12,
@@ -109,7 +81,7 @@ fn a_server_that_takes_so_many_in_a_time_refuses_few() {
         },
     );
     assert!(
-        seen.iter().any(|one| one.status == 429),
+        ran.seen.iter().any(|one| one.status == 429),
         "the quota is reached"
     );
 }
@@ -118,7 +90,7 @@ fn a_server_that_takes_so_many_in_a_time_refuses_few() {
 fn one_wait_that_the_server_asks_for_is_everybodys() {
     // After fifty requests nobody may ask for a while.
     let wait = Duration::from_millis(300);
-    let seen = check_quota("retry: {wait: {header: X-Wait}}", MOST, move |log| {
+    let ran = check_quota("retry: {wait: {header: X-Wait}}", MOST, move |log| {
         let now = Instant::now();
         let fiftieth = log.get(50)?;
         (now < fiftieth.from + wait || log.len() == 50).then(|| {
@@ -126,16 +98,21 @@ fn one_wait_that_the_server_asks_for_is_everybodys() {
             Answer::json(429, "{}").header("X-Wait", &left.as_secs_f64().to_string())
         })
     });
-    let first = seen.iter().find(|one| one.status == 429).unwrap().from;
+    let refused = |one: &&Seen| one.status == 429;
+    let first = ran.seen.iter().find(refused).unwrap().from;
     let during = |one: &&Seen| one.from > first && one.from < first + wait;
-    let during = seen.iter().filter(during).count();
+    let during = ran.seen.iter().filter(during).count();
     assert!(during < MOST, "{during} requests in the wait");
+    // Whoever sat it out tells so, even if another one was refused.
+    let waited = ["lists", "items"].map(|name| entry(&ran.record, name)["waited_seconds"].as_f64());
+    let waited: f64 = waited.into_iter().flatten().sum();
+    assert!(waited > 0.2, "{waited} seconds of waiting");
 }
 
 #[test]
 fn a_rate_that_the_spec_states_is_never_exceeded() {
-    let seen = check_quota("rate_limit: {requests: 150, seconds: 1}", 0, |_| None);
-    for window in seen.windows(151) {
+    let ran = check_quota("rate_limit: {requests: 150, seconds: 1}", 0, |_| None);
+    for window in ran.seen.windows(151) {
         let time = window[150].from - window[0].from;
         assert!(time >= Duration::from_secs(1), "151 requests in {time:?}");
     }

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::sync::{Arc, Mutex};
 
-use connector_codegen::{LowerOptions, Source, lower};
 use connector_sandbox::{Answer, Options, RequestRecord, Sandbox};
 use connector_tests::{Outcome, Rows, Workspace};
 use serde_json::{Value, json};
@@ -76,10 +75,7 @@ fn answer(state: &Mutex<State>, request: &RequestRecord) -> Option<Answer> {
 impl Tree {
     fn new(rest: &str) -> Self {
         let spec = SPEC.replace("REST", rest);
-        let source = Source::new("tree.yaml", spec.clone());
-        let (ir, _) = lower(&source, &LowerOptions::new("tree"))
-            .map_err(|found| found.render(false))
-            .unwrap();
+        let plan = connector_tests::plan("tree", &*spec);
         let state = Arc::new(Mutex::new(State::default()));
         let world = Arc::clone(&state);
         let options = Options {
@@ -90,7 +86,7 @@ impl Tree {
         fs::write(workspace.path("tree.yaml"), spec).unwrap();
         Self {
             state,
-            server: Sandbox::start(&ir.plan, options).unwrap(),
+            server: Sandbox::start(&plan, options).unwrap(),
             workspace,
         }
     }
