@@ -42,7 +42,7 @@ mapping! {
     file_bytes: Size<{ 1 << 20 }, { 1 << 40 }> = "file_bytes" | "file_max_bytes",
         default "256 MiB";
     /// The memory at which a row group is closed, in bytes or with a unit. Row groups of less than
-    /// 100,000 rows may take twice as much. 1 MiB to 1 GiB: each resource that is being written has
+    /// 50,000 rows may take twice as much. 1 MiB to 1 GiB: each resource that is being written has
     /// one row group in memory, a merge two.
     row_group_bytes: Size<{ 1 << 20 }, { 1 << 30 }> = "row_group_bytes", default "16 MiB";
     /// The most rows of a row group, 100 to 100,000,000.

@@ -22,7 +22,7 @@ const SAMPLE_ROWS: usize = 4096;
 /// Bytes after which the choice is made from fewer rows: those of a row group, between these.
 const SAMPLE_BYTES: (usize, usize) = (1 << 20, 8 << 20);
 /// A row group with fewer rows is closed only at twice the memory.
-const FEWEST_ROWS: usize = 100_000;
+const FEWEST_ROWS: usize = 50_000;
 /// The keys that a bloom filter is made for; with more it only lets more through.
 const BLOOM_KEYS: usize = 500_000;
 
@@ -37,6 +37,9 @@ pub(crate) struct RowGroup {
     sample_bytes: usize,
     /// One per leaf, once the encodings are chosen.
     columns: Vec<ArrowColumnWriter>,
+    /// What they said they took before there was anything in them: 1 MiB for each that keeps
+    /// differences, which no page of it fills.
+    idle_bytes: usize,
     /// Of each column of the key, whether the last row group had its values in no order.
     unordered: BTreeMap<String, bool>,
 }
@@ -50,6 +53,7 @@ impl RowGroup {
             sample: Vec::new(),
             sample_bytes: 0,
             columns: Vec::new(),
+            idle_bytes: 0,
             unordered: BTreeMap::new(),
         }
     }
@@ -66,11 +70,7 @@ impl RowGroup {
 
     pub(crate) fn is_full(&self) -> bool {
         let options = &self.format.options;
-        let memory: usize = self
-            .columns
-            .iter()
-            .map(ArrowColumnWriter::memory_size)
-            .sum();
+        let memory = memory(&self.columns).saturating_sub(self.idle_bytes);
         self.rows >= options.row_group_rows
             || memory >= self.most_bytes
                 && (self.rows >= FEWEST_ROWS || memory >= options.row_group_bytes.saturating_mul(2))
@@ -113,6 +113,7 @@ impl RowGroup {
             SerializedFileWriter::new(sink(), schema, properties)?;
         let factory = ArrowRowGroupWriterFactory::new(&scratch, Arc::clone(&self.format.schema));
         self.columns = factory.create_column_writers(0)?;
+        self.idle_bytes = memory(&self.columns);
         sample.iter().try_for_each(|batch| self.encode(batch))
     }
 
@@ -191,4 +192,8 @@ impl RowGroup {
         }
         Ok(chunks)
     }
+}
+
+fn memory(columns: &[ArrowColumnWriter]) -> usize {
+    columns.iter().map(ArrowColumnWriter::memory_size).sum()
 }

@@ -14,7 +14,7 @@ pub struct Layout {
     /// The length in bytes at which a new file begins; 256 MiB by default.
     pub file_bytes: u64,
     /// The memory in bytes at which a row group is closed; 16 MiB by default. Row groups of less
-    /// than 100,000 rows may take twice as much.
+    /// than 50,000 rows may take twice as much.
     pub row_group_bytes: u64,
     /// The most rows of a row group; 1,000,000 by default.
     pub row_group_rows: u64,

@@ -19,8 +19,10 @@ use crate::{Error, ErrorKind, Meter, Result};
 
 /// The bytes that the bodies of pages may take which wait for their turn, in all readings of a
 /// client together. What is not here yet counts as much as the largest page before it.
-const WAITING: u64 = 16 << 20;
+const WAITING: u64 = 32 << 20;
 
+/// The pages ahead, at the least, of a reading that never waits for one.
+const LEAST: u64 = 3;
 /// The pages in a row after which one wrong guess is forgotten.
 const FORGIVING: u64 = 32;
 
@@ -34,6 +36,10 @@ pub(super) struct Ahead<'a> {
     pages: VecDeque<Page>,
     /// The most of them: none where requests come one after the other.
     most: u64,
+    /// As many as it takes that no page is waited for.
+    enough: u64,
+    /// The pages since one was waited for.
+    unwaited: u64,
     /// The pages since a guess was last wrong.
     streak: u64,
     /// How often one was, but for those that are forgotten.
@@ -89,6 +95,8 @@ impl<'a> Ahead<'a> {
             waiting,
             pages: VecDeque::new(),
             most: most as u64,
+            enough: most as u64,
+            unwaited: 0,
             streak: 0,
             misses: 0,
             largest: 0,
@@ -98,7 +106,10 @@ impl<'a> Ahead<'a> {
     /// The answer to the request that comes next, if it was guessed.
     pub(super) fn take(&mut self, request: &Request) -> Option<Fetching> {
         match self.pages.pop_front() {
-            Some(page) if page.request == *request => Some(page.answer),
+            Some(page) if page.request == *request => {
+                self.adapt(page.answer.has_come());
+                Some(page.answer)
+            }
             Some(page) => {
                 self.pages.push_front(page);
                 self.give_up();
@@ -107,6 +118,21 @@ impl<'a> Ahead<'a> {
                 None
             }
             None => None,
+        }
+    }
+
+    /// A page is taken up. Where none has been waited for in so many as there are ahead, fewer will
+    /// do: bodies that wait take memory, and requests at once a place.
+    fn adapt(&mut self, has_come: bool) {
+        if !has_come {
+            self.unwaited = 0;
+            self.enough = (self.enough + self.enough / 2 + 1).min(self.most);
+            return;
+        }
+        self.unwaited += 1;
+        if self.unwaited > self.enough {
+            self.unwaited = 0;
+            self.enough = (self.enough - self.enough / 4).max(LEAST.min(self.most));
         }
     }
 
@@ -174,8 +200,9 @@ impl<'a> Ahead<'a> {
     /// Requests what comes behind the next request, as far as it can be told, is not more than
     /// `needed` pages, and there is room.
     ///
-    /// At first there are two pages ahead, and with every page that comes two more; after each wrong
-    /// guess half as many, until so many pages have come that it is forgotten.
+    /// At first there are two pages ahead, and with every page that comes two more, up to those that
+    /// it takes; after each wrong guess half as many, until so many pages have come that it is
+    /// forgotten.
     pub(super) fn fill(
         &mut self,
         paginator: &dyn Paginator,
@@ -183,7 +210,7 @@ impl<'a> Ahead<'a> {
         request: impl Fn(&Turn) -> Result<Request>,
     ) {
         let window = (2 * self.streak).checked_shr(self.misses).unwrap_or(0);
-        let window = window.min(self.most).min(needed);
+        let window = window.min(self.enough).min(needed);
         while (self.pages.len() as u64) < window {
             let nth = self.pages.len() as u64 + 1;
             let Some(turn) = paginator.ahead(nth) else {
@@ -265,6 +292,11 @@ impl Fetching {
 
     pub(super) fn is_guess(&self) -> bool {
         self.errand.is_guess()
+    }
+
+    /// Whether nobody would have to wait for it.
+    fn has_come(&self) -> bool {
+        self.task.as_ref().is_none_or(JoinHandle::is_finished)
     }
 
     /// Whether it has come to an end, and that was a page.
