@@ -168,7 +168,11 @@ impl Checkpoint {
     pub(crate) fn adopt(&self, disk: &Disk, layout: &Layout, staged: &Path) -> Result<(), Error> {
         for file in &self.files {
             let kept = kept_path(layout, &self.resource, &file.name);
-            disk.put_aside(&kept, &staged.join(&file.name))?;
+            let staged = staged.join(&file.name);
+            // It may have been kept where there are links, and copied to where there are none.
+            if !disk.put_aside(&kept, &staged)? {
+                disk.copy_file(&kept, &staged)?;
+            }
         }
         Ok(())
     }
@@ -228,6 +232,7 @@ impl CheckpointWriter {
         let resource = &self.template.resource;
         let folder = layout.kept(resource);
         let staged = layout.staged(self.template.run, resource);
+        let has_kept = !self.kept.is_empty();
         if disk.remote().is_none() && !folder.exists() {
             disk.create_directory(&folder)?;
             disk.sync_parent(&folder)?;
@@ -239,7 +244,10 @@ impl CheckpointWriter {
             }
             let path = kept_path(layout, resource, &file.name);
             if !disk.put_aside(&staged.join(&file.name), &path)? {
-                disk.remove_directory(&folder)?;
+                // What was kept of this load before is as good as ever.
+                if !has_kept {
+                    disk.remove_directory(&folder)?;
+                }
                 return Ok(false);
             }
             self.kept.insert(file.name.clone());

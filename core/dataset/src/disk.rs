@@ -218,6 +218,15 @@ impl Disk {
         }
     }
 
+    /// Copies a local file, for file systems that cannot give it a second name, and makes the content
+    /// of the copy durable.
+    pub(crate) fn copy_file(&self, from: &Path, to: &Path) -> Result<(), Error> {
+        let mut source = File::open(from).map_err(|source| Error::io("open", from, source))?;
+        let mut copy = self.create_file(to)?.without_hash();
+        io::copy(&mut source, &mut copy).map_err(|source| Error::io("write", to, source))?;
+        copy.sync().map(|_| ())
+    }
+
     /// Deletes a file; a missing one is fine.
     pub(crate) fn remove_file(&self, path: &Path) -> Result<(), Error> {
         if let Some(remote) = self.remote_of(path) {
