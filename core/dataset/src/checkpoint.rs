@@ -302,8 +302,17 @@ pub(crate) fn discard_expired(
         let Some(resource) = name.to_str() else {
             continue;
         };
-        let text = disk.read(&layout.checkpoint(resource));
-        let text = text.ok().flatten().unwrap_or_default();
+        let text = match disk.read(&layout.checkpoint(resource)) {
+            Ok(text) => text.unwrap_or_default(),
+            // A store that does not answer says nothing about what it holds.
+            Err(error) => {
+                tracing::warn!(
+                    resource,
+                    "nobody knows whether what an earlier run had kept is too old: {error}"
+                );
+                continue;
+            }
+        };
         let found: Option<Checkpoint> = serde_json::from_slice(&text).ok();
         if found.is_none_or(|found| found.is_expired(keep)) {
             discard(disk, layout, resource)?;

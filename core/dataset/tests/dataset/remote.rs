@@ -596,6 +596,52 @@ fn a_load_is_gone_on_with_from_the_bucket() {
 }
 
 #[test]
+fn a_store_that_does_not_answer_loses_nothing_that_is_kept() {
+    let place = Place::new();
+    let (bucket, fail) = faulty(&place);
+    let keep = |resource: &str, rows: &[Row]| {
+        let store = place.open(&bucket).unwrap();
+        let mut load = store
+            .begin(LoadOptions {
+                resource: resource.to_owned(),
+                ..options(Append, false)
+            })
+            .unwrap();
+        write(&mut load, rows).unwrap();
+        assert!(load.checkpoint(1.into()).unwrap());
+    };
+    keep(RESOURCE, &rows(0..3, 1));
+    keep("parcels", &rows(0..3, 1));
+    let kept = |resource: &str| names(&control(place.out()).join("resume").join(resource)).len();
+    let store = place.open(&bucket).unwrap();
+    for at in 0..3 {
+        // The list, and each of the records.
+        let skipped = vec![None; at];
+        fail(&[&skipped[..], &[Some(Fault::Before)]].concat());
+        match store.discard_expired() {
+            Ok(discarded) => assert_eq!((at > 0, discarded), (true, Vec::new())),
+            Err(error) => assert_eq!((at, error.is_transient()), (0, true)),
+        }
+        fail(&[]);
+        assert_eq!([kept(RESOURCE), kept("parcels")], [2, 2], "{at}");
+    }
+    drop(store);
+    // What is old goes all the same, and so does what belongs to no record.
+    fs::remove_file(control(place.out()).join("resume/orders/checkpoint.json")).unwrap();
+    let store = StoreOptions {
+        keep_checkpoints: std::time::Duration::ZERO,
+        ..place.options(&bucket)
+    };
+    let store = Store::open(Path::new(ADDRESS), store).unwrap();
+    fail(&[None, Some(Fault::Before)]);
+    assert_eq!(store.discard_expired().unwrap(), ["parcels"]);
+    assert_eq!([kept(RESOURCE), kept("parcels")], [1, 0]);
+    fail(&[]);
+    assert_eq!(store.discard_expired().unwrap(), [RESOURCE]);
+    assert_eq!([kept(RESOURCE), kept("parcels")], [0, 0]);
+}
+
+#[test]
 fn an_address_is_no_folder() {
     #[track_caller]
     fn check(out: &str, expect: &str) {
