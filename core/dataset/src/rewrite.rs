@@ -344,7 +344,6 @@ impl<'a> Rewriter<'a> {
     ) -> Result<(), Error> {
         let schema = Arc::clone(&self.writer.format().schema);
         let mut row = rows.start;
-        source.file.expect(source.metadata.metadata(), index);
         for batch in source.read(index, None, None)? {
             let batch = batch.map_err(|error| Error::read(source.path, error))?;
             let next = row + batch.num_rows() as u64;
@@ -449,6 +448,10 @@ impl Source<'_> {
         let failed = |source| Error::io("open", self.path, source);
         let file = self.file.try_clone().map_err(failed)?;
         let metadata = self.metadata.clone();
+        let schema = metadata.parquet_schema();
+        let roots = (0..schema.num_columns()).map(|leaf| schema.get_column_root_idx(leaf));
+        let leaves = roots.filter(|root| column.is_none_or(|column| column == *root));
+        file.expect_rows(metadata.metadata(), group, leaves.count());
         let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata)
             .with_row_groups(vec![group])
             .with_batch_size(BATCH_ROWS);
