@@ -124,6 +124,10 @@ pub struct Load {
 impl Load {
     pub(crate) fn begin(shared: Arc<Shared>, mut options: LoadOptions) -> Result<Self, Error> {
         check_name("resource", &options.resource)?;
+        if let Some(remote) = shared.disk.remote() {
+            // When its files are copied to where they belong, the load is committed already.
+            options.writer.file_bytes = options.writer.file_bytes.min(remote.most_copied());
+        }
         let is_merge = options.disposition == WriteDisposition::Merge;
         let has_key = !options.primary_key.is_empty()
             || match options.merge.strategy {

@@ -325,6 +325,11 @@ impl Remote {
         }
     }
 
+    /// The length of files that the store copies by one request.
+    pub(crate) fn most_copied(&self) -> u64 {
+        self.objects.most_copied()
+    }
+
     pub(crate) fn remove(&self, paths: &[PathBuf]) -> Result<(), Error> {
         let keys: Vec<String> = paths.iter().filter_map(|path| self.key(path)).collect();
         let Some(first) = paths.first() else {

@@ -168,6 +168,20 @@ impl Cloud {
         finished.map(|_| ()).map_err(|error| failure(&error))
     }
 
+    /// Reads an object and writes it anew.
+    fn copy_in_pieces(&self, from: &str, to: &str) -> io::Result<()> {
+        let length = self.length(from)?.ok_or(io::ErrorKind::NotFound)?;
+        let mut start = 0;
+        self.send(to, length, || {
+            let end = length.min(start + PIECE as u64);
+            let range = std::mem::replace(&mut start, end)..end;
+            match range.is_empty() {
+                true => Ok(Bytes::new()),
+                false => self.get_range(from, range),
+            }
+        })
+    }
+
     /// Waits for what is done with the store on the thread of its own.
     fn wait<T, F>(&self, work: impl FnOnce(Arc<dyn ObjectStore>) -> F) -> Result<T, StoreError>
     where
@@ -315,20 +329,16 @@ impl Objects for Cloud {
 
     fn copy(&self, from: &str, to: &str) -> io::Result<()> {
         if !self.copies {
-            let length = self.length(from)?.ok_or(io::ErrorKind::NotFound)?;
-            let mut start = 0;
-            return self.send(to, length, || {
-                let end = length.min(start + PIECE as u64);
-                let range = std::mem::replace(&mut start, end)..end;
-                match range.is_empty() {
-                    true => Ok(Bytes::new()),
-                    false => self.get_range(from, range),
-                }
-            });
+            return self.copy_in_pieces(from, to);
         }
-        let (from, to) = (self.path(from)?, self.path(to)?);
-        self.wait(|store| async move { store.copy(&from, &to).await })
-            .map_err(|error| failure(&error))
+        let paths = (self.path(from)?, self.path(to)?);
+        let copied = self.wait(|store| async move { store.copy(&paths.0, &paths.1).await });
+        copied.or_else(|error| match self.length(from) {
+            // Stores copy so much by one request and no more, and a slow one has no more time for
+            // it than for any other.
+            Ok(Some(length)) if length > PIECE as u64 => self.copy_in_pieces(from, to),
+            _ => Err(failure(&error)),
+        })
     }
 
     fn delete(&self, keys: &[String]) -> io::Result<()> {
@@ -458,7 +468,13 @@ fn clean(text: &str, secrets: impl Iterator<Item = String>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::future::BoxFuture;
+    use futures_util::stream::BoxStream;
     use object_store::memory::InMemory;
+    use object_store::{
+        CopyOptions, GetOptions, GetResult, ListResult, ObjectMeta, PutMultipartOptions,
+        PutPayload, PutResult,
+    };
 
     use super::*;
 
@@ -548,14 +564,126 @@ mod tests {
         assert!(Cloud::connect(FilePath::new("s3://bucket")).unwrap().copies);
     }
 
+    type Answer<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
+
+    /// A store that refuses to copy.
+    #[derive(Debug)]
+    struct Copyless(InMemory);
+
+    impl fmt::Display for Copyless {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("Copyless")
+        }
+    }
+
+    impl ObjectStore for Copyless {
+        fn copy_opts<'a, 'b, 'c, 'd>(
+            &'a self,
+            _: &'b Path,
+            _: &'c Path,
+            _: CopyOptions,
+        ) -> Answer<'d, ()>
+        where
+            'a: 'd,
+            'b: 'd,
+            'c: 'd,
+            Self: 'd,
+        {
+            let source = "EntityTooLarge".into();
+            let store = "test";
+            Box::pin(async move { Err(StoreError::Generic { store, source }) })
+        }
+
+        fn put_opts<'a, 'b, 'd>(
+            &'a self,
+            location: &'b Path,
+            payload: PutPayload,
+            options: PutOptions,
+        ) -> Answer<'d, PutResult>
+        where
+            'a: 'd,
+            'b: 'd,
+            Self: 'd,
+        {
+            self.0.put_opts(location, payload, options)
+        }
+
+        fn put_multipart_opts<'a, 'b, 'd>(
+            &'a self,
+            location: &'b Path,
+            options: PutMultipartOptions,
+        ) -> Answer<'d, Box<dyn MultipartUpload>>
+        where
+            'a: 'd,
+            'b: 'd,
+            Self: 'd,
+        {
+            self.0.put_multipart_opts(location, options)
+        }
+
+        fn get_opts<'a, 'b, 'd>(
+            &'a self,
+            location: &'b Path,
+            options: GetOptions,
+        ) -> Answer<'d, GetResult>
+        where
+            'a: 'd,
+            'b: 'd,
+            Self: 'd,
+        {
+            self.0.get_opts(location, options)
+        }
+
+        fn delete_stream(
+            &self,
+            locations: BoxStream<'static, Result<Path, StoreError>>,
+        ) -> BoxStream<'static, Result<Path, StoreError>> {
+            self.0.delete_stream(locations)
+        }
+
+        fn list(
+            &self,
+            prefix: Option<&Path>,
+        ) -> BoxStream<'static, Result<ObjectMeta, StoreError>> {
+            self.0.list(prefix)
+        }
+
+        fn list_with_delimiter<'a, 'b, 'd>(
+            &'a self,
+            prefix: Option<&'b Path>,
+        ) -> Answer<'d, ListResult>
+        where
+            'a: 'd,
+            'b: 'd,
+            Self: 'd,
+        {
+            self.0.list_with_delimiter(prefix)
+        }
+    }
+
+    #[test]
+    fn what_a_store_does_not_copy_by_one_request_is_written_anew() {
+        let store = Arc::new(Copyless(InMemory::new()));
+        let cloud = Cloud::new(store, Path::parse("p").unwrap()).unwrap();
+        for (length, is_copied) in [(PIECE, false), (PIECE + 1, true)] {
+            let content: Vec<u8> = (0..length).map(|byte| (byte % 251) as u8).collect();
+            let content = Bytes::from(content);
+            let _ = cloud.put("from", content.clone(), &Condition::Always);
+            // A small one has been tried often enough.
+            assert_eq!(cloud.copy("from", "to").is_ok(), is_copied, "{length}");
+            let found = cloud.get("to").unwrap().map(|(found, _)| found);
+            assert!(found == is_copied.then_some(content), "{length}");
+        }
+        let missing = cloud.copy("none", "to").unwrap_err();
+        assert!(missing.to_string().contains("EntityTooLarge"), "{missing}");
+    }
+
     /// An upload of which no part arrives.
     #[derive(Debug)]
     struct Failing(mpsc::Sender<&'static str>);
 
-    type Answer<'a, T> = futures_util::future::BoxFuture<'a, Result<T, StoreError>>;
-
     impl MultipartUpload for Failing {
-        fn put_part(&mut self, _: object_store::PutPayload) -> object_store::UploadPart {
+        fn put_part(&mut self, _: PutPayload) -> object_store::UploadPart {
             let source = "no network".into();
             Box::pin(async {
                 Err(StoreError::Generic {
@@ -565,7 +693,7 @@ mod tests {
             })
         }
 
-        fn complete<'a, 'b>(&'a mut self) -> Answer<'b, object_store::PutResult>
+        fn complete<'a, 'b>(&'a mut self) -> Answer<'b, PutResult>
         where
             'a: 'b,
             Self: 'b,

@@ -55,6 +55,12 @@ pub trait Objects: Debug + Send + Sync {
     /// `NotFound` when there is no such object; when the store fails.
     fn copy(&self, from: &str, to: &str) -> io::Result<()>;
 
+    /// The length in bytes beyond which files are divided, so that each can be copied by one request:
+    /// 1 GiB, where S3 allows 5 GiB, and a file may be longer by a row group.
+    fn most_copied(&self) -> u64 {
+        1 << 30
+    }
+
     /// Deletes objects; missing ones are fine.
     ///
     /// # Errors

@@ -39,6 +39,8 @@ pub struct Bucket {
     hook: Arc<Hook>,
     calls: Arc<AtomicUsize>,
     read: Arc<AtomicU64>,
+    /// See [`Objects::most_copied`]; what is five times as long is not copied.
+    pub most_copied: u64,
     pub ignores_conditions: bool,
     pub has_no_conditions: bool,
 }
@@ -57,6 +59,7 @@ impl Bucket {
             hook: Arc::new(Box::new(|_| None)),
             calls: Arc::default(),
             read: Arc::default(),
+            most_copied: 1 << 30,
             ignores_conditions: false,
             has_no_conditions: false,
         }
@@ -218,8 +221,15 @@ impl Objects for Bucket {
     fn copy(&self, from: &str, to: &str) -> io::Result<()> {
         self.call(|| {
             let content = self.content(from)?.ok_or(io::ErrorKind::NotFound)?;
+            if content.len() as u64 > 5 * self.most_copied {
+                return Err(io::Error::other("the copy source is larger than allowed"));
+            }
             self.write(to, &content)
         })
+    }
+
+    fn most_copied(&self) -> u64 {
+        self.most_copied
     }
 
     fn delete(&self, keys: &[String]) -> io::Result<()> {

@@ -642,6 +642,34 @@ fn a_store_that_does_not_answer_loses_nothing_that_is_kept() {
 }
 
 #[test]
+fn files_are_no_longer_than_the_store_copies() {
+    let place = Place::new();
+    let mut bucket = place.bucket();
+    bucket.most_copied = 8_000;
+    let mut options = options(Merge, false);
+    options.writer.file_bytes = 1 << 40;
+    options.writer.row_group_rows = 100;
+    let out = Path::new(ADDRESS);
+    // Values that no encoding makes small.
+    let rows = |numbers: std::ops::Range<i64>, seed: i64| -> Vec<Row> {
+        let value = |number: i64| (number + seed).wrapping_mul(0x2545_F491_4F6C_DD1D);
+        let rows = numbers.map(|number| row("eu", number, value(number) ^ (value(number) >> 29)));
+        rows.collect()
+    };
+    let all = [rows(0..2_000, 2), rows(2_000..4_000, 1)].concat();
+    for (load, expect) in [
+        (rows(0..4_000, 1), rows(0..4_000, 1)),
+        (rows(0..2_000, 2), all),
+    ] {
+        load_with(out, place.options(&bucket), options.clone(), &load, None).unwrap();
+        assert_eq!(read(place.out()), expect);
+        assert!(files(place.out()).len() > 3);
+        // The next run opens it.
+        drop(place.open(&bucket).unwrap());
+    }
+}
+
+#[test]
 fn an_address_is_no_folder() {
     #[track_caller]
     fn check(out: &str, expect: &str) {
