@@ -25,7 +25,7 @@ use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderB
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::disk::Disk;
+use crate::disk::{self, Disk};
 use crate::layout::{Layout, parse_part_name};
 use crate::load::LoadOptions;
 use crate::state::{DataFile, State, json};
@@ -135,13 +135,26 @@ impl Checkpoint {
         TimeDelta::from_std(keep).is_ok_and(|keep| age >= keep || age < -keep)
     }
 
+    /// Whether its files are there; what those of a store hold is seen when they are fetched.
     fn is_whole(&self, disk: &Disk, layout: &Layout) -> Result<bool, Error> {
+        let folder = layout.kept(&self.resource);
+        let below = disk.objects_below(&folder)?;
         for file in &self.files {
             if parse_part_name(&file.name).is_none() {
                 return Ok(false);
             }
             let path = kept_path(layout, &self.resource, &file.name);
-            if disk.length(&path)? != Some(file.bytes) || disk.file_hash(&path)? != file.sha256 {
+            let is_there = match &below {
+                Some(below) => {
+                    let name = path.strip_prefix(&folder).ok().and_then(Path::to_str);
+                    name.and_then(|name| below.get(name)) == Some(&file.bytes)
+                }
+                None => {
+                    disk.length(&path)? == Some(file.bytes)
+                        && disk::file_hash(&path)? == file.sha256
+                }
+            };
+            if !is_there {
                 return Ok(false);
             }
         }
@@ -169,6 +182,17 @@ impl Checkpoint {
         for file in &self.files {
             let kept = kept_path(layout, &self.resource, &file.name);
             let staged = staged.join(&file.name);
+            if disk.remote().is_some() {
+                if disk.fetch(&kept, &staged)? != file.sha256 {
+                    return Err(Error::conflict(format!(
+                        "what is kept of a load of `{}` is damaged: `{}`",
+                        self.resource,
+                        kept.display()
+                    ))
+                    .with_hint("read it from the beginning"));
+                }
+                continue;
+            }
             // It may have been kept where there are links, and copied to where there are none.
             if !disk.put_aside(&kept, &staged)? {
                 disk.copy_file(&kept, &staged)?;

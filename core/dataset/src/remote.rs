@@ -25,8 +25,8 @@ mod publish;
 mod reader;
 
 use std::collections::HashMap;
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -272,18 +272,6 @@ impl Remote {
             .objects
             .upload(file, &self.key(path).unwrap_or_default());
         upload.map_err(|source| failed("write", path, source))
-    }
-
-    pub(crate) fn download(&self, path: &Path, file: &Path) -> Result<(), Error> {
-        let mut target = File::options()
-            .write(true)
-            .create_new(true)
-            .open(file)
-            .map_err(|source| Error::io("create", file, source))?;
-        self.each_piece(path, |piece| {
-            let written = target.write_all(piece);
-            written.map_err(|source| Error::io("write", file, source))
-        })
     }
 
     /// Reads an object from its beginning to its end.

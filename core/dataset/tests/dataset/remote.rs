@@ -581,7 +581,25 @@ fn a_load_is_gone_on_with_from_the_bucket() {
         resume: Some(*kept),
         ..options(Merge, false)
     };
+    let folder = control(place.out()).join("resume").join(RESOURCE);
+    let files = names(&folder);
+    let files = files.iter().filter(|name| name.ends_with(".kept"));
+    let files: Vec<_> = files.map(|name| folder.join(name)).collect();
+    // A file that holds something else by now is not taken over.
+    let content = fs::read(&files[0]).unwrap();
+    let mut damaged = content.clone();
+    damaged[20] ^= 1;
+    fs::write(&files[0], damaged).unwrap();
+    let error = store.begin(options.clone()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict);
+    assert_eq!(error.hint(), Some("read it from the beginning"));
+    fs::write(&files[0], content).unwrap();
     let mut load = store.begin(options).unwrap();
+    // Each of them is read once, but for the one that was damaged.
+    let lengths = files.iter().map(|file| fs::metadata(file).unwrap().len());
+    let lengths: Vec<u64> = lengths.collect();
+    let read_bytes = lengths.iter().sum::<u64>() + lengths[0];
+    assert_eq!(bucket.bytes_read(), read_bytes);
     write(&mut load, &rows(8..10, 2)).unwrap();
     load.commit(None).unwrap();
     drop(store);
