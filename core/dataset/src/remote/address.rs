@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use crate::Error;
+use crate::disk::hexadecimal;
 
 /// What an output folder may be, beside a folder.
 pub(super) const SCHEMES: [&str; 8] = ["s3", "s3a", "gs", "az", "adl", "azure", "abfs", "abfss"];
@@ -33,11 +34,8 @@ pub fn work_folder(out: &Path, connector: &str, base: Option<&Path>) -> PathBuf 
         state.unwrap_or_else(std::env::temp_dir).join("rivulet")
     };
     let base = base.map_or_else(default, Path::to_owned);
-    let address: String = Sha256::digest(normalised(out))
-        .iter()
-        .take(8)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let address = Sha256::digest(normalised(out));
+    let address = hexadecimal(address.get(..8).unwrap_or_default());
     base.join(format!("{connector}-{address}"))
 }
 
@@ -159,6 +157,11 @@ mod tests {
     #[test]
     fn one_address_has_one_working_folder() {
         let folder = |out: &str| work_folder(Path::new(out), "shop", Some(Path::new("base")));
+        // A folder of an earlier version is found again.
+        assert_eq!(
+            folder("s3://lake/raw"),
+            Path::new("base/shop-b19db8d4ac5bc22e")
+        );
         for out in ["s3://lake/raw/", "s3a://lake/raw", "s3://lake//raw/./"] {
             assert_eq!(folder(out), folder("s3://lake/raw"), "{out}");
         }
