@@ -23,6 +23,7 @@ mod lease;
 mod objects;
 mod publish;
 mod reader;
+mod tails;
 
 use std::collections::HashMap;
 use std::fs;
@@ -38,6 +39,7 @@ pub use self::objects::{Condition, Found, Objects, Tag};
 pub(crate) use self::publish::{publish, upload};
 use self::reader::TAIL;
 pub(crate) use self::reader::{RemotePart, RemoteRead};
+use self::tails::Tails;
 use crate::disk::Disk;
 use crate::journal::Journal;
 use crate::layout::Layout;
@@ -47,8 +49,6 @@ use bytes::Bytes;
 
 /// Bytes of a file that are downloaded at a time.
 const PIECE: u64 = 8 << 20;
-/// The most bytes of the ends of files that are kept, so that their footers are read once.
-const MOST_TAILS: usize = 16 << 20;
 
 /// Datasets in an object store.
 #[derive(Debug)]
@@ -67,9 +67,9 @@ struct Inner {
     /// What may have become of an object by a change that nobody knows the outcome of; `None` when
     /// it may have been deleted.
     unclear: HashMap<String, Vec<Option<Bytes>>>,
-    /// The lengths and the last bytes of data files, which never change.
-    tails: HashMap<String, (u64, Bytes)>,
-    tail_bytes: usize,
+    /// The lengths of the data files that have been listed; none of them changes.
+    lengths: HashMap<String, u64>,
+    tails: Tails,
 }
 
 impl Inner {
@@ -205,6 +205,9 @@ impl Remote {
         let prefix = format!("{}/", self.key(folder).unwrap_or_default());
         let found = self.objects.list(&prefix);
         let found = found.map_err(|source| failed("list", folder, source))?;
+        let files = found.iter().filter(|found| found.key.ends_with(".parquet"));
+        let lengths = files.map(|found| (found.key.clone(), found.bytes));
+        self.inner().lengths.extend(lengths);
         let name = |found: Found| Some((found.key.strip_prefix(&prefix)?.to_owned(), found.bytes));
         Ok(found.into_iter().filter_map(name).collect())
     }
@@ -326,6 +329,8 @@ impl Remote {
         let deleted = self.objects.delete(&keys);
         let mut inner = self.inner();
         for key in keys {
+            inner.lengths.remove(&key);
+            inner.tails.forget(&key);
             match (&deleted, inner.tags.contains_key(&key)) {
                 (_, false) => {}
                 (Ok(()), true) => inner.settle(key, None),
@@ -339,30 +344,24 @@ impl Remote {
     /// A data file, to be read by ranges.
     pub(crate) fn open(&self, path: &Path) -> Result<RemotePart, Error> {
         let key = self.key(path).unwrap_or_default();
-        let known = self.inner().tails.get(&key).cloned();
+        let known = self.inner().tails.find(&key);
         let (length, tail) = match known {
             Some(known) => known,
             None => {
-                let length = self
-                    .length(path)?
-                    .ok_or_else(|| failed("open", path, io::ErrorKind::NotFound.into()))?;
+                let listed = self.inner().lengths.get(&key).copied();
+                let length = match listed {
+                    Some(length) => length,
+                    None => self
+                        .length(path)?
+                        .ok_or_else(|| failed("open", path, io::ErrorKind::NotFound.into()))?,
+                };
                 let tail = self.range(path, &key, length.saturating_sub(TAIL)..length)?;
-                self.keep_tail(key.clone(), length, tail.clone());
+                self.inner().tails.keep(key.clone(), length, tail.clone());
                 (length, tail)
             }
         };
         let objects = Arc::clone(&self.objects);
         Ok(RemotePart::new(objects, key, length, Some(tail)))
-    }
-
-    fn keep_tail(&self, key: String, length: u64, tail: Bytes) {
-        let mut inner = self.inner();
-        if inner.tail_bytes > MOST_TAILS {
-            inner.tails.clear();
-            inner.tail_bytes = 0;
-        }
-        inner.tail_bytes += tail.len();
-        inner.tails.insert(key, (length, tail));
     }
 }
 

@@ -39,6 +39,7 @@ pub struct Bucket {
     hook: Arc<Hook>,
     calls: Arc<AtomicUsize>,
     read: Arc<AtomicU64>,
+    lengths: Arc<AtomicUsize>,
     /// See [`Objects::most_copied`]; what is five times as long is not copied.
     pub most_copied: u64,
     pub ignores_conditions: bool,
@@ -59,6 +60,7 @@ impl Bucket {
             hook: Arc::new(Box::new(|_| None)),
             calls: Arc::default(),
             read: Arc::default(),
+            lengths: Arc::default(),
             most_copied: 1 << 30,
             ignores_conditions: false,
             has_no_conditions: false,
@@ -81,6 +83,11 @@ impl Bucket {
     /// The bytes that were read by ranges.
     pub fn bytes_read(&self) -> u64 {
         self.read.load(Ordering::SeqCst)
+    }
+
+    /// How often the length of an object was asked for.
+    pub fn lengths_asked(&self) -> usize {
+        self.lengths.load(Ordering::SeqCst)
     }
 
     fn call<T>(&self, work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
@@ -172,6 +179,7 @@ impl Objects for Bucket {
     }
 
     fn length(&self, key: &str) -> io::Result<Option<u64>> {
+        self.lengths.fetch_add(1, Ordering::SeqCst);
         self.call(|| Ok(self.content(key)?.map(|content| content.len() as u64)))
     }
 

@@ -558,6 +558,20 @@ fn a_merge_reads_a_fraction_of_a_large_dataset() {
 }
 
 #[test]
+fn files_that_were_listed_are_not_asked_for_their_lengths() {
+    let place = Place::new();
+    let bucket = place.bucket();
+    let out = Path::new(ADDRESS);
+    for value in 1..3 {
+        let load = options(Merge, false);
+        load_with(out, place.options(&bucket), load, &rows(0..60, value), None).unwrap();
+        assert!(files(place.out()).len() > 3);
+        assert_eq!(bucket.lengths_asked(), 0);
+    }
+    assert_eq!(read(place.out()), rows(0..60, 2));
+}
+
+#[test]
 fn a_load_is_gone_on_with_from_the_bucket() {
     let place = Place::new();
     let bucket = place.bucket();
