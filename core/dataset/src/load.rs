@@ -499,8 +499,8 @@ impl Load {
         let shared = Arc::clone(&self.shared);
         let staged = self.staged();
         // Other loads of the store go on meanwhile.
-        if shared.disk.remote().is_some() {
-            remote::upload(&shared.disk, &shared.layout, journal)?;
+        if let Some(remote) = shared.disk.remote() {
+            remote::upload(&shared.disk, remote, &shared.layout, journal)?;
         } else {
             let files = journal.adds.iter().map(|file| staged.join(&file.name));
             let folders: BTreeSet<PathBuf> = files

@@ -19,11 +19,15 @@
 mod address;
 #[cfg(feature = "object-storage")]
 mod cloud;
+#[cfg(feature = "object-storage")]
+mod failure;
 mod lease;
 mod objects;
 mod publish;
 mod reader;
 mod tails;
+#[cfg(feature = "object-storage")]
+mod worker;
 
 use std::collections::HashMap;
 use std::fs;
@@ -306,13 +310,36 @@ impl Remote {
         }
     }
 
+    /// Puts files of the local disk into the store, as many at a time as is quick.
+    pub(crate) fn upload_all(&self, files: &[(PathBuf, PathBuf)]) -> Result<(), Error> {
+        let keys = files.iter().map(|(file, to)| {
+            let key = self.key(to).unwrap_or_default();
+            (file.clone(), key)
+        });
+        let uploaded = self.objects.upload_all(&keys.collect::<Vec<_>>());
+        uploaded.map_err(|(index, source)| failed("write", target(files, index), source))
+    }
+
     /// Lets the store copy an object; false when there is none.
     pub(crate) fn copy(&self, from: &Path, to: &Path) -> Result<bool, Error> {
-        let [from_key, to_key] = [from, to].map(|path| self.key(path).unwrap_or_default());
-        match self.objects.copy(&from_key, &to_key) {
-            Ok(()) => Ok(true),
-            Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(source) => Err(failed("copy a file to", to, source)),
+        let missing = self.copy_all(&[(from.to_owned(), to.to_owned())])?;
+        Ok(missing.is_none())
+    }
+
+    /// Lets the store copy objects, as many at a time as is quick; gives one that is not there, if
+    /// any is missing.
+    pub(crate) fn copy_all(&self, paths: &[(PathBuf, PathBuf)]) -> Result<Option<PathBuf>, Error> {
+        let keys = paths.iter().map(|(from, to)| {
+            let [from, to] = [from, to].map(|path| self.key(path).unwrap_or_default());
+            (from, to)
+        });
+        match self.objects.copy_all(&keys.collect::<Vec<_>>()) {
+            Ok(()) => Ok(None),
+            Err((index, source)) if source.kind() == io::ErrorKind::NotFound => {
+                let from = paths.get(index).map(|(from, _)| from.clone());
+                Ok(Some(from.unwrap_or_default()))
+            }
+            Err((index, source)) => Err(failed("copy a file to", target(paths, index), source)),
         }
     }
 
@@ -413,6 +440,11 @@ fn host() -> Option<String> {
 #[cfg(not(all(unix, feature = "object-storage")))]
 fn host() -> Option<String> {
     std::env::var("COMPUTERNAME").ok()
+}
+
+/// Where one of these was to go.
+fn target(paths: &[(PathBuf, PathBuf)], index: usize) -> &Path {
+    paths.get(index).map_or(Path::new(""), |(_, to)| to)
 }
 
 /// A failed operation of the object store.

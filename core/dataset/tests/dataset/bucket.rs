@@ -147,6 +147,20 @@ fn tag(content: &[u8]) -> Tag {
     }
 }
 
+/// What is done at once ends in any order, and one that fails keeps none of the others from it.
+fn in_any_order<T>(
+    items: &[T],
+    work: impl Fn(&T) -> io::Result<()>,
+) -> Result<(), (usize, io::Error)> {
+    let mut failed = Ok(());
+    for (index, item) in items.iter().enumerate().rev() {
+        if let Err(error) = work(item) {
+            failed = Err((index, error));
+        }
+    }
+    failed
+}
+
 impl Objects for Bucket {
     fn list(&self, prefix: &str) -> io::Result<Vec<Found>> {
         self.call(|| {
@@ -234,6 +248,14 @@ impl Objects for Bucket {
             }
             self.write(to, &content)
         })
+    }
+
+    fn upload_all(&self, files: &[(PathBuf, String)]) -> Result<(), (usize, io::Error)> {
+        in_any_order(files, |(file, key)| self.upload(file, key))
+    }
+
+    fn copy_all(&self, keys: &[(String, String)]) -> Result<(), (usize, io::Error)> {
+        in_any_order(keys, |(from, to)| self.copy(from, to))
     }
 
     fn most_copied(&self) -> u64 {
