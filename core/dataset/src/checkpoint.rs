@@ -21,21 +21,20 @@ use arrow::datatypes::Schema;
 use chrono::{DateTime, TimeDelta, Utc};
 use connector_plan::WriteDisposition;
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::disk::{self, Disk};
 use crate::layout::{Layout, parse_part_name};
 use crate::load::LoadOptions;
+use crate::part::{BATCH_ROWS, reader_options};
 use crate::state::{DataFile, State, json};
 use crate::store::StoreOptions;
 use crate::{Error, RunId, SourceId};
 
 /// The version of the checkpoint's own format.
 const VERSION: u32 = 1;
-/// Rows read at a time.
-const BATCH_ROWS: usize = 8192;
 
 /// How far a load had come when its run ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -289,14 +288,11 @@ impl CheckpointWriter {
             .join(format!("checkpoint-{resource}.json"));
         disk.replace_file(&layout.checkpoint(resource), &temporary, &json(&record)?)?;
         // What another load had left is nobody's now.
-        let checkpoint = layout.checkpoint(resource);
+        let own = (self.kept.iter()).map(|name| kept_path(layout, resource, name));
+        let own: HashSet<PathBuf> = own.chain([layout.checkpoint(resource)]).collect();
         for name in disk.list(&folder)? {
             let path = folder.join(&name);
-            let is_own = path.file_stem().is_some_and(|stem| {
-                let own = |name: &String| Path::new(name).file_stem() == Some(stem);
-                self.kept.iter().any(own)
-            });
-            if path != checkpoint && !is_own {
+            if !own.contains(&path) {
                 disk.remove_file(&path)?;
             }
         }
@@ -381,8 +377,7 @@ pub(crate) fn read_staged(
     names: Option<&[&str]>,
 ) -> Result<impl Iterator<Item = Result<RecordBatch, Error>> + use<>, Error> {
     let file = File::open(path).map_err(|source| Error::io("open", path, source))?;
-    let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-    let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(file, options)
+    let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(file, reader_options())
         .map_err(|source| Error::read(path, source))?;
     let columns: Vec<usize> = (builder.schema().fields().iter().enumerate())
         .filter(|(_, field)| names.is_none_or(|names| names.contains(&field.name().as_str())))
