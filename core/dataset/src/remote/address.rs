@@ -39,11 +39,25 @@ pub fn work_folder(out: &Path, connector: &str, base: Option<&Path>) -> PathBuf 
     base.join(format!("{connector}-{address}"))
 }
 
-/// What the spellings of one address have in common: `s3a://lake//raw/` is `s3://lake/raw`.
+/// What the spellings of one address have in common: `s3a://lake//raw/` is `s3://lake/raw`, and what
+/// `abfs://lake@account.blob.core.windows.net` leads to, `abfss://lake@account.dfs.core.windows.net`
+/// leads to as well.
 fn normalised(out: &Path) -> Vec<u8> {
-    let parts = out.iter().map(|part| match part.as_encoded_bytes() {
-        b"s3a:" => b"s3:",
-        part => part,
+    let mut is_azure = false;
+    let parts = out.iter().enumerate().map(|(index, part)| {
+        let part = part.as_encoded_bytes();
+        match (index, part) {
+            (0, b"s3a:") => b"s3:".to_vec(),
+            (0, b"az:" | b"adl:" | b"azure:" | b"abfs:" | b"abfss:") => {
+                is_azure = true;
+                b"az:".to_vec()
+            }
+            (1, part) if is_azure => match part.strip_suffix(b".blob.core.windows.net") {
+                Some(account) => [account, b".dfs.core.windows.net"].concat(),
+                None => part.to_vec(),
+            },
+            _ => part.to_vec(),
+        }
     });
     parts.collect::<Vec<_>>().join(&b'/')
 }
@@ -165,7 +179,21 @@ mod tests {
         for out in ["s3://lake/raw/", "s3a://lake/raw", "s3://lake//raw/./"] {
             assert_eq!(folder(out), folder("s3://lake/raw"), "{out}");
         }
+        for scheme in ["az", "adl", "azure", "abfs", "abfss"] {
+            assert_eq!(
+                folder(&format!("{scheme}://lake/raw")),
+                folder("az://lake/raw")
+            );
+        }
+        let azure = |scheme: &str, host: &str| {
+            folder(&format!(
+                "{scheme}://lake@account.{host}.core.windows.net/raw"
+            ))
+        };
+        assert_eq!(azure("abfss", "dfs"), azure("abfs", "blob"));
+        assert_ne!(azure("abfss", "dfs"), folder("az://lake/raw"));
         for out in [
+            "az://lake/raw",
             "s3://lake",
             "s3://lake/raw/x",
             "gs://lake/raw",
