@@ -160,7 +160,9 @@ impl<'a> Rewriter<'a> {
             let end = start + u64::try_from(group.num_rows()).unwrap_or(0);
             self.tally.rewritten += 1;
             self.tally.bytes_rewritten += u64::try_from(group.compressed_size()).unwrap_or(0);
-            self.decode(&source, index, start..end, Some(arranger))?;
+            if changes.gone.count_in(start..end) < end - start {
+                self.decode(&source, index, start..end, Some(arranger))?;
+            }
             start = end;
         }
         Ok(())
