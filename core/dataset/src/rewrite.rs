@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::Path;
+use std::slice;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch};
@@ -418,7 +419,9 @@ impl<'a> Rewriter<'a> {
         if updates.is_empty() {
             return Ok(batch);
         }
-        let new = self.fresh.rows(updates, column)?;
+        let new = self
+            .fresh
+            .rows(updates, column.as_ref().map(slice::from_ref))?;
         let mut places: Vec<(usize, usize)> = (0..batch.num_rows()).map(|row| (0, row)).collect();
         for (number, update) in updates.iter().enumerate() {
             if let Some(place) = places.get_mut((update.row.row() - rows.start) as usize) {
