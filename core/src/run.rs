@@ -107,8 +107,13 @@ pub(crate) async fn command(context: &Context<'_>) -> Result<ExitCode> {
     store
         .write_run_record(&record)
         .map_err(convert::dataset_error)?;
-    for name in store.discard_expired().map_err(convert::dataset_error)? {
-        tracing::info!(resource = name, "what an earlier run had kept is too old");
+    match store.discard_expired() {
+        Ok(names) => {
+            for name in names {
+                tracing::info!(resource = name, "what an earlier run had kept is too old");
+            }
+        }
+        Err(error) => tracing::warn!("{error}; what earlier runs had kept is left"),
     }
     if let Err(error) = store.prune_run_records(RECORDS_KEPT) {
         tracing::warn!("{error}; old run records are left");

@@ -38,7 +38,8 @@ mapping! {
     compression: CodecSpec = "compression" | "compression_codec", default "zstd(1)";
     /// The length at which a new file begins, in bytes or with a unit: `128 MiB` (2²⁰ bytes), `1GB`
     /// (10⁹ bytes). 1 MiB to 1 TiB. Pages that are not full yet count as long as they are before
-    /// they are compressed: small files of many columns become shorter.
+    /// they are compressed: small files of many columns become shorter. Files in a bucket end at
+    /// 1 GiB at the latest: what is longer, stores do not copy by one request.
     file_bytes: Size<{ 1 << 20 }, { 1 << 40 }> = "file_bytes" | "file_max_bytes",
         default "256 MiB";
     /// The memory at which a row group is closed, in bytes or with a unit. Row groups of less than

@@ -184,12 +184,14 @@ impl Arrange<'_> {
             .with_batch_size(BATCH_ROWS)
             .build()
             .map_err(failed)?;
+        // Where the dataset has none of them yet, rows are counted by any.
+        let needed = Some(self.fresh.columns(&columns)).filter(|needed| !needed.is_empty());
         let mut moves = Vec::with_capacity(updates.len());
         for batch in reader {
             let batch = batch.map_err(|source| Error::read(path, source))?;
             let end = moves.len() + batch.num_rows();
             let updates = updates.get(moves.len()..end).unwrap_or_default();
-            let new = self.fresh.rows(updates, None)?;
+            let new = self.fresh.rows(updates, needed.as_deref())?;
             let schema = self.arrangement.project(new.schema_ref());
             let old = schema::adapt(&batch, &schema)?;
             let (old, new) = (

@@ -21,21 +21,20 @@ use arrow::datatypes::Schema;
 use chrono::{DateTime, TimeDelta, Utc};
 use connector_plan::WriteDisposition;
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::disk::Disk;
+use crate::disk::{self, Disk};
 use crate::layout::{Layout, parse_part_name};
 use crate::load::LoadOptions;
+use crate::part::{BATCH_ROWS, reader_options};
 use crate::state::{DataFile, State, json};
 use crate::store::StoreOptions;
 use crate::{Error, RunId, SourceId};
 
 /// The version of the checkpoint's own format.
 const VERSION: u32 = 1;
-/// Rows read at a time.
-const BATCH_ROWS: usize = 8192;
 
 /// How far a load had come when its run ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -135,13 +134,26 @@ impl Checkpoint {
         TimeDelta::from_std(keep).is_ok_and(|keep| age >= keep || age < -keep)
     }
 
+    /// Whether its files are there; what those of a store hold is seen when they are fetched.
     fn is_whole(&self, disk: &Disk, layout: &Layout) -> Result<bool, Error> {
+        let folder = layout.kept(&self.resource);
+        let below = disk.objects_below(&folder)?;
         for file in &self.files {
             if parse_part_name(&file.name).is_none() {
                 return Ok(false);
             }
             let path = kept_path(layout, &self.resource, &file.name);
-            if disk.length(&path)? != Some(file.bytes) || disk.file_hash(&path)? != file.sha256 {
+            let is_there = match &below {
+                Some(below) => {
+                    let name = path.strip_prefix(&folder).ok().and_then(Path::to_str);
+                    name.and_then(|name| below.get(name)) == Some(&file.bytes)
+                }
+                None => {
+                    disk.length(&path)? == Some(file.bytes)
+                        && disk::file_hash(&path)? == file.sha256
+                }
+            };
+            if !is_there {
                 return Ok(false);
             }
         }
@@ -168,7 +180,22 @@ impl Checkpoint {
     pub(crate) fn adopt(&self, disk: &Disk, layout: &Layout, staged: &Path) -> Result<(), Error> {
         for file in &self.files {
             let kept = kept_path(layout, &self.resource, &file.name);
-            disk.put_aside(&kept, &staged.join(&file.name))?;
+            let staged = staged.join(&file.name);
+            if disk.remote().is_some() {
+                if disk.fetch(&kept, &staged)? != file.sha256 {
+                    return Err(Error::conflict(format!(
+                        "what is kept of a load of `{}` is damaged: `{}`",
+                        self.resource,
+                        kept.display()
+                    ))
+                    .with_hint("read it from the beginning"));
+                }
+                continue;
+            }
+            // It may have been kept where there are links, and copied to where there are none.
+            if !disk.put_aside(&kept, &staged)? {
+                disk.copy_file(&kept, &staged)?;
+            }
         }
         Ok(())
     }
@@ -228,6 +255,7 @@ impl CheckpointWriter {
         let resource = &self.template.resource;
         let folder = layout.kept(resource);
         let staged = layout.staged(self.template.run, resource);
+        let has_kept = !self.kept.is_empty();
         if disk.remote().is_none() && !folder.exists() {
             disk.create_directory(&folder)?;
             disk.sync_parent(&folder)?;
@@ -239,7 +267,10 @@ impl CheckpointWriter {
             }
             let path = kept_path(layout, resource, &file.name);
             if !disk.put_aside(&staged.join(&file.name), &path)? {
-                disk.remove_directory(&folder)?;
+                // What was kept of this load before is as good as ever.
+                if !has_kept {
+                    disk.remove_directory(&folder)?;
+                }
                 return Ok(false);
             }
             self.kept.insert(file.name.clone());
@@ -257,14 +288,11 @@ impl CheckpointWriter {
             .join(format!("checkpoint-{resource}.json"));
         disk.replace_file(&layout.checkpoint(resource), &temporary, &json(&record)?)?;
         // What another load had left is nobody's now.
-        let checkpoint = layout.checkpoint(resource);
+        let own = (self.kept.iter()).map(|name| kept_path(layout, resource, name));
+        let own: HashSet<PathBuf> = own.chain([layout.checkpoint(resource)]).collect();
         for name in disk.list(&folder)? {
             let path = folder.join(&name);
-            let is_own = path.file_stem().is_some_and(|stem| {
-                let own = |name: &String| Path::new(name).file_stem() == Some(stem);
-                self.kept.iter().any(own)
-            });
-            if path != checkpoint && !is_own {
+            if !own.contains(&path) {
                 disk.remove_file(&path)?;
             }
         }
@@ -294,8 +322,17 @@ pub(crate) fn discard_expired(
         let Some(resource) = name.to_str() else {
             continue;
         };
-        let text = disk.read(&layout.checkpoint(resource));
-        let text = text.ok().flatten().unwrap_or_default();
+        let text = match disk.read(&layout.checkpoint(resource)) {
+            Ok(text) => text.unwrap_or_default(),
+            // A store that does not answer says nothing about what it holds.
+            Err(error) => {
+                tracing::warn!(
+                    resource,
+                    "nobody knows whether what an earlier run had kept is too old: {error}"
+                );
+                continue;
+            }
+        };
         let found: Option<Checkpoint> = serde_json::from_slice(&text).ok();
         if found.is_none_or(|found| found.is_expired(keep)) {
             discard(disk, layout, resource)?;
@@ -340,8 +377,7 @@ pub(crate) fn read_staged(
     names: Option<&[&str]>,
 ) -> Result<impl Iterator<Item = Result<RecordBatch, Error>> + use<>, Error> {
     let file = File::open(path).map_err(|source| Error::io("open", path, source))?;
-    let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-    let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(file, options)
+    let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(file, reader_options())
         .map_err(|source| Error::read(path, source))?;
     let columns: Vec<usize> = (builder.schema().fields().iter().enumerate())
         .filter(|(_, field)| names.is_none_or(|names| names.contains(&field.name().as_str())))

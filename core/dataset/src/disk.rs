@@ -11,11 +11,11 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use crate::Error;
 use crate::layout::Layout;
 use crate::part::Part;
 use crate::publish;
 use crate::remote::Remote;
+use crate::{Error, ErrorKind};
 
 /// A kind of change to the file system, or to an object store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -200,15 +200,12 @@ impl Disk {
         exchange(one, other)
     }
 
-    /// Puts a file of the working folder into the object store, or fetches it from there; gives a
-    /// local file a second name. False where the file system has no such thing.
+    /// Puts a file of the working folder into the object store; gives a local file a second name.
+    /// False where the file system has no such thing.
     pub(crate) fn put_aside(&self, from: &Path, to: &Path) -> Result<bool, Error> {
         if let Some(remote) = self.remote_of(to) {
             self.check_remote(remote, Step::Upload, to)?;
             return remote.upload(from, to).map(|()| true);
-        }
-        if let Some(remote) = self.remote_of(from) {
-            return remote.download(from, to).map(|()| true);
         }
         match self.link(from, to) {
             Err(error) if is_unsupported(&error) => Ok(false),
@@ -216,6 +213,15 @@ impl Disk {
                 .map(|()| true)
                 .map_err(|source| Error::io("link", to, source)),
         }
+    }
+
+    /// Copies a local file, for file systems that cannot give it a second name, and makes the content
+    /// of the copy durable.
+    pub(crate) fn copy_file(&self, from: &Path, to: &Path) -> Result<(), Error> {
+        let mut source = File::open(from).map_err(|source| Error::io("open", from, source))?;
+        let mut copy = self.create_file(to)?.without_hash();
+        io::copy(&mut source, &mut copy).map_err(|source| Error::io("write", to, source))?;
+        copy.sync().map(|_| ())
     }
 
     /// Deletes a file; a missing one is fine.
@@ -325,17 +331,20 @@ impl Disk {
             .map_err(|source| Error::io("open", path, source))
     }
 
-    /// The SHA-256 of a file's content in hexadecimal.
-    pub(crate) fn file_hash(&self, path: &Path) -> Result<String, Error> {
-        let Some(remote) = self.remote_of(path) else {
-            return file_hash(path);
+    /// Fetches a file from the object store; gives the SHA-256 of its content in hexadecimal.
+    pub(crate) fn fetch(&self, from: &Path, to: &Path) -> Result<String, Error> {
+        let Some(remote) = self.remote_of(from) else {
+            return Err(Error::new(
+                ErrorKind::Internal,
+                format!("`{}` is in no object store", from.display()),
+            ));
         };
-        let mut hash = Sha256::new();
-        remote.each_piece(path, |piece| {
-            hash.update(piece);
-            Ok(())
+        let mut copy = self.create_file(to)?;
+        remote.each_piece(from, |piece| {
+            let written = copy.write_all(piece);
+            written.map_err(|source| Error::io("write", to, source))
         })?;
-        Ok(hexadecimal(&hash.finalize()))
+        copy.sync().map(|(_, hash)| hash)
     }
 }
 

@@ -47,11 +47,22 @@ impl Fresh {
         !self.is_too_much
     }
 
-    /// The rows that take the places of others, in the order of these; all columns or one.
+    /// Where these columns are among those of the rows.
+    pub(crate) fn columns(&self, names: &[&str]) -> Vec<usize> {
+        let schema = self.batches.first().map(|(_, batch)| batch.schema_ref());
+        let fields = schema.into_iter().flat_map(|schema| schema.fields());
+        let fields = fields.enumerate();
+        fields
+            .filter(|(_, field)| names.contains(&field.name().as_str()))
+            .map(|(index, _)| index)
+            .collect()
+    }
+
+    /// The rows that take the places of others, in the order of these; all columns or some.
     pub(crate) fn rows(
         &self,
         updates: &[Update],
-        column: Option<usize>,
+        columns: Option<&[usize]>,
     ) -> Result<RecordBatch, Error> {
         let mut batches: Vec<&RecordBatch> = Vec::new();
         let mut places = Vec::with_capacity(updates.len());
@@ -74,8 +85,8 @@ impl Fresh {
             });
             places.push((number, (update.by.row() - first.row()) as usize));
         }
-        let batches = batches.into_iter().map(|batch| match column {
-            Some(column) => batch.project(&[column]),
+        let batches = batches.into_iter().map(|batch| match columns {
+            Some(columns) => batch.project(columns),
             None => Ok(batch.clone()),
         });
         let batches: Vec<RecordBatch> = batches.collect::<Result<_, _>>().map_err(Error::arrow)?;
@@ -89,4 +100,44 @@ pub(crate) fn of_file(updates: &[Update], file: usize) -> &[Update] {
     let start = updates.partition_point(|update| update.row.file() < file);
     let end = updates.partition_point(|update| update.row.file() <= file);
     updates.get(start..end).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{ArrayRef, AsArray, Int64Array};
+    use arrow::datatypes::Int64Type;
+
+    use super::*;
+
+    #[test]
+    fn some_columns_of_rows_are_found_by_their_places() {
+        let batch = |first: i64| {
+            let column = |by: i64| -> ArrayRef {
+                Arc::new(Int64Array::from_iter_values(
+                    (first..first + 3).map(|row| row * by),
+                ))
+            };
+            let columns = ["a", "b", "c"].into_iter().zip([1, 10, 100].map(column));
+            RecordBatch::try_from_iter(columns).unwrap()
+        };
+        let mut fresh = Fresh::new(1 << 20);
+        assert_eq!(fresh.columns(&["a"]), [0; 0]);
+        let at = |row| Position::new(0, row).unwrap();
+        fresh.push(at(0), batch(0));
+        fresh.push(at(3), batch(3));
+        let updates = [4, 0, 2].map(|row| Update {
+            row: at(9),
+            by: at(row),
+        });
+        let columns = fresh.columns(&["c", "a", "none"]);
+        assert_eq!(columns, [0, 2]);
+        let found = fresh.rows(&updates, Some(&columns)).unwrap();
+        let values = |index: usize| found.column(index).as_primitive::<Int64Type>().values();
+        assert_eq!(found.num_columns(), 2);
+        assert_eq!(values(0), &[4, 0, 2]);
+        assert_eq!(values(1), &[400, 0, 200]);
+        assert_eq!(fresh.rows(&updates, None).unwrap().num_columns(), 3);
+    }
 }

@@ -149,6 +149,10 @@ pub struct Load {
 impl Load {
     pub(crate) fn begin(shared: Arc<Shared>, mut options: LoadOptions) -> Result<Self, Error> {
         check_name("resource", &options.resource)?;
+        if let Some(remote) = shared.disk.remote() {
+            // When its files are copied to where they belong, the load is committed already.
+            options.writer.file_bytes = options.writer.file_bytes.min(remote.most_copied());
+        }
         let is_merge = options.disposition == WriteDisposition::Merge;
         let has_key = !options.primary_key.is_empty()
             || match options.merge.strategy {
@@ -520,8 +524,8 @@ impl Load {
         let shared = Arc::clone(&self.shared);
         let staged = self.staged();
         // Other loads of the store go on meanwhile.
-        if shared.disk.remote().is_some() {
-            remote::upload(&shared.disk, &shared.layout, journal)?;
+        if let Some(remote) = shared.disk.remote() {
+            remote::upload(&shared.disk, remote, &shared.layout, journal)?;
         } else {
             let files = journal.adds.iter().map(|file| staged.join(&file.name));
             let folders: BTreeSet<PathBuf> = files

@@ -32,10 +32,17 @@ impl Part {
         }
     }
 
-    /// Says that all columns of a row group will be read.
+    /// Says that all columns of a row group will be read, one behind the other.
     pub(crate) fn expect(&self, metadata: &ParquetMetaData, group: usize) {
         if let Self::Remote(part) = self {
             part.expect(metadata, group);
+        }
+    }
+
+    /// Says that so many columns of a row group will be read side by side, page by page.
+    pub(crate) fn expect_rows(&self, metadata: &ParquetMetaData, group: usize, columns: usize) {
+        if let Self::Remote(part) = self {
+            part.expect_rows(metadata, group, columns);
         }
     }
 

@@ -19,14 +19,19 @@
 mod address;
 #[cfg(feature = "object-storage")]
 mod cloud;
+#[cfg(feature = "object-storage")]
+mod failure;
 mod lease;
 mod objects;
 mod publish;
 mod reader;
+mod tails;
+#[cfg(feature = "object-storage")]
+mod worker;
 
 use std::collections::HashMap;
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -38,6 +43,7 @@ pub use self::objects::{Condition, Found, Objects, Tag};
 pub(crate) use self::publish::{publish, upload};
 use self::reader::TAIL;
 pub(crate) use self::reader::{RemotePart, RemoteRead};
+use self::tails::Tails;
 use crate::disk::Disk;
 use crate::journal::Journal;
 use crate::layout::Layout;
@@ -47,8 +53,6 @@ use bytes::Bytes;
 
 /// Bytes of a file that are downloaded at a time.
 const PIECE: u64 = 8 << 20;
-/// The most bytes of the ends of files that are kept, so that their footers are read once.
-const MOST_TAILS: usize = 16 << 20;
 
 /// Datasets in an object store.
 #[derive(Debug)]
@@ -67,9 +71,9 @@ struct Inner {
     /// What may have become of an object by a change that nobody knows the outcome of; `None` when
     /// it may have been deleted.
     unclear: HashMap<String, Vec<Option<Bytes>>>,
-    /// The lengths and the last bytes of data files, which never change.
-    tails: HashMap<String, (u64, Bytes)>,
-    tail_bytes: usize,
+    /// The lengths of the data files that have been listed; none of them changes.
+    lengths: HashMap<String, u64>,
+    tails: Tails,
 }
 
 impl Inner {
@@ -205,6 +209,9 @@ impl Remote {
         let prefix = format!("{}/", self.key(folder).unwrap_or_default());
         let found = self.objects.list(&prefix);
         let found = found.map_err(|source| failed("list", folder, source))?;
+        let files = found.iter().filter(|found| found.key.ends_with(".parquet"));
+        let lengths = files.map(|found| (found.key.clone(), found.bytes));
+        self.inner().lengths.extend(lengths);
         let name = |found: Found| Some((found.key.strip_prefix(&prefix)?.to_owned(), found.bytes));
         Ok(found.into_iter().filter_map(name).collect())
     }
@@ -274,18 +281,6 @@ impl Remote {
         upload.map_err(|source| failed("write", path, source))
     }
 
-    pub(crate) fn download(&self, path: &Path, file: &Path) -> Result<(), Error> {
-        let mut target = File::options()
-            .write(true)
-            .create_new(true)
-            .open(file)
-            .map_err(|source| Error::io("create", file, source))?;
-        self.each_piece(path, |piece| {
-            let written = target.write_all(piece);
-            written.map_err(|source| Error::io("write", file, source))
-        })
-    }
-
     /// Reads an object from its beginning to its end.
     pub(crate) fn each_piece(
         &self,
@@ -315,14 +310,42 @@ impl Remote {
         }
     }
 
+    /// Puts files of the local disk into the store, as many at a time as is quick.
+    pub(crate) fn upload_all(&self, files: &[(PathBuf, PathBuf)]) -> Result<(), Error> {
+        let keys = files.iter().map(|(file, to)| {
+            let key = self.key(to).unwrap_or_default();
+            (file.clone(), key)
+        });
+        let uploaded = self.objects.upload_all(&keys.collect::<Vec<_>>());
+        uploaded.map_err(|(index, source)| failed("write", target(files, index), source))
+    }
+
     /// Lets the store copy an object; false when there is none.
     pub(crate) fn copy(&self, from: &Path, to: &Path) -> Result<bool, Error> {
-        let [from_key, to_key] = [from, to].map(|path| self.key(path).unwrap_or_default());
-        match self.objects.copy(&from_key, &to_key) {
-            Ok(()) => Ok(true),
-            Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(source) => Err(failed("copy a file to", to, source)),
+        let missing = self.copy_all(&[(from.to_owned(), to.to_owned())])?;
+        Ok(missing.is_none())
+    }
+
+    /// Lets the store copy objects, as many at a time as is quick; gives one that is not there, if
+    /// any is missing.
+    pub(crate) fn copy_all(&self, paths: &[(PathBuf, PathBuf)]) -> Result<Option<PathBuf>, Error> {
+        let keys = paths.iter().map(|(from, to)| {
+            let [from, to] = [from, to].map(|path| self.key(path).unwrap_or_default());
+            (from, to)
+        });
+        match self.objects.copy_all(&keys.collect::<Vec<_>>()) {
+            Ok(()) => Ok(None),
+            Err((index, source)) if source.kind() == io::ErrorKind::NotFound => {
+                let from = paths.get(index).map(|(from, _)| from.clone());
+                Ok(Some(from.unwrap_or_default()))
+            }
+            Err((index, source)) => Err(failed("copy a file to", target(paths, index), source)),
         }
+    }
+
+    /// The length of files that the store copies by one request.
+    pub(crate) fn most_copied(&self) -> u64 {
+        self.objects.most_copied()
     }
 
     pub(crate) fn remove(&self, paths: &[PathBuf]) -> Result<(), Error> {
@@ -333,6 +356,8 @@ impl Remote {
         let deleted = self.objects.delete(&keys);
         let mut inner = self.inner();
         for key in keys {
+            inner.lengths.remove(&key);
+            inner.tails.forget(&key);
             match (&deleted, inner.tags.contains_key(&key)) {
                 (_, false) => {}
                 (Ok(()), true) => inner.settle(key, None),
@@ -346,30 +371,24 @@ impl Remote {
     /// A data file, to be read by ranges.
     pub(crate) fn open(&self, path: &Path) -> Result<RemotePart, Error> {
         let key = self.key(path).unwrap_or_default();
-        let known = self.inner().tails.get(&key).cloned();
+        let known = self.inner().tails.find(&key);
         let (length, tail) = match known {
             Some(known) => known,
             None => {
-                let length = self
-                    .length(path)?
-                    .ok_or_else(|| failed("open", path, io::ErrorKind::NotFound.into()))?;
+                let listed = self.inner().lengths.get(&key).copied();
+                let length = match listed {
+                    Some(length) => length,
+                    None => self
+                        .length(path)?
+                        .ok_or_else(|| failed("open", path, io::ErrorKind::NotFound.into()))?,
+                };
                 let tail = self.range(path, &key, length.saturating_sub(TAIL)..length)?;
-                self.keep_tail(key.clone(), length, tail.clone());
+                self.inner().tails.keep(key.clone(), length, tail.clone());
                 (length, tail)
             }
         };
         let objects = Arc::clone(&self.objects);
         Ok(RemotePart::new(objects, key, length, Some(tail)))
-    }
-
-    fn keep_tail(&self, key: String, length: u64, tail: Bytes) {
-        let mut inner = self.inner();
-        if inner.tail_bytes > MOST_TAILS {
-            inner.tails.clear();
-            inner.tail_bytes = 0;
-        }
-        inner.tail_bytes += tail.len();
-        inner.tails.insert(key, (length, tail));
     }
 }
 
@@ -421,6 +440,11 @@ fn host() -> Option<String> {
 #[cfg(not(all(unix, feature = "object-storage")))]
 fn host() -> Option<String> {
     std::env::var("COMPUTERNAME").ok()
+}
+
+/// Where one of these was to go.
+fn target(paths: &[(PathBuf, PathBuf)], index: usize) -> &Path {
+    paths.get(index).map_or(Path::new(""), |(_, to)| to)
 }
 
 /// A failed operation of the object store.

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::Path;
+use std::slice;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch};
@@ -160,7 +161,9 @@ impl<'a> Rewriter<'a> {
             let end = start + u64::try_from(group.num_rows()).unwrap_or(0);
             self.tally.rewritten += 1;
             self.tally.bytes_rewritten += u64::try_from(group.compressed_size()).unwrap_or(0);
-            self.decode(&source, index, start..end, Some(arranger))?;
+            if changes.gone.count_in(start..end) < end - start {
+                self.decode(&source, index, start..end, Some(arranger))?;
+            }
             start = end;
         }
         Ok(())
@@ -344,7 +347,6 @@ impl<'a> Rewriter<'a> {
     ) -> Result<(), Error> {
         let schema = Arc::clone(&self.writer.format().schema);
         let mut row = rows.start;
-        source.file.expect(source.metadata.metadata(), index);
         for batch in source.read(index, None, None)? {
             let batch = batch.map_err(|error| Error::read(source.path, error))?;
             let next = row + batch.num_rows() as u64;
@@ -417,7 +419,9 @@ impl<'a> Rewriter<'a> {
         if updates.is_empty() {
             return Ok(batch);
         }
-        let new = self.fresh.rows(updates, column)?;
+        let new = self
+            .fresh
+            .rows(updates, column.as_ref().map(slice::from_ref))?;
         let mut places: Vec<(usize, usize)> = (0..batch.num_rows()).map(|row| (0, row)).collect();
         for (number, update) in updates.iter().enumerate() {
             if let Some(place) = places.get_mut((update.row.row() - rows.start) as usize) {
@@ -449,6 +453,10 @@ impl Source<'_> {
         let failed = |source| Error::io("open", self.path, source);
         let file = self.file.try_clone().map_err(failed)?;
         let metadata = self.metadata.clone();
+        let schema = metadata.parquet_schema();
+        let roots = (0..schema.num_columns()).map(|leaf| schema.get_column_root_idx(leaf));
+        let leaves = roots.filter(|root| column.is_none_or(|column| column == *root));
+        file.expect_rows(metadata.metadata(), group, leaves.count());
         let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata)
             .with_row_groups(vec![group])
             .with_batch_size(BATCH_ROWS);

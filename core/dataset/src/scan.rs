@@ -138,6 +138,7 @@ impl<T: Item> KeyIndex<T> {
             let end = row + u64::try_from(rows).unwrap_or(0);
             if may_meet {
                 self.searched += 1;
+                file.expect_rows(metadata.metadata(), group, columns.len());
                 let file = file
                     .try_clone()
                     .map_err(|source| Error::io("open", path, source))?;

@@ -2,9 +2,10 @@
 //! whole rows.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, VecDeque};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use crate::Error;
@@ -177,6 +178,13 @@ impl Spill for Ranked {
     }
 }
 
+/// Bytes of a run that are read at a time where there is memory for it.
+const READ_BYTES: usize = 96 << 10;
+/// Runs that are merged at once even where memory is scarce, unless items are long.
+const FEW_RUNS: usize = 16;
+/// Bytes that are written at a time.
+const WRITE_BYTES: usize = 64 << 10;
+
 /// Collects items.
 #[derive(Debug)]
 pub(crate) struct Sorter<T> {
@@ -185,9 +193,7 @@ pub(crate) struct Sorter<T> {
     memory: Sorting,
     items: Vec<T>,
     bytes: usize,
-    file: Option<NewFile>,
-    /// The lengths in bytes of the runs in the file.
-    runs: Vec<u64>,
+    spilled: Option<Spilled>,
 }
 
 impl<T: Spill> Sorter<T> {
@@ -199,8 +205,7 @@ impl<T: Spill> Sorter<T> {
             memory,
             items: Vec::new(),
             bytes: 0,
-            file: None,
-            runs: Vec::new(),
+            spilled: None,
         }
     }
 
@@ -216,28 +221,13 @@ impl<T: Spill> Sorter<T> {
 
     fn spill(&mut self) -> Result<(), Error> {
         self.items.sort_unstable();
-        let failed = |source| Error::io("write", &self.path, source);
-        let file = match &mut self.file {
-            Some(file) => file,
-            None => {
-                if let Some(parent) = self.path.parent() {
-                    self.disk.create_directory(parent)?;
-                }
-                self.file
-                    .insert(self.disk.create_file(&self.path)?.without_hash())
-            }
+        let spilled = match &mut self.spilled {
+            Some(spilled) => spilled,
+            None => self.spilled.insert(Spilled::new(&self.disk, &self.path)?),
         };
-        let mut length = 0;
-        let mut bytes = Vec::new();
-        for chunk in self.items.chunks(4096) {
-            bytes.clear();
-            for item in chunk {
-                item.encode(&mut bytes);
-            }
-            file.write_all(&bytes).map_err(failed)?;
-            length += bytes.len() as u64;
-        }
-        self.runs.push(length);
+        let mut items = self.items.iter();
+        let encode = |bytes: &mut Vec<u8>| Ok(items.next().map(|item| item.encode(bytes)));
+        spilled.add(encode)?;
         self.items.clear();
         self.bytes = 0;
         Ok(())
@@ -246,35 +236,103 @@ impl<T: Spill> Sorter<T> {
     /// All items in order.
     pub(crate) fn sorted(mut self) -> Result<Sorted<T>, Error> {
         self.items.sort_unstable();
-        let buffer_bytes = (self.memory.reading / self.runs.len().max(1)).clamp(1 << 11, 96 << 10);
-        let mut offset = 0;
-        let mut runs: Vec<Run<T>> = Vec::with_capacity(self.runs.len() + 1);
-        for length in &self.runs {
-            runs.push(Run {
-                offset,
-                left: *length,
-                buffer: Vec::new(),
-            });
-            offset += length;
-        }
-        // The last run never left memory.
         self.items.reverse();
-        runs.push(Run {
-            offset,
-            left: 0,
+        let mut sorted = match self.spilled {
+            Some(mut spilled) => {
+                let (at_once, buffer_bytes) = spilled.fan_in(self.memory.reading);
+                // Each merge leaves one run fewer than it takes; the last one, of as many as there
+                // may be, is what the caller reads.
+                while spilled.runs.len() > at_once {
+                    let count = at_once.min(spilled.runs.len() - at_once + 1);
+                    spilled.merge::<T>(count, buffer_bytes)?;
+                }
+                let runs = spilled.runs.into();
+                Sorted::new(spilled.file.into_file(), self.path, runs, buffer_bytes)
+            }
+            None => Sorted {
+                file: None,
+                path: self.path,
+                buffer_bytes: 0,
+                runs: Vec::new(),
+                heap: BinaryHeap::new(),
+            },
+        };
+        // The last run never left memory.
+        sorted.runs.push(Run {
+            bytes: 0..0,
             buffer: self.items,
         });
-        let mut sorted = Sorted {
-            file: self.file.map(NewFile::into_file),
-            path: self.path,
-            buffer_bytes,
-            runs,
-            heap: BinaryHeap::new(),
-        };
-        for index in 0..sorted.runs.len() {
-            sorted.advance(index)?;
+        sorted.begin()
+    }
+}
+
+/// Sorted runs in a file.
+#[derive(Debug)]
+struct Spilled {
+    file: NewFile,
+    path: PathBuf,
+    length: u64,
+    /// Where they are.
+    runs: VecDeque<Range<u64>>,
+    /// The length in bytes of the longest item.
+    longest: usize,
+}
+
+impl Spilled {
+    fn new(disk: &Disk, path: &Path) -> Result<Self, Error> {
+        if let Some(parent) = path.parent() {
+            disk.create_directory(parent)?;
         }
-        Ok(sorted)
+        Ok(Self {
+            file: disk.create_file(path)?.without_hash(),
+            path: path.to_owned(),
+            length: 0,
+            runs: VecDeque::new(),
+            longest: 0,
+        })
+    }
+
+    /// Writes a run; `encode` gives its items in their order, one at a time, until there is none.
+    fn add(
+        &mut self,
+        mut encode: impl FnMut(&mut Vec<u8>) -> Result<Option<()>, Error>,
+    ) -> Result<(), Error> {
+        let start = self.length;
+        let mut bytes = Vec::new();
+        loop {
+            let before = bytes.len();
+            let is_over = encode(&mut bytes)?.is_none();
+            self.longest = self.longest.max(bytes.len() - before);
+            if is_over || bytes.len() >= WRITE_BYTES {
+                let written = self.file.write_all(&bytes);
+                written.map_err(|source| Error::io("write", &self.path, source))?;
+                self.length += bytes.len() as u64;
+                bytes.clear();
+            }
+            if is_over {
+                self.runs.push_back(start..self.length);
+                return Ok(());
+            }
+        }
+    }
+
+    /// How many runs may be merged at once in so much memory, two at least, and how many bytes of
+    /// each are read at a time: one item at least, beside the one that waits to be the next.
+    fn fan_in(&self, memory: usize) -> (usize, usize) {
+        let buffer_bytes = (memory / FEW_RUNS).min(READ_BYTES).max(self.longest);
+        let at_once = memory / (buffer_bytes + self.longest).max(1);
+        (at_once.max(2), buffer_bytes)
+    }
+
+    /// Makes one run of the first ones.
+    fn merge<T: Spill>(&mut self, count: usize, buffer_bytes: usize) -> Result<(), Error> {
+        // What is written goes to the end of the file, wherever is read.
+        let file =
+            File::open(&self.path).map_err(|source| Error::io("open", &self.path, source))?;
+        let runs = self.runs.drain(..count).collect();
+        let merged = Sorted::new(file, self.path.clone(), runs, buffer_bytes);
+        let mut merged: Sorted<T> = merged.begin()?;
+        self.add(|bytes| Ok(merged.next()?.map(|item| item.encode(bytes))))
     }
 }
 
@@ -290,14 +348,35 @@ pub(crate) struct Sorted<T: Ord> {
 
 #[derive(Debug)]
 struct Run<T> {
-    offset: u64,
-    /// Bytes not yet read.
-    left: u64,
+    /// What has not been read yet.
+    bytes: Range<u64>,
     /// What has been read, last item first.
     buffer: Vec<T>,
 }
 
 impl<T: Spill> Sorted<T> {
+    fn new(file: File, path: PathBuf, runs: Vec<Range<u64>>, buffer_bytes: usize) -> Self {
+        let runs = runs.into_iter().map(|bytes| Run {
+            bytes,
+            buffer: Vec::new(),
+        });
+        Self {
+            file: Some(file),
+            path,
+            buffer_bytes,
+            runs: runs.collect(),
+            heap: BinaryHeap::new(),
+        }
+    }
+
+    /// Puts the first item of each run on the heap.
+    fn begin(mut self) -> Result<Self, Error> {
+        for index in 0..self.runs.len() {
+            self.advance(index)?;
+        }
+        Ok(self)
+    }
+
     pub(crate) fn next(&mut self) -> Result<Option<T>, Error> {
         let Some(Reverse((item, run))) = self.heap.pop() else {
             return Ok(None);
@@ -312,7 +391,7 @@ impl<T: Spill> Sorted<T> {
             return Ok(());
         };
         if run.buffer.is_empty()
-            && run.left > 0
+            && !run.bytes.is_empty()
             && let Some(file) = &mut self.file
         {
             run.fill(file, &self.path, self.buffer_bytes)?;
@@ -325,33 +404,24 @@ impl<T: Spill> Sorted<T> {
 }
 
 impl<T: Spill> Run<T> {
-    /// Reads about so many bytes, one item at least.
+    /// Reads so many bytes, which is one item at least.
     fn fill(&mut self, file: &mut File, path: &Path, bytes: usize) -> Result<(), Error> {
         let failed = |source| Error::io("read", path, source);
-        let mut bytes = bytes as u64;
-        loop {
-            let length = self.left.min(bytes);
-            let mut read = vec![0; length as usize];
-            file.seek(SeekFrom::Start(self.offset))
-                .and_then(|_| file.read_exact(&mut read))
-                .map_err(failed)?;
-            let mut rest = read.as_slice();
-            while let Some(item) = T::decode(&mut rest) {
-                self.buffer.push(item);
-            }
-            let taken = length - rest.len() as u64;
-            if taken > 0 {
-                self.buffer.reverse();
-                self.offset += taken;
-                self.left -= taken;
-                return Ok(());
-            }
-            if length == self.left {
-                return Err(failed(std::io::ErrorKind::InvalidData.into()));
-            }
-            // An item longer than the buffer.
-            bytes *= 4;
+        let length = (self.bytes.end - self.bytes.start).min(bytes as u64);
+        let mut read = vec![0; length as usize];
+        file.seek(SeekFrom::Start(self.bytes.start))
+            .and_then(|_| file.read_exact(&mut read))
+            .map_err(failed)?;
+        let mut rest = read.as_slice();
+        while let Some(item) = T::decode(&mut rest) {
+            self.buffer.push(item);
         }
+        if self.buffer.is_empty() {
+            return Err(failed(std::io::ErrorKind::InvalidData.into()));
+        }
+        self.buffer.reverse();
+        self.bytes.start += length - rest.len() as u64;
+        Ok(())
     }
 }
 
@@ -369,18 +439,74 @@ mod tests {
             items: capacity * size_of::<T>(),
             reading: 8 << 20,
         };
-        let mut sorter = Sorter::new(Disk::new(None), path, memory);
-        let mut expect: Vec<T> = (0..count).map(item).collect();
+        check_in(memory, &path, (0..count).map(item).collect());
+    }
+
+    /// Items come back in order, and no more of what was put aside is held than there is memory for;
+    /// gives the length of the file.
+    #[track_caller]
+    fn check_in<T: Item + Clone + Debug>(memory: Sorting, path: &Path, mut expect: Vec<T>) -> u64 {
+        let mut sorter = Sorter::new(Disk::new(None), path.to_owned(), memory);
         for entry in &expect {
             sorter.push(entry.clone()).unwrap();
         }
         expect.sort_unstable();
         let mut sorted = sorter.sorted().unwrap();
+        let own = |items: &[T]| -> usize {
+            let bytes = items.iter().map(|item| {
+                let mut bytes = Vec::new();
+                item.encode(&mut bytes);
+                bytes.len()
+            });
+            bytes.sum()
+        };
         let mut found = Vec::new();
-        while let Some(entry) = sorted.next().unwrap() {
-            found.push(entry);
+        loop {
+            let (_, runs) = sorted.runs.split_last().unwrap();
+            // Looked at now and then: each run holds what it has read, and one item waits for it.
+            if found.len() % 997 == 0 {
+                let waiting = own(expect.get(..1).unwrap_or_default()) * runs.len();
+                let held: usize = runs.iter().map(|run| own(&run.buffer)).sum();
+                assert!(
+                    held + waiting <= memory.reading,
+                    "{} runs: {held}",
+                    runs.len()
+                );
+            }
+            match sorted.next().unwrap() {
+                Some(entry) => found.push(entry),
+                None => break,
+            }
         }
         assert_eq!(found, expect);
+        std::fs::metadata(path).map_or(0, |file| file.len())
+    }
+
+    #[test]
+    fn many_runs_are_merged_in_passes_that_memory_suffices_for() {
+        #[track_caller]
+        fn check(count: u64, length: usize, memory: Sorting, most_copies: u64) {
+            let folder = tempfile::tempdir().unwrap();
+            let item = |number: u64| {
+                let hash = number.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+                let position = Position::new(0, number).unwrap();
+                Ranked::new((hash, number), vec![number as u8; length], number, position)
+            };
+            let bytes = count * (40 + length as u64);
+            let path = folder.path().join("keys");
+            let written = check_in(memory, &path, (0..count).map(item).collect());
+            assert!(written <= bytes * most_copies, "{written} of {bytes}");
+        }
+        let memory = |items, reading| Sorting { items, reading };
+        // Some 800 runs of small items: 16 at once, so three passes at most.
+        check(20_000, 100, memory(4_000, 64 << 10), 3);
+        // Items longer than what would be read of a run: few at once.
+        check(2_000, 10_000, memory(20_000, 256 << 10), 4);
+        // Memory for hardly two of them.
+        check(100, 10_000, memory(10_000, 41 << 10), 7);
+        // One run more than are merged at once: only two of them are written again.
+        let runs = 17 * 16;
+        check(runs, 960, memory(17_000, 96 << 10), 2);
     }
 
     #[test]

@@ -605,6 +605,19 @@ fn samples_and_the_unwilling_keep_nothing() {
 }
 
 #[test]
+fn a_run_does_not_fail_for_what_others_have_left() {
+    let shop = Shop::new(30, &spec(PAGINATORS[0], "write_disposition: append"));
+    let control = shop.workspace.path("data/shop/_connector");
+    fs::create_dir_all(&control).unwrap();
+    fs::write(control.join("resume"), "no folder").unwrap();
+    let _ = shop.run(&["--resume-within", "0"]).expect(0).says(&[
+        "cannot list the folder",
+        "what earlier runs had kept is left",
+    ]);
+    assert_eq!(shop.rows().count(), 30);
+}
+
+#[test]
 fn an_interrupted_run_is_gone_on_with() {
     for signal in ["INT", "TERM"] {
         let shop = Shop::new(300, &spec(PAGINATORS[2], "write_disposition: append"));

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use crate::Error;
+use crate::disk::hexadecimal;
 
 /// What an output folder may be, beside a folder.
 pub(super) const SCHEMES: [&str; 8] = ["s3", "s3a", "gs", "az", "adl", "azure", "abfs", "abfss"];
@@ -33,19 +34,30 @@ pub fn work_folder(out: &Path, connector: &str, base: Option<&Path>) -> PathBuf 
         state.unwrap_or_else(std::env::temp_dir).join("rivulet")
     };
     let base = base.map_or_else(default, Path::to_owned);
-    let address: String = Sha256::digest(normalised(out))
-        .iter()
-        .take(8)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let address = Sha256::digest(normalised(out));
+    let address = hexadecimal(address.get(..8).unwrap_or_default());
     base.join(format!("{connector}-{address}"))
 }
 
-/// What the spellings of one address have in common: `s3a://lake//raw/` is `s3://lake/raw`.
+/// What the spellings of one address have in common: `s3a://lake//raw/` is `s3://lake/raw`, and what
+/// `abfs://lake@account.blob.core.windows.net` leads to, `abfss://lake@account.dfs.core.windows.net`
+/// leads to as well.
 fn normalised(out: &Path) -> Vec<u8> {
-    let parts = out.iter().map(|part| match part.as_encoded_bytes() {
-        b"s3a:" => b"s3:",
-        part => part,
+    let mut is_azure = false;
+    let parts = out.iter().enumerate().map(|(index, part)| {
+        let part = part.as_encoded_bytes();
+        match (index, part) {
+            (0, b"s3a:") => b"s3:".to_vec(),
+            (0, b"az:" | b"adl:" | b"azure:" | b"abfs:" | b"abfss:") => {
+                is_azure = true;
+                b"az:".to_vec()
+            }
+            (1, part) if is_azure => match part.strip_suffix(b".blob.core.windows.net") {
+                Some(account) => [account, b".dfs.core.windows.net"].concat(),
+                None => part.to_vec(),
+            },
+            _ => part.to_vec(),
+        }
     });
     parts.collect::<Vec<_>>().join(&b'/')
 }
@@ -159,10 +171,29 @@ mod tests {
     #[test]
     fn one_address_has_one_working_folder() {
         let folder = |out: &str| work_folder(Path::new(out), "shop", Some(Path::new("base")));
+        // A folder of an earlier version is found again.
+        assert_eq!(
+            folder("s3://lake/raw"),
+            Path::new("base/shop-b19db8d4ac5bc22e")
+        );
         for out in ["s3://lake/raw/", "s3a://lake/raw", "s3://lake//raw/./"] {
             assert_eq!(folder(out), folder("s3://lake/raw"), "{out}");
         }
+        for scheme in ["az", "adl", "azure", "abfs", "abfss"] {
+            assert_eq!(
+                folder(&format!("{scheme}://lake/raw")),
+                folder("az://lake/raw")
+            );
+        }
+        let azure = |scheme: &str, host: &str| {
+            folder(&format!(
+                "{scheme}://lake@account.{host}.core.windows.net/raw"
+            ))
+        };
+        assert_eq!(azure("abfss", "dfs"), azure("abfs", "blob"));
+        assert_ne!(azure("abfss", "dfs"), folder("az://lake/raw"));
         for out in [
+            "az://lake/raw",
             "s3://lake",
             "s3://lake/raw/x",
             "gs://lake/raw",

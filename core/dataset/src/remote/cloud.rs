@@ -3,15 +3,12 @@
 //! What the `object_store` crate does asynchronously is done on a thread of its own, so that
 //! whoever calls may be anywhere.
 
-use std::error::Error as StdError;
 use std::fmt;
 use std::future::Future;
 use std::io::{self, Read};
 use std::ops::Range;
-use std::path::Path as FilePath;
+use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc;
-use std::thread;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -25,11 +22,11 @@ use object_store::{
     BackoffConfig, Error as StoreError, MultipartUpload, ObjectStore, ObjectStoreExt,
     ObjectStoreScheme, PutMode, PutOptions, RetryConfig, UpdateVersion, WriteMultipart,
 };
-use tokio::runtime::{self, Handle};
-use tokio::sync::oneshot;
 use url::Url;
 
+use super::failure::{failure, text};
 use super::objects::{Condition, Found, Objects, Tag};
+use super::worker::Worker;
 use crate::Error;
 
 /// The most bytes of one request that writes; what is longer is written in parts. Small enough for
@@ -37,6 +34,8 @@ use crate::Error;
 const PIECE: usize = 5 << 20;
 /// Parts under way at once.
 const PARTS_AT_ONCE: usize = 4;
+/// Small files and copies under way at once.
+const AT_ONCE: usize = 16;
 /// The time limit of a request, whatever the environment says: what a lease has left when something
 /// is changed relies on it.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -52,8 +51,6 @@ const FROM_ENVIRONMENT: [ClientConfigKey; 6] = [
     ClientConfigKey::ProxyCaCertificate,
     ClientConfigKey::ProxyExcludes,
 ];
-/// The longest text of an error that is shown.
-const LONGEST_TEXT: usize = 600;
 
 /// The objects below an address.
 pub(super) struct Cloud {
@@ -166,6 +163,57 @@ impl Cloud {
         }
         let finished = self.worker.wait(upload.finish());
         finished.map(|_| ()).map_err(|error| failure(&error))
+    }
+
+    /// Reads an object and writes it anew.
+    fn copy_in_pieces(&self, from: &str, to: &str) -> io::Result<()> {
+        let length = self.length(from)?.ok_or(io::ErrorKind::NotFound)?;
+        let mut start = 0;
+        self.send(to, length, || {
+            let end = length.min(start + PIECE as u64);
+            let range = std::mem::replace(&mut start, end)..end;
+            match range.is_empty() {
+                true => Ok(Bytes::new()),
+                false => self.get_range(from, range),
+            }
+        })
+    }
+
+    /// The first files, as many as are put at once; none when the first is written in parts.
+    fn read_few(
+        &self,
+        files: &[(PathBuf, String)],
+    ) -> Result<Vec<(Path, Bytes)>, (usize, io::Error)> {
+        let mut few = Vec::new();
+        let mut bytes = 0;
+        for (index, (file, key)) in files.iter().enumerate().take(AT_ONCE) {
+            let failed = |error| (index, error);
+            let length = std::fs::metadata(file).map_err(failed)?.len();
+            bytes += length;
+            if length > PIECE as u64 || bytes > (PARTS_AT_ONCE * PIECE) as u64 {
+                break;
+            }
+            let content = std::fs::read(file).map_err(failed)?;
+            few.push((self.path(key).map_err(failed)?, content.into()));
+        }
+        Ok(few)
+    }
+
+    /// Waits for what is done with all of these, a few at a time; the results are in their order.
+    fn wait_for_all<T, F>(
+        &self,
+        items: Vec<T>,
+        work: impl Fn(Arc<dyn ObjectStore>, T) -> F + Send + 'static,
+    ) -> Result<Vec<Result<(), StoreError>>, (usize, io::Error)>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<(), StoreError>> + Send + 'static,
+    {
+        let done = self.wait(|store| async move {
+            let all = stream::iter(items).map(move |item| work(Arc::clone(&store), item));
+            Ok(all.buffered(AT_ONCE).collect().await)
+        });
+        done.map_err(|error| (0, failure(&error)))
     }
 
     /// Waits for what is done with the store on the thread of its own.
@@ -313,22 +361,62 @@ impl Objects for Cloud {
         })
     }
 
+    fn upload_all(&self, files: &[(PathBuf, String)]) -> Result<(), (usize, io::Error)> {
+        let mut done = 0;
+        while let Some((file, key)) = files.get(done) {
+            let first = done;
+            let at = |(index, error)| (first + index, error);
+            let group = self.read_few(files.get(first..).unwrap_or_default());
+            let group = group.map_err(at)?;
+            if group.is_empty() {
+                self.upload(file, key).map_err(|error| at((0, error)))?;
+                done += 1;
+                continue;
+            }
+            done += group.len();
+            let put = |store: Arc<dyn ObjectStore>, (path, content): (Path, Bytes)| async move {
+                store.put(&path, content.into()).await.map(|_| ())
+            };
+            let puts = self.wait_for_all(group, put).map_err(at)?;
+            for (index, put) in puts.into_iter().enumerate() {
+                put.map_err(|error| at((index, failure(&error))))?;
+            }
+        }
+        Ok(())
+    }
+
     fn copy(&self, from: &str, to: &str) -> io::Result<()> {
+        let keys = (from.to_owned(), to.to_owned());
+        self.copy_all(&[keys]).map_err(|(_, error)| error)
+    }
+
+    fn copy_all(&self, keys: &[(String, String)]) -> Result<(), (usize, io::Error)> {
+        let each = || keys.iter().enumerate();
         if !self.copies {
-            let length = self.length(from)?.ok_or(io::ErrorKind::NotFound)?;
-            let mut start = 0;
-            return self.send(to, length, || {
-                let end = length.min(start + PIECE as u64);
-                let range = std::mem::replace(&mut start, end)..end;
-                match range.is_empty() {
-                    true => Ok(Bytes::new()),
-                    false => self.get_range(from, range),
-                }
+            return each().try_for_each(|(index, (from, to))| {
+                self.copy_in_pieces(from, to)
+                    .map_err(|error| (index, error))
             });
         }
-        let (from, to) = (self.path(from)?, self.path(to)?);
-        self.wait(|store| async move { store.copy(&from, &to).await })
-            .map_err(|error| failure(&error))
+        let paths = each().map(|(index, (from, to))| {
+            let paths = self.path(from).and_then(|from| Ok((from, self.path(to)?)));
+            paths.map_err(|error| (index, error))
+        });
+        let copy = |store: Arc<dyn ObjectStore>, (from, to): (Path, Path)| async move {
+            store.copy(&from, &to).await
+        };
+        let copied = self.wait_for_all(paths.collect::<Result<_, _>>()?, copy)?;
+        for ((index, (from, to)), copied) in each().zip(copied) {
+            let Err(error) = copied else { continue };
+            let copied = match self.length(from) {
+                // Stores copy so much by one request and no more, and a slow one has no more time
+                // for it than for any other.
+                Ok(Some(length)) if length > PIECE as u64 => self.copy_in_pieces(from, to),
+                _ => Err(failure(&error)),
+            };
+            copied.map_err(|error| (index, error))?;
+        }
+        Ok(())
     }
 
     fn delete(&self, keys: &[String]) -> io::Result<()> {
@@ -350,115 +438,18 @@ impl Objects for Cloud {
     }
 }
 
-/// A thread for what is asynchronous.
-struct Worker {
-    handle: Handle,
-    /// The thread ends when it is dropped.
-    _stop: oneshot::Sender<()>,
-}
-
-impl Worker {
-    fn start() -> io::Result<Self> {
-        let runtime = runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
-        let handle = runtime.handle().clone();
-        let (stop, stopped) = oneshot::channel();
-        thread::Builder::new()
-            .name("object-store".to_owned())
-            .spawn(move || runtime.block_on(stopped))?;
-        Ok(Self {
-            handle,
-            _stop: stop,
-        })
-    }
-
-    fn wait<T: Send + 'static>(
-        &self,
-        work: impl Future<Output = Result<T, StoreError>> + Send + 'static,
-    ) -> Result<T, StoreError> {
-        let (sender, receiver) = mpsc::sync_channel(1);
-        self.handle.spawn(async move {
-            // Nobody stops waiting.
-            let _ = sender.send(work.await);
-        });
-        receiver.recv().unwrap_or_else(|_| {
-            Err(StoreError::Generic {
-                store: "the object store",
-                source: "its thread has ended".into(),
-            })
-        })
-    }
-}
-
-/// What the store said, as an error of any file system.
-fn failure(error: &StoreError) -> io::Error {
-    let text = text(error);
-    let kind = match error {
-        StoreError::NotFound { .. } => io::ErrorKind::NotFound,
-        StoreError::PermissionDenied { .. } | StoreError::Unauthenticated { .. } => {
-            io::ErrorKind::PermissionDenied
-        }
-        StoreError::NotImplemented { .. } | StoreError::NotSupported { .. } => {
-            io::ErrorKind::Unsupported
-        }
-        StoreError::InvalidPath { .. } => io::ErrorKind::InvalidInput,
-        // The address at which machines of a cloud are told their credentials.
-        _ if text.contains("169.254.169.254") => {
-            let none = "no credentials were found in the environment";
-            return io::Error::new(io::ErrorKind::PermissionDenied, format!("{none}: {text}"));
-        }
-        _ => io::ErrorKind::Other,
-    };
-    io::Error::new(kind, text)
-}
-
-/// The text of an error and its causes, each once, without secrets and parameters of addresses.
-fn text(error: &dyn StdError) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text = format!("{text}: {cause_text}");
-        }
-        next = cause.source();
-    }
-    // `vars` panics at what is not Unicode.
-    let secrets = std::env::vars_os().filter_map(|(name, value)| {
-        let value = value.into_string().ok()?;
-        (is_secret(name.to_str()?) && value.len() >= 6).then_some(value)
-    });
-    clean(&text, secrets)
-}
-
-/// Whether an environment variable may hold a part of credentials.
-fn is_secret(name: &str) -> bool {
-    let is_of_cloud = ["AWS_", "AZURE_", "GOOGLE_"].iter();
-    let is_of_cloud = is_of_cloud.into_iter().any(|start| name.starts_with(start));
-    let parts = ["KEY", "SECRET", "TOKEN", "PASSWORD", "SAS", "ACCOUNT"];
-    is_of_cloud && parts.iter().any(|part| name.contains(part))
-}
-
-fn clean(text: &str, secrets: impl Iterator<Item = String>) -> String {
-    let text = secrets.fold(text.to_owned(), |text, secret| text.replace(&secret, "***"));
-    let words = text.split_whitespace().map(|word| {
-        let is_address = word.contains("://");
-        match word.split_once('?') {
-            Some((address, _)) if is_address => format!("{address}?…"),
-            _ => word.to_owned(),
-        }
-    });
-    let text = words.collect::<Vec<_>>().join(" ");
-    match text.char_indices().nth(LONGEST_TEXT) {
-        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
-        None => text,
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::mpsc;
+
+    use futures_util::future::BoxFuture;
+    use futures_util::stream::BoxStream;
     use object_store::memory::InMemory;
+    use object_store::{
+        CopyOptions, GetOptions, GetResult, ListResult, ObjectMeta, PutMultipartOptions,
+        PutPayload, PutResult,
+    };
 
     use super::*;
 
@@ -548,14 +539,186 @@ mod tests {
         assert!(Cloud::connect(FilePath::new("s3://bucket")).unwrap().copies);
     }
 
+    type Answer<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
+
+    /// A store that counts the puts and copies that are under way at once, and may refuse to copy.
+    #[derive(Debug, Default)]
+    struct Watched {
+        store: InMemory,
+        refuses_copies: bool,
+        under_way: AtomicUsize,
+        most: AtomicUsize,
+    }
+
+    impl Watched {
+        async fn watch<T>(&self, work: impl Future<Output = T>) -> T {
+            let under_way = self.under_way.fetch_add(1, Ordering::SeqCst) + 1;
+            self.most.fetch_max(under_way, Ordering::SeqCst);
+            tokio::task::yield_now().await;
+            let done = work.await;
+            self.under_way.fetch_sub(1, Ordering::SeqCst);
+            done
+        }
+    }
+
+    impl fmt::Display for Watched {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("Watched")
+        }
+    }
+
+    impl ObjectStore for Watched {
+        fn copy_opts<'a, 'b, 'c, 'd>(
+            &'a self,
+            from: &'b Path,
+            to: &'c Path,
+            options: CopyOptions,
+        ) -> Answer<'d, ()>
+        where
+            'a: 'd,
+            'b: 'd,
+            'c: 'd,
+            Self: 'd,
+        {
+            let copy = self.store.copy_opts(from, to, options);
+            Box::pin(self.watch(async {
+                if self.refuses_copies {
+                    let source = "EntityTooLarge".into();
+                    let store = "test";
+                    return Err(StoreError::Generic { store, source });
+                }
+                copy.await
+            }))
+        }
+
+        fn put_opts<'a, 'b, 'd>(
+            &'a self,
+            location: &'b Path,
+            payload: PutPayload,
+            options: PutOptions,
+        ) -> Answer<'d, PutResult>
+        where
+            'a: 'd,
+            'b: 'd,
+            Self: 'd,
+        {
+            Box::pin(self.watch(self.store.put_opts(location, payload, options)))
+        }
+
+        fn put_multipart_opts<'a, 'b, 'd>(
+            &'a self,
+            location: &'b Path,
+            options: PutMultipartOptions,
+        ) -> Answer<'d, Box<dyn MultipartUpload>>
+        where
+            'a: 'd,
+            'b: 'd,
+            Self: 'd,
+        {
+            self.store.put_multipart_opts(location, options)
+        }
+
+        fn get_opts<'a, 'b, 'd>(
+            &'a self,
+            location: &'b Path,
+            options: GetOptions,
+        ) -> Answer<'d, GetResult>
+        where
+            'a: 'd,
+            'b: 'd,
+            Self: 'd,
+        {
+            self.store.get_opts(location, options)
+        }
+
+        fn delete_stream(
+            &self,
+            locations: BoxStream<'static, Result<Path, StoreError>>,
+        ) -> BoxStream<'static, Result<Path, StoreError>> {
+            self.store.delete_stream(locations)
+        }
+
+        fn list(
+            &self,
+            prefix: Option<&Path>,
+        ) -> BoxStream<'static, Result<ObjectMeta, StoreError>> {
+            self.store.list(prefix)
+        }
+
+        fn list_with_delimiter<'a, 'b, 'd>(
+            &'a self,
+            prefix: Option<&'b Path>,
+        ) -> Answer<'d, ListResult>
+        where
+            'a: 'd,
+            'b: 'd,
+            Self: 'd,
+        {
+            self.store.list_with_delimiter(prefix)
+        }
+    }
+
+    #[test]
+    fn what_a_store_does_not_copy_by_one_request_is_written_anew() {
+        let store = Watched {
+            refuses_copies: true,
+            ..Watched::default()
+        };
+        let cloud = Cloud::new(Arc::new(store), Path::parse("p").unwrap()).unwrap();
+        for (length, is_copied) in [(PIECE, false), (PIECE + 1, true)] {
+            let content: Vec<u8> = (0..length).map(|byte| (byte % 251) as u8).collect();
+            let content = Bytes::from(content);
+            let _ = cloud.put("from", content.clone(), &Condition::Always);
+            // A small one has been tried often enough.
+            assert_eq!(cloud.copy("from", "to").is_ok(), is_copied, "{length}");
+            let found = cloud.get("to").unwrap().map(|(found, _)| found);
+            assert!(found == is_copied.then_some(content), "{length}");
+        }
+        let missing = cloud.copy("none", "to").unwrap_err();
+        assert!(missing.to_string().contains("EntityTooLarge"), "{missing}");
+    }
+
+    #[test]
+    fn small_files_are_uploaded_and_copied_several_at_once() {
+        let store = Arc::new(Watched::default());
+        let shared: Arc<dyn ObjectStore> = Arc::clone(&store) as Arc<_>;
+        let cloud = Cloud::new(shared, Path::parse("p").unwrap()).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let content =
+            |number: usize| vec![number as u8; if number % 40 == 38 { PIECE + 1 } else { 7 }];
+        let files = (0..80).map(|number| {
+            let path = folder.path().join(number.to_string());
+            std::fs::write(&path, content(number)).unwrap();
+            (path, format!("from/{number}"))
+        });
+        let mut files: Vec<(PathBuf, String)> = files.collect();
+        cloud.upload_all(&files).unwrap();
+        assert_eq!(store.most.swap(0, Ordering::SeqCst), AT_ONCE);
+        let key = |number: usize| (format!("from/{number}"), format!("to/{number}"));
+        let mut keys: Vec<(String, String)> = (0..80).map(key).collect();
+        cloud.copy_all(&keys).unwrap();
+        assert_eq!(store.most.load(Ordering::SeqCst), AT_ONCE);
+        for number in 0..80 {
+            let (found, _) = cloud.get(&format!("to/{number}")).unwrap().unwrap();
+            assert!(found == content(number), "{number}");
+        }
+        // What is missing is named.
+        files[33].0 = folder.path().join("none");
+        let (index, error) = cloud.upload_all(&files).unwrap_err();
+        assert_eq!((index, error.kind()), (33, io::ErrorKind::NotFound));
+        keys[77].0 = "none".to_owned();
+        let (index, error) = cloud.copy_all(&keys).unwrap_err();
+        assert_eq!((index, error.kind()), (77, io::ErrorKind::NotFound));
+        cloud.upload_all(&[]).unwrap();
+        cloud.copy_all(&[]).unwrap();
+    }
+
     /// An upload of which no part arrives.
     #[derive(Debug)]
     struct Failing(mpsc::Sender<&'static str>);
 
-    type Answer<'a, T> = futures_util::future::BoxFuture<'a, Result<T, StoreError>>;
-
     impl MultipartUpload for Failing {
-        fn put_part(&mut self, _: object_store::PutPayload) -> object_store::UploadPart {
+        fn put_part(&mut self, _: PutPayload) -> object_store::UploadPart {
             let source = "no network".into();
             Box::pin(async {
                 Err(StoreError::Generic {
@@ -565,7 +728,7 @@ mod tests {
             })
         }
 
-        fn complete<'a, 'b>(&'a mut self) -> Answer<'b, object_store::PutResult>
+        fn complete<'a, 'b>(&'a mut self) -> Answer<'b, PutResult>
         where
             'a: 'b,
             Self: 'b,
@@ -610,48 +773,11 @@ mod tests {
 
     #[test]
     fn it_may_be_called_from_a_task() {
-        let runtime = runtime::Builder::new_current_thread().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
         let cloud = cloud("p");
         runtime.block_on(async { assert_eq!(cloud.length("key").unwrap(), None) });
-    }
-
-    #[test]
-    fn errors_hold_no_secrets() {
-        #[track_caller]
-        fn check(text: &str, expect: &str) {
-            let secrets = ["AKIA123456", "s3cr3t/s3cr3t"].map(str::to_owned);
-            assert_eq!(clean(text, secrets.into_iter()), expect);
-        }
-        check("plain\n text", "plain text");
-        check(
-            "<Id>AKIA123456</Id> and s3cr3t/s3cr3t.",
-            "<Id>***</Id> and ***.",
-        );
-        check(
-            "GET https://a.blob.core.windows.net/c?sig=abc%2F: 403",
-            "GET https://a.blob.core.windows.net/c?… 403",
-        );
-        check("is it? yes", "is it? yes");
-        let long = clean(&"é".repeat(2 * LONGEST_TEXT), std::iter::empty());
-        assert_eq!(long.chars().count(), LONGEST_TEXT + 1);
-    }
-
-    #[test]
-    fn parts_of_credentials_are_known_by_their_names() {
-        for name in [
-            "AWS_SECRET_ACCESS_KEY",
-            "AWS_ACCESS_KEY_ID",
-            "AWS_SESSION_TOKEN",
-            "AZURE_STORAGE_ACCOUNT_KEY",
-            "AZURE_STORAGE_SAS_TOKEN",
-            "AZURE_CLIENT_SECRET",
-            "GOOGLE_SERVICE_ACCOUNT_KEY",
-        ] {
-            assert!(is_secret(name), "{name}");
-        }
-        for name in ["AWS_REGION", "AWS_ENDPOINT_URL", "HOME", "SECRET"] {
-            assert!(!is_secret(name), "{name}");
-        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 use std::io;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
@@ -49,17 +49,45 @@ pub trait Objects: Debug + Send + Sync {
     /// When the file cannot be read or the store fails.
     fn upload(&self, file: &Path, key: &str) -> io::Result<()>;
 
+    /// Writes local files as objects, as many at a time as is quick; a file and its key each.
+    ///
+    /// # Errors
+    /// As [`Self::upload`], with the index of a file that failed; others may have been written.
+    fn upload_all(&self, files: &[(PathBuf, String)]) -> Result<(), (usize, io::Error)> {
+        each(files, |(file, key)| self.upload(file, key))
+    }
+
     /// Writes what an object holds to another one, without sending its bytes to and fro.
     ///
     /// # Errors
     /// `NotFound` when there is no such object; when the store fails.
     fn copy(&self, from: &str, to: &str) -> io::Result<()>;
 
+    /// Writes what objects hold to others, as many at a time as is quick; two keys each.
+    ///
+    /// # Errors
+    /// As [`Self::copy`], with the index of a copy that failed; others may have been written.
+    fn copy_all(&self, keys: &[(String, String)]) -> Result<(), (usize, io::Error)> {
+        each(keys, |(from, to)| self.copy(from, to))
+    }
+
+    /// The length in bytes beyond which files are divided, so that each can be copied by one request:
+    /// 1 GiB, where S3 allows 5 GiB, and a file may be longer by a row group.
+    fn most_copied(&self) -> u64 {
+        1 << 30
+    }
+
     /// Deletes objects; missing ones are fine.
     ///
     /// # Errors
     /// When the store fails.
     fn delete(&self, keys: &[String]) -> io::Result<()>;
+}
+
+/// One after the other.
+fn each<T>(items: &[T], work: impl Fn(&T) -> io::Result<()>) -> Result<(), (usize, io::Error)> {
+    let mut items = items.iter().enumerate();
+    items.try_for_each(|(index, item)| work(item).map_err(|error| (index, error)))
 }
 
 /// An object that was listed.

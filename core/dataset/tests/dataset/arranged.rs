@@ -27,6 +27,37 @@ fn sort(column: &str, order: SortOrder, nulls: Nulls) -> SortColumn {
     }
 }
 
+/// What has no row that stays is not decoded: nobody minds that it cannot be.
+#[test]
+fn row_groups_whose_rows_all_go_are_not_decoded() {
+    let out = folder();
+    let mut options = options(Merge, false);
+    arrange(&mut options, 1);
+    options.writer.file_bytes = 1 << 20;
+    options.writer.update_bytes = 0;
+    let load =
+        |rows: &[Row]| load_with(out.path(), store_options(), options.clone(), rows, None).unwrap();
+    // As many small files as are joined by the next load.
+    for first in 0..16 {
+        load(&rows(first * 4..first * 4 + 4, 1));
+    }
+    assert_eq!(files(out.path()).len(), 16);
+    for name in files(out.path()) {
+        let path = live(out.path()).join(name);
+        let file = ParquetRecordBatchReaderBuilder::try_new(File::open(&path).unwrap()).unwrap();
+        let values = file.metadata().row_group(0).column(2);
+        assert_eq!(values.column_path().string(), "value");
+        let (start, length) = values.byte_range();
+        let mut content = fs::read(&path).unwrap();
+        content[start as usize..(start + length) as usize].fill(0);
+        fs::write(&path, content).unwrap();
+    }
+    let report = load(&rows(0..64, 2));
+    assert_eq!(report.files_removed.len(), 16);
+    assert_eq!(report.row_groups_rewritten, 16);
+    assert_eq!(read(out.path()), rows(0..64, 2));
+}
+
 /// Sorts by number, descending (1), puts rows into folders by region and value (2), or both (3).
 pub fn arrange(options: &mut LoadOptions, arranged: usize) {
     if arranged & 1 == 1 {

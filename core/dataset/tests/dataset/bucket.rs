@@ -39,6 +39,9 @@ pub struct Bucket {
     hook: Arc<Hook>,
     calls: Arc<AtomicUsize>,
     read: Arc<AtomicU64>,
+    lengths: Arc<AtomicUsize>,
+    /// See [`Objects::most_copied`]; what is five times as long is not copied.
+    pub most_copied: u64,
     pub ignores_conditions: bool,
     pub has_no_conditions: bool,
 }
@@ -57,6 +60,8 @@ impl Bucket {
             hook: Arc::new(Box::new(|_| None)),
             calls: Arc::default(),
             read: Arc::default(),
+            lengths: Arc::default(),
+            most_copied: 1 << 30,
             ignores_conditions: false,
             has_no_conditions: false,
         }
@@ -78,6 +83,11 @@ impl Bucket {
     /// The bytes that were read by ranges.
     pub fn bytes_read(&self) -> u64 {
         self.read.load(Ordering::SeqCst)
+    }
+
+    /// How often the length of an object was asked for.
+    pub fn lengths_asked(&self) -> usize {
+        self.lengths.load(Ordering::SeqCst)
     }
 
     fn call<T>(&self, work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
@@ -137,6 +147,20 @@ fn tag(content: &[u8]) -> Tag {
     }
 }
 
+/// What is done at once ends in any order, and one that fails keeps none of the others from it.
+fn in_any_order<T>(
+    items: &[T],
+    work: impl Fn(&T) -> io::Result<()>,
+) -> Result<(), (usize, io::Error)> {
+    let mut failed = Ok(());
+    for (index, item) in items.iter().enumerate().rev() {
+        if let Err(error) = work(item) {
+            failed = Err((index, error));
+        }
+    }
+    failed
+}
+
 impl Objects for Bucket {
     fn list(&self, prefix: &str) -> io::Result<Vec<Found>> {
         self.call(|| {
@@ -169,6 +193,7 @@ impl Objects for Bucket {
     }
 
     fn length(&self, key: &str) -> io::Result<Option<u64>> {
+        self.lengths.fetch_add(1, Ordering::SeqCst);
         self.call(|| Ok(self.content(key)?.map(|content| content.len() as u64)))
     }
 
@@ -218,8 +243,23 @@ impl Objects for Bucket {
     fn copy(&self, from: &str, to: &str) -> io::Result<()> {
         self.call(|| {
             let content = self.content(from)?.ok_or(io::ErrorKind::NotFound)?;
+            if content.len() as u64 > 5 * self.most_copied {
+                return Err(io::Error::other("the copy source is larger than allowed"));
+            }
             self.write(to, &content)
         })
+    }
+
+    fn upload_all(&self, files: &[(PathBuf, String)]) -> Result<(), (usize, io::Error)> {
+        in_any_order(files, |(file, key)| self.upload(file, key))
+    }
+
+    fn copy_all(&self, keys: &[(String, String)]) -> Result<(), (usize, io::Error)> {
+        in_any_order(keys, |(from, to)| self.copy(from, to))
+    }
+
+    fn most_copied(&self) -> u64 {
+        self.most_copied
     }
 
     fn delete(&self, keys: &[String]) -> io::Result<()> {

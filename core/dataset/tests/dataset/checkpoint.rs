@@ -1,9 +1,14 @@
 //! Loads that do not come to their end, and are gone on with.
 
 use std::fs;
+use std::io;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use connector_dataset::{Error, ErrorKind, Kept, Load, LoadOptions, Store, StoreOptions};
+use connector_dataset::{
+    Error, ErrorKind, FailPoint, Kept, Load, LoadOptions, Step, Store, StoreOptions,
+};
 use connector_plan::WriteDisposition::{self, Append, Merge, Replace};
 use connector_plan::{DedupSort, History, Merge as MergeOptions, MergeStrategy, SortOrder};
 
@@ -140,7 +145,7 @@ fn a_load_that_dies_anywhere_is_gone_on_with_and_loses_nothing() {
                 ..store_options()
             };
             let died = go_on(out.path(), dying, options.clone(), &load).is_err();
-            if steps.load(std::sync::atomic::Ordering::SeqCst) <= dies_at {
+            if steps.load(Ordering::SeqCst) <= dies_at {
                 assert!(!died, "nothing has failed");
                 assert_eq!(read(out.path()), expect);
                 break;
@@ -174,6 +179,74 @@ fn a_load_that_dies_anywhere_is_gone_on_with_and_loses_nothing() {
         }
         assert!(dies_at > 50, "{dies_at} steps");
         assert!(resumed > 0, "nothing was gone on with");
+    }
+}
+
+/// What was kept where there are links, and lies where there are none now.
+#[test]
+fn without_links_what_is_kept_is_copied_and_stays() {
+    let load = [rows(0..7, 2), rows(30..32, 4)].concat();
+    for dies_at in 0.. {
+        let out = folder();
+        {
+            let store = Store::open(out.path(), store_options()).unwrap();
+            let mut load = store.begin(options(Append, false)).unwrap();
+            write(&mut load, &rows(0..6, 2)).unwrap();
+            assert!(load.checkpoint(6.into()).unwrap());
+        }
+        let steps = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&steps);
+        let fail_point = FailPoint::new(move |step, _| {
+            if counter.fetch_add(1, Ordering::SeqCst) >= dies_at {
+                return Err(io::Error::other("the process has ended"));
+            }
+            match step {
+                Step::Link => Err(io::ErrorKind::Unsupported.into()),
+                _ => Ok(()),
+            }
+        });
+        let without_links = StoreOptions {
+            fail_point: Some(fail_point),
+            ..store_options()
+        };
+        let go_on = |store: StoreOptions| {
+            let store = Store::open(out.path(), store)?;
+            let Kept::Usable(kept) = store.kept(RESOURCE)? else {
+                panic!("{dies_at}: nothing is kept");
+            };
+            assert_eq!((kept.rows, &kept.position), (6, &6.into()));
+            let mut rest = store.begin(LoadOptions {
+                resume: Some(*kept),
+                ..options(Append, false)
+            })?;
+            write(&mut rest, &load[6..])?;
+            // It cannot keep more, and what there is is no worse for it.
+            if let Ok(is_kept) = rest.checkpoint(9.into()) {
+                assert!(!is_kept);
+                assert!(matches!(store.kept(RESOURCE)?, Kept::Usable(_)));
+            }
+            commit(rest)
+        };
+        let result = go_on(without_links);
+        // Whoever opens the store publishes what was committed.
+        drop(Store::open(out.path(), store_options()).unwrap());
+        if read(out.path()).is_empty() {
+            result.unwrap_err();
+            go_on(StoreOptions {
+                fail_point: Some(FailPoint::new(|step, _| match step {
+                    Step::Link => Err(io::ErrorKind::Unsupported.into()),
+                    _ => Ok(()),
+                })),
+                ..store_options()
+            })
+            .unwrap();
+        }
+        assert_eq!(read(out.path()), sorted(load.clone()), "step {dies_at}");
+        assert_tidy(out.path());
+        if steps.load(Ordering::SeqCst) <= dies_at {
+            assert!(dies_at > 20, "{dies_at} steps");
+            break;
+        }
     }
 }
 

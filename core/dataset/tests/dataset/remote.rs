@@ -558,6 +558,20 @@ fn a_merge_reads_a_fraction_of_a_large_dataset() {
 }
 
 #[test]
+fn files_that_were_listed_are_not_asked_for_their_lengths() {
+    let place = Place::new();
+    let bucket = place.bucket();
+    let out = Path::new(ADDRESS);
+    for value in 1..3 {
+        let load = options(Merge, false);
+        load_with(out, place.options(&bucket), load, &rows(0..60, value), None).unwrap();
+        assert!(files(place.out()).len() > 3);
+        assert_eq!(bucket.lengths_asked(), 0);
+    }
+    assert_eq!(read(place.out()), rows(0..60, 2));
+}
+
+#[test]
 fn a_load_is_gone_on_with_from_the_bucket() {
     let place = Place::new();
     let bucket = place.bucket();
@@ -581,7 +595,25 @@ fn a_load_is_gone_on_with_from_the_bucket() {
         resume: Some(*kept),
         ..options(Merge, false)
     };
+    let folder = control(place.out()).join("resume").join(RESOURCE);
+    let files = names(&folder);
+    let files = files.iter().filter(|name| name.ends_with(".kept"));
+    let files: Vec<_> = files.map(|name| folder.join(name)).collect();
+    // A file that holds something else by now is not taken over.
+    let content = fs::read(&files[0]).unwrap();
+    let mut damaged = content.clone();
+    damaged[20] ^= 1;
+    fs::write(&files[0], damaged).unwrap();
+    let error = store.begin(options.clone()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict);
+    assert_eq!(error.hint(), Some("read it from the beginning"));
+    fs::write(&files[0], content).unwrap();
     let mut load = store.begin(options).unwrap();
+    // Each of them is read once, but for the one that was damaged.
+    let lengths = files.iter().map(|file| fs::metadata(file).unwrap().len());
+    let lengths: Vec<u64> = lengths.collect();
+    let read_bytes = lengths.iter().sum::<u64>() + lengths[0];
+    assert_eq!(bucket.bytes_read(), read_bytes);
     write(&mut load, &rows(8..10, 2)).unwrap();
     load.commit(None).unwrap();
     drop(store);
@@ -593,6 +625,80 @@ fn a_load_is_gone_on_with_from_the_bucket() {
         names(&control(place.out()).join("resume").join(RESOURCE)),
         [].into()
     );
+}
+
+#[test]
+fn a_store_that_does_not_answer_loses_nothing_that_is_kept() {
+    let place = Place::new();
+    let (bucket, fail) = faulty(&place);
+    let keep = |resource: &str, rows: &[Row]| {
+        let store = place.open(&bucket).unwrap();
+        let mut load = store
+            .begin(LoadOptions {
+                resource: resource.to_owned(),
+                ..options(Append, false)
+            })
+            .unwrap();
+        write(&mut load, rows).unwrap();
+        assert!(load.checkpoint(1.into()).unwrap());
+    };
+    keep(RESOURCE, &rows(0..3, 1));
+    keep("parcels", &rows(0..3, 1));
+    let kept = |resource: &str| names(&control(place.out()).join("resume").join(resource)).len();
+    let store = place.open(&bucket).unwrap();
+    for at in 0..3 {
+        // The list, and each of the records.
+        let skipped = vec![None; at];
+        fail(&[&skipped[..], &[Some(Fault::Before)]].concat());
+        match store.discard_expired() {
+            Ok(discarded) => assert_eq!((at > 0, discarded), (true, Vec::new())),
+            Err(error) => assert_eq!((at, error.is_transient()), (0, true)),
+        }
+        fail(&[]);
+        assert_eq!([kept(RESOURCE), kept("parcels")], [2, 2], "{at}");
+    }
+    drop(store);
+    // What is old goes all the same, and so does what belongs to no record.
+    fs::remove_file(control(place.out()).join("resume/orders/checkpoint.json")).unwrap();
+    let store = StoreOptions {
+        keep_checkpoints: std::time::Duration::ZERO,
+        ..place.options(&bucket)
+    };
+    let store = Store::open(Path::new(ADDRESS), store).unwrap();
+    fail(&[None, Some(Fault::Before)]);
+    assert_eq!(store.discard_expired().unwrap(), ["parcels"]);
+    assert_eq!([kept(RESOURCE), kept("parcels")], [1, 0]);
+    fail(&[]);
+    assert_eq!(store.discard_expired().unwrap(), [RESOURCE]);
+    assert_eq!([kept(RESOURCE), kept("parcels")], [0, 0]);
+}
+
+#[test]
+fn files_are_no_longer_than_the_store_copies() {
+    let place = Place::new();
+    let mut bucket = place.bucket();
+    bucket.most_copied = 8_000;
+    let mut options = options(Merge, false);
+    options.writer.file_bytes = 1 << 40;
+    options.writer.row_group_rows = 100;
+    let out = Path::new(ADDRESS);
+    // Values that no encoding makes small.
+    let rows = |numbers: std::ops::Range<i64>, seed: i64| -> Vec<Row> {
+        let value = |number: i64| (number + seed).wrapping_mul(0x2545_F491_4F6C_DD1D);
+        let rows = numbers.map(|number| row("eu", number, value(number) ^ (value(number) >> 29)));
+        rows.collect()
+    };
+    let all = [rows(0..2_000, 2), rows(2_000..4_000, 1)].concat();
+    for (load, expect) in [
+        (rows(0..4_000, 1), rows(0..4_000, 1)),
+        (rows(0..2_000, 2), all),
+    ] {
+        load_with(out, place.options(&bucket), options.clone(), &load, None).unwrap();
+        assert_eq!(read(place.out()), expect);
+        assert!(files(place.out()).len() > 3);
+        // The next run opens it.
+        drop(place.open(&bucket).unwrap());
+    }
 }
 
 #[test]
