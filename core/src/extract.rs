@@ -471,7 +471,7 @@ impl Extract<'_> {
             true => 6,
             false => 4 * self.client.limiter.maximum(),
         };
-        (self.memory_bytes / on_their_way).clamp(64 << 10, 1 << 20)
+        (self.memory_bytes / on_their_way).clamp(64 << 10, 512 << 10)
     }
 
     fn decode_error(&self, error: connector_decode::Error) -> Error {

@@ -152,7 +152,12 @@ fn spec(shape: Shape, page: u64, resources: &[String]) -> String {
     }
     text.push_str("resources:\n");
     for name in resources {
-        let _ = writeln!(text, "  - name: {name}");
+        // A parameter of its own: those that ask for the same share their pages, and are loaded
+        // side by side.
+        let _ = writeln!(
+            text,
+            "  - name: {name}\n    endpoint: {{params: {{for: {name}}}}}"
+        );
     }
     text
 }

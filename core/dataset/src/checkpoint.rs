@@ -27,7 +27,7 @@ use serde_json::Value;
 
 use crate::disk::{self, Disk};
 use crate::layout::{Layout, parse_part_name};
-use crate::load::LoadOptions;
+use crate::load_options::LoadOptions;
 use crate::part::{BATCH_ROWS, reader_options};
 use crate::state::{DataFile, State, json};
 use crate::store::StoreOptions;

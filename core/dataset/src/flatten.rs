@@ -12,7 +12,7 @@ use arrow::datatypes::{DataType, FieldRef, Fields, Schema, SchemaRef};
 use connector_plan::FlattenColumns;
 
 use crate::Error;
-use crate::load::LoadOptions;
+use crate::load_options::LoadOptions;
 use crate::schema::{self, Conversions};
 
 /// The columns that a schema has when objects are lifted.

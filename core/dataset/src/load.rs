@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::{Schema, SchemaRef};
-use connector_plan::{Field, Merge, MergeStrategy, WriteDisposition};
+use arrow::datatypes::Schema;
+use connector_plan::{MergeStrategy, WriteDisposition};
 use serde_json::Value;
 
 use crate::arrange::{Arrange, small_files};
@@ -18,6 +18,7 @@ use crate::history::Versions;
 use crate::journal::Journal;
 use crate::key::{KeyHasher, Role};
 use crate::layout::check_name;
+use crate::load_options::LoadOptions;
 use crate::load_report::LoadReport;
 use crate::memory::{Memory, Scratch};
 use crate::merge::{LoadKeys, Outcome};
@@ -39,70 +40,6 @@ const SMALL_FRACTION: u64 = 16;
 /// When a dataset has this many small files, the next load joins them. Each byte is rewritten about
 /// once in as many loads, and a dataset of many small loads does not become one of many small files.
 pub(crate) const MOST_SMALL_FILES: usize = 16;
-
-/// What is loaded and what happens to the rows of earlier loads.
-#[derive(Clone, Debug)]
-pub struct LoadOptions {
-    /// The resource's name: a folder below the connector's.
-    pub resource: String,
-    /// The columns of the batches.
-    pub schema: SchemaRef,
-    /// The columns that identify a row; `Merge` needs them unless its strategy says otherwise.
-    pub primary_key: Vec<String>,
-    /// What happens to earlier rows.
-    pub disposition: WriteDisposition,
-    /// How, where the disposition is `Merge`.
-    pub merge: Merge,
-    /// The hash of what gives the dataset its meaning, as the plan has it.
-    pub identity: String,
-    /// Whether the dataset begins anew, whatever its disposition.
-    pub full_refresh: bool,
-    /// The shape of the data files.
-    pub writer: WriterOptions,
-    /// Further key-value metadata of each file; nothing secret.
-    pub metadata: Vec<(String, String)>,
-    /// For columns that no specification declares: what they were inferred from.
-    pub inferred: Option<Inferred>,
-    /// What an earlier run has kept of this load: its rows are the first ones of this load.
-    pub resume: Option<Checkpoint>,
-    /// The fields of the schema that the specification does not declare, or not as wide: they are
-    /// kept with the dataset.
-    pub evolved: Vec<Field>,
-}
-
-impl LoadOptions {
-    /// Loads rows of these columns into the folder of a resource, without a key and with every
-    /// default.
-    pub fn new(
-        resource: impl Into<String>,
-        schema: SchemaRef,
-        disposition: WriteDisposition,
-    ) -> Self {
-        Self {
-            resource: resource.into(),
-            schema,
-            primary_key: Vec::new(),
-            disposition,
-            merge: Merge::default(),
-            identity: String::new(),
-            full_refresh: false,
-            writer: WriterOptions::default(),
-            metadata: Vec::new(),
-            inferred: None,
-            resume: None,
-            evolved: Vec::new(),
-        }
-    }
-}
-
-/// What the columns of a load were inferred from, and how those of the dataset follow.
-#[derive(Clone, Debug, Default)]
-pub struct Inferred {
-    /// What is kept with the dataset for the next load.
-    pub shape: Value,
-    /// What becomes of the values of the dataset whose columns are wider now, by column.
-    pub conversions: BTreeMap<String, Conversion>,
-}
 
 /// What a load would add to.
 #[derive(Clone, Debug, PartialEq)]

@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::Error;
 use crate::conversion::{Conversion, EXACT_INTEGERS};
 use crate::disk;
-use crate::load::LoadOptions;
+use crate::load_options::LoadOptions;
 use crate::part::read_metadata;
 use crate::schema::{self, Conversions};
 use crate::state::ResourceState;

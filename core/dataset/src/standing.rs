@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::disk;
 use crate::layout::parse_file_name;
-use crate::load::LoadOptions;
+use crate::load_options::LoadOptions;
 use crate::part::read_metadata;
 use crate::partition::is_folder;
 use crate::schema;

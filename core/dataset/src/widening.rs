@@ -9,7 +9,7 @@ use parquet::file::statistics::Statistics;
 
 use crate::Error;
 use crate::conversion::{Conversion, EXACT_INTEGERS};
-use crate::load::LoadOptions;
+use crate::load_options::LoadOptions;
 use crate::part::read_metadata;
 use crate::schema::{self, Conversions};
 use crate::store::Store;

@@ -21,7 +21,7 @@ use crate::{Error, ErrorKind, Meter, Result};
 /// client together. What is not here yet counts as much as the largest page before it.
 const WAITING: u64 = 32 << 20;
 
-/// The pages ahead, at the least, of a reading that never waits for one.
+/// The pages ahead of a reading that never waits for one.
 const LEAST: u64 = 3;
 /// The pages in a row after which one wrong guess is forgotten.
 const FORGIVING: u64 = 32;
@@ -95,7 +95,7 @@ impl<'a> Ahead<'a> {
             waiting,
             pages: VecDeque::new(),
             most: most as u64,
-            enough: most as u64,
+            enough: LEAST.min(most as u64),
             unwaited: 0,
             streak: 0,
             misses: 0,
@@ -121,12 +121,13 @@ impl<'a> Ahead<'a> {
         }
     }
 
-    /// A page is taken up. Where none has been waited for in so many as there are ahead, fewer will
-    /// do: bodies that wait take memory, and requests at once a place.
+    /// A page is taken up. When it has to be waited for, twice as many are asked for from now on;
+    /// where none was in so many as there are ahead, fewer do: bodies that wait take memory, and
+    /// requests at once a place.
     fn adapt(&mut self, has_come: bool) {
         if !has_come {
             self.unwaited = 0;
-            self.enough = (self.enough + self.enough / 2 + 1).min(self.most);
+            self.enough = (2 * self.enough + 1).min(self.most);
             return;
         }
         self.unwaited += 1;
