@@ -393,8 +393,7 @@ impl<'a> Reading<'a> {
     ) -> Result<Option<Cursors>> {
         let resource = self.resource;
         let arguments = &self.context.arguments;
-        let existing = self.store.state();
-        let existing = existing.resource(&resource.name);
+        let existing = self.store.resource(&resource.name);
         let anew = full_refresh || load.replaces_sample_data();
         let children = self.family.order().iter();
         let mut parents = children.flat_map(|child| &child.relations.parents);
@@ -510,8 +509,7 @@ fn asked(context: &Context<'_>, selected: &[Resource]) -> Result<Asked> {
 
 /// The rows of the dataset that a resource has.
 fn rows(store: &Store, resource: &Resource) -> u64 {
-    let state = store.state();
-    state.resource(&resource.name).map_or(0, |state| state.rows)
+    store.resource(&resource.name).map_or(0, |state| state.rows)
 }
 
 /// A sample may add to a dataset, but never take its place.

@@ -29,7 +29,7 @@ use crate::disk::{self, Disk};
 use crate::layout::{Layout, parse_part_name};
 use crate::load_options::LoadOptions;
 use crate::part::{BATCH_ROWS, reader_options};
-use crate::state::{DataFile, State, json};
+use crate::state::{DataFile, json};
 use crate::store::StoreOptions;
 use crate::{Error, RunId, SourceId};
 
@@ -79,11 +79,12 @@ pub enum Kept {
 }
 
 impl Checkpoint {
-    /// What is kept of this resource, for a run with these options.
+    /// What is kept of this resource, whose dataset is of the run `base`, for a run with these
+    /// options.
     pub(crate) fn find(
         (disk, layout): (&Disk, &Layout),
         options: &StoreOptions,
-        state: &State,
+        base: Option<RunId>,
         resource: &str,
     ) -> Result<Kept, Error> {
         let Some(text) = disk.read(&layout.checkpoint(resource))? else {
@@ -93,7 +94,7 @@ impl Checkpoint {
             return Ok(Kept::Unusable("it cannot be read".to_owned()));
         };
         Ok(
-            match found.refusal((disk, layout), options, state, resource)? {
+            match found.refusal((disk, layout), options, base, resource)? {
                 Some(reason) => Kept::Unusable(reason.to_owned()),
                 None => Kept::Usable(Box::new(found)),
             },
@@ -105,10 +106,9 @@ impl Checkpoint {
         &self,
         (disk, layout): (&Disk, &Layout),
         options: &StoreOptions,
-        state: &State,
+        base: Option<RunId>,
         resource: &str,
     ) -> Result<Option<&'static str>, Error> {
-        let base = state.resource(resource).map(|known| known.run);
         let reason = if self.version != VERSION || self.program != PROGRAM {
             "another version of this program wrote it"
         } else if self.resource != resource {

@@ -46,8 +46,8 @@ pub(crate) const MOST_SMALL_FILES: usize = 16;
 pub struct Prior {
     /// Where the last run left off; `None` when this one reads from the beginning.
     pub cursor: Option<Value>,
-    /// [`Inferred::shape`] of the rows that stay; `None` when none do, or their columns were
-    /// declared.
+    /// [`Inferred::shape`](crate::Inferred::shape) of the rows that stay; `None` when none do, or
+    /// their columns were declared.
     pub shape: Option<Value>,
 }
 

@@ -158,6 +158,12 @@ impl Store {
         self.shared.inner().state.clone()
     }
 
+    /// What it remembers of one resource; nothing before its first load.
+    #[must_use]
+    pub fn resource(&self, name: &str) -> Option<ResourceState> {
+        self.shared.inner().state.resource(name).cloned()
+    }
+
     /// The run's name.
     #[must_use]
     pub fn run(&self) -> RunId {
@@ -190,11 +196,11 @@ impl Store {
     pub fn kept(&self, resource: &str) -> Result<Kept, Error> {
         check_name("resource", resource)?;
         let shared = &self.shared;
-        let state = self.state();
+        let base = self.resource(resource).map(|known| known.run);
         Checkpoint::find(
             (&shared.disk, &shared.layout),
             &shared.options,
-            &state,
+            base,
             resource,
         )
     }
@@ -392,12 +398,16 @@ impl Shared {
             Some(remote) => remote::publish(&self.disk, remote, &self.layout, journal)?,
             None => publish(&self.disk, &self.layout, journal, origin)?,
         }
-        let mut state = inner.state.clone();
-        state
-            .resources
-            .insert(journal.resource.clone(), journal.state.clone());
-        self.write_state(&state)?;
-        inner.state = state;
+        let (name, state) = (&journal.resource, journal.state.clone());
+        let before = inner.state.resources.insert(name.clone(), state);
+        if let Err(error) = self.write_state(&inner.state) {
+            // What it says is what is on the disk.
+            match before {
+                Some(before) => inner.state.resources.insert(name.clone(), before),
+                None => inner.state.resources.remove(name),
+            };
+            return Err(error);
+        }
         journal.remove(&self.disk, &self.layout)?;
         inner.unfinished.remove(&journal.resource);
         Ok(())

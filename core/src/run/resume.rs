@@ -159,13 +159,12 @@ impl Reading<'_> {
                 (setting.name.as_str(), value.map(SettingValue::to_json))
             })
             .collect();
-        let state = self.store.state();
-        let before = state.resource(&self.resource.name);
+        let before = self.store.resource(&self.resource.name);
         let text = format!(
             "{salt} {} {settings:?} {:?} {:?}",
             client.site.base().path(),
             self.asked,
-            before.and_then(|before| before.cursor.as_ref()),
+            before.as_ref().and_then(|before| before.cursor.as_ref()),
         );
         let hash = Sha256::digest(text.as_bytes());
         hash.iter().map(|byte| format!("{byte:02x}")).collect()
