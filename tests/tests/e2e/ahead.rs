@@ -365,6 +365,29 @@ fn a_page_that_is_shorter_than_expected_moves_all_behind_it() {
 }
 
 #[test]
+fn wrong_guesses_now_and_then_do_not_end_reading_ahead() {
+    // Every 41st page is short, and moves what was guessed behind it.
+    let (period, periods) = (405, 14);
+    let serve = move |_: &str, offset: usize, _| {
+        let range = at(
+            offset,
+            LIMIT.min(period - offset % period),
+            period * periods,
+        );
+        let more = range.end < period * periods;
+        slow(page(range, json!({"more": more})))
+    };
+    let connector = list(MORE, "");
+    let ran = Ran::new(connector, &Api::start(connector, serve), &[]);
+    let ids: Vec<Value> = (0..period * periods).map(Value::from).collect();
+    assert_eq!(ran.rows, ids);
+    let last = |one: &Seen| one.position >= period * (periods - 1);
+    let last: Vec<Seen> = ran.seen.into_iter().filter(last).collect();
+    let at_once = at_once(&last);
+    assert!(at_once >= 4, "{at_once} at once in the end");
+}
+
+#[test]
 fn what_lies_behind_the_end_is_nobodys_concern() {
     type Beyond = fn(usize) -> Answer;
     let ways: [(&str, Beyond); 7] = [
