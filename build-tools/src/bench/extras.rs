@@ -1,10 +1,10 @@
 //! What no contestant is needed for: memory by rows, and the time until the first request.
 
 use std::fmt::Write as _;
-use std::io::Read as _;
+use std::io::{ErrorKind, Read as _};
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::Result;
@@ -69,6 +69,9 @@ pub(crate) fn start(contest: &Contest) -> Result<String> {
     ))
 }
 
+/// How long a first request is waited for.
+const HOPE: Duration = Duration::from_secs(10);
+
 fn first_request(connector: &Path) -> Result<f64> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     // Who never comes is not waited for.
@@ -85,23 +88,31 @@ fn first_request(connector: &Path) -> Result<f64> {
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()?;
+    let came = visit(&listener, &mut process).map(|()| start.elapsed().as_secs_f64() * 1e3);
+    process.kill()?;
+    process.wait()?;
+    came
+}
+
+/// Waits for a request of the process, as long as there is any hope.
+fn visit(listener: &TcpListener, process: &mut Child) -> Result<()> {
+    let begun = Instant::now();
     let mut stream = loop {
         match listener.accept() {
             Ok((stream, _)) => break stream,
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
-                if let Some(status) = process.try_wait()? {
-                    return Err(format!("it ended before its first request, with {status}").into());
-                }
-                std::thread::sleep(Duration::from_micros(100));
-            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
             Err(error) => return Err(error.into()),
         }
+        if let Some(status) = process.try_wait()? {
+            return Err(format!("it ended before its first request, with {status}").into());
+        }
+        if begun.elapsed() > HOPE {
+            return Err("it sent no request".into());
+        }
+        std::thread::sleep(Duration::from_micros(100));
     };
     stream.set_nonblocking(false)?;
-    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+    stream.set_read_timeout(Some(HOPE))?;
     stream.read_exact(&mut [0])?;
-    let elapsed = start.elapsed().as_secs_f64() * 1e3;
-    process.kill()?;
-    process.wait()?;
-    Ok(elapsed)
+    Ok(())
 }
