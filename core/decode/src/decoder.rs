@@ -241,9 +241,13 @@ impl Decoder {
             matched,
             lost,
             misses,
+            violation,
             mut filtered,
             ..
         } = records;
+        if let Some(violation) = violation {
+            return Err(violation);
+        }
         let first_miss = match lost {
             Some(Lost { error, .. }) if !matched => return Err(error),
             lost => lost.map(|lost| lost.place),
@@ -285,7 +289,8 @@ impl Decoder {
             rescue: &mut self.rescue,
         };
         let records = Records::new(&options.selector, None, sink);
-        let decoded = walk(page, &options, records).map(|_| ());
+        let decoded = walk(page, &options, records)
+            .and_then(|(_, _, records)| records.violation.map_or(Ok(()), Err));
         // What comes next is not in front of this.
         self.rescue.rewind(page.len());
         decoded.map_err(Error::processed)
@@ -358,9 +363,7 @@ impl Decoder {
 ///
 /// When the page is no JSON document in UTF-8, or is nested more than 128 levels deep.
 pub fn capture(page: &[u8], paths: &[Path]) -> Result<Vec<Option<Value>>, Error> {
-    check_encoding(page)?;
-    let mut tokens = Tokens::new(page, DecoderOptions::default().max_depth);
-    tokens.skip_whitespace();
+    let mut tokens = start(page, DecoderOptions::default().max_depth)?;
     // The page is in memory already, and so may be what is wanted of it.
     let (captures, _) = Walk::new(&mut tokens, None, paths, usize::MAX).run()?;
     tokens.skip_whitespace();
@@ -410,13 +413,8 @@ fn walk<'p, 'w>(
     options: &'w DecoderOptions,
     records: Records<'w>,
 ) -> Result<(Tokens<'p>, Values, Records<'w>), Error> {
-    check_encoding(page)?;
-    let mut tokens = Tokens::new(page, options.max_depth);
+    let mut tokens = start(page, options.max_depth)?;
     tokens.texts = options.texts;
-    if page.starts_with(b"\xEF\xBB\xBF") {
-        tokens.at = 3;
-    }
-    tokens.skip_whitespace();
     if tokens.peek() == b'<' {
         return Err(Error::new(
             ErrorKind::Malformed,
@@ -479,6 +477,17 @@ fn walk_lines<'p, 'w>(
         }
     }
     Ok((tokens, found, records))
+}
+
+/// The tokens of a page from its first one on.
+fn start(page: &[u8], max_depth: usize) -> Result<Tokens<'_>, Error> {
+    check_encoding(page)?;
+    let mut tokens = Tokens::new(page, max_depth);
+    if page.starts_with(b"\xEF\xBB\xBF") {
+        tokens.at = 3;
+    }
+    tokens.skip_whitespace();
+    Ok(tokens)
 }
 
 fn check_encoding(page: &[u8]) -> Result<(), Error> {

@@ -47,6 +47,18 @@ impl<'p> Tokens<'p> {
         self.bytes.get(start..self.at).unwrap_or_default()
     }
 
+    /// How many arrays and objects are open.
+    #[inline]
+    pub(crate) fn depth(&self) -> usize {
+        self.depth
+    }
+
+    /// Goes back to the start of a value, where so many arrays and objects were open.
+    pub(crate) fn rewind(&mut self, start: usize, depth: usize) {
+        self.at = start;
+        self.depth = depth;
+    }
+
     /// The next byte; 0, which no token starts with, at the end.
     #[inline]
     pub(crate) fn peek(&self) -> u8 {

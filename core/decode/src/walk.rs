@@ -51,6 +51,8 @@ pub(crate) struct Records<'w> {
     pub(crate) lost: Option<Lost>,
     /// How often it led nowhere.
     pub(crate) misses: u64,
+    /// What broke the contract first; a key that comes again may take its record back.
+    pub(crate) violation: Option<Error>,
 }
 
 /// What becomes of the values that the selector leads to.
@@ -86,6 +88,8 @@ struct Mark {
     misses: u64,
     /// Whether the first miss came before.
     lost: bool,
+    /// Whether the contract was broken before.
+    violated: bool,
     rescue: Option<RescueMark>,
 }
 
@@ -341,7 +345,10 @@ impl<'t, 'w, 'p> Walk<'t, 'w, 'p> {
             .all(|byte| byte.is_ascii_digit() || *byte == b'-');
         match serde_json::from_slice(text) {
             // An integer of more than 64 bits would become a double: its digits are kept instead.
-            Ok(Value::Number(number)) if integer && number.is_f64() => {
+            // So would -0, which needs none.
+            Ok(Value::Number(number))
+                if integer && number.is_f64() && number.as_f64() != Some(0.0) =>
+            {
                 Ok(Value::String(String::from_utf8_lossy(text).into_owned()))
             }
             Ok(value) => Ok(value),
@@ -390,6 +397,7 @@ impl<'w> Records<'w> {
             matched: false,
             lost: None,
             misses: 0,
+            violation: None,
         };
         records.before = records.len();
         records
@@ -501,10 +509,22 @@ impl Records<'_> {
         match &mut self.sink {
             Sink::Columns { columns, rescue } => {
                 let start = tokens.at;
-                if tokens.peek() == b'{' {
-                    columns.read(tokens, rescue, &place)?;
+                let depth = tokens.depth();
+                let read = if tokens.peek() == b'{' {
+                    columns.read(tokens, rescue, &place)
                 } else {
-                    columns.read_bare(tokens, rescue, &place)?;
+                    columns.read_bare(tokens, rescue, &place)
+                };
+                if let Err(error) = read {
+                    if error.kind() != ErrorKind::SchemaContract {
+                        return Err(error);
+                    }
+                    columns.truncate(row);
+                    rescue.truncate(rescue.mark());
+                    self.discarded += 1;
+                    self.violation.get_or_insert(error);
+                    tokens.rewind(start, depth);
+                    return tokens.skip_value();
                 }
                 if !rescue.end_record(tokens, start, row, &place)? {
                     columns.truncate(row);
@@ -558,6 +578,7 @@ impl Records<'_> {
             matched: self.matched,
             misses: self.misses,
             lost: self.lost.is_some(),
+            violated: self.violation.is_some(),
             rescue: match &self.sink {
                 Sink::Columns { rescue, .. } => Some(rescue.mark()),
                 Sink::Records(_) | Sink::Values(_) => None,
@@ -573,6 +594,7 @@ impl Records<'_> {
             matched,
             misses,
             lost,
+            violated,
             rescue: mark,
         } = mark;
         self.filtered = filtered;
@@ -581,6 +603,9 @@ impl Records<'_> {
         self.misses = misses;
         if !lost {
             self.lost = None;
+        }
+        if !violated {
+            self.violation = None;
         }
         match (&mut self.sink, mark) {
             (Sink::Columns { columns, rescue }, Some(mark)) => {

@@ -2,10 +2,11 @@
 
 use arrow::array::AsArray as _;
 use arrow::datatypes::Int64Type;
-use connector_decode::{Decoder, DecoderOptions, ErrorKind, RecordSchema, select};
+use connector_decode::{Decoder, DecoderOptions, ErrorKind, RecordSchema, capture, select};
 use connector_plan::{FieldType, Selector, Step};
+use serde_json::Value;
 
-use crate::cells::field;
+use crate::cells::{field, key};
 
 /// `a.*.b` as a selector.
 fn selector(text: &str) -> Selector {
@@ -140,4 +141,46 @@ fn of_duplicate_keys_only_the_last_one_is_searched() {
     let error = decoder.decode_page(page).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::SelectorMatchesNothing);
     assert_eq!(decoder.rows(), 0);
+}
+
+#[test]
+fn of_duplicate_keys_only_the_last_one_has_to_fit() {
+    let options = DecoderOptions {
+        selector: selector("a"),
+        ..DecoderOptions::default()
+    };
+    let schema = RecordSchema::new(&[key("id", FieldType::Integer)]);
+    let mut decoder = Decoder::new(schema, options).unwrap();
+    let page = br#"{"a": [{"id": 1}, {"id": null}], "a": [{"id": 2}]}"#;
+    assert_eq!(decoder.decode_page(page).unwrap().records, 1);
+    let page = br#"{"a": [{"id": 3}], "a": [{"id": 4}, {"x": [{}]}, {}]}"#;
+    let error = decoder.decode_page(page).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::SchemaContract);
+    assert!(
+        error.to_string().contains("record 2 of the page"),
+        "{error}"
+    );
+    let batch = decoder.take_batch().unwrap();
+    assert_eq!(batch.column(0).as_primitive::<Int64Type>().values(), &[2]);
+}
+
+#[test]
+fn integers_are_captured_to_the_digit() {
+    #[track_caller]
+    fn check(text: &str, expect: Value) {
+        let found = capture(text.as_bytes(), &[Vec::new()]).unwrap();
+        assert_eq!(found, [Some(expect)], "{text}");
+    }
+    check("-9223372036854775808", i64::MIN.into());
+    check("18446744073709551615", u64::MAX.into());
+    check("18446744073709551616", "18446744073709551616".into());
+    check("-9223372036854775809", "-9223372036854775809".into());
+    check("-0", Value::from(-0.0));
+}
+
+#[test]
+fn a_single_value_may_follow_a_byte_order_mark() {
+    let path = vec![Step::Key("a".to_owned())];
+    let values = capture("\u{feff}{\"a\": 1}".as_bytes(), &[path]).unwrap();
+    assert_eq!(values, [Some(1.into())]);
 }
