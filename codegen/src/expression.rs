@@ -371,6 +371,10 @@ mod tests {
             "{{ now_utc() + duration('P1D') - duration('PT1H') }}",
             "<__subtract(__add(now_utc() , duration('P1D')) , duration('PT1H')) >",
         );
+        check(
+            "{{ now_utc()-duration('P1D')+duration('PT1H') }}",
+            "<__add(__subtract(now_utc(),duration('P1D')),duration('PT1H')) >",
+        );
     }
 
     #[test]
@@ -395,6 +399,11 @@ mod tests {
         );
         check("{{ config.a | uppper }}", "unknown filter `uppper`@uppper");
         check("{{ config.a is nonne }}", "unknown test `nonne`@nonne");
+        check(
+            "{{ config.a | uppper('é', 2) + 1 }}",
+            "unknown filter `uppper`@uppper",
+        );
+        check("{{ config.a is nonne('é') }}", "unknown test `nonne`@nonne");
         check(
             "{{ not cfg.a and x == 1 }}",
             "unknown variable `cfg`@cfg; unknown variable `x`@x",

@@ -35,8 +35,9 @@ impl Source {
         match std::str::from_utf8(bytes) {
             Ok(text) => Ok(Self::new(path, text)),
             Err(error) => {
-                let start = error.valid_up_to();
                 let source = Self::new(path, String::from_utf8_lossy(bytes));
+                let mark = source.text.len() - source.body().len();
+                let start = error.valid_up_to() - mark;
                 // Everything before the first wrong byte is unchanged, so its offset still holds;
                 // the replacement character is three bytes long.
                 let span = Span::new(start, start + 3);
@@ -145,9 +146,16 @@ mod tests {
 
     #[test]
     fn a_wrong_byte_is_pointed_at() {
-        let error = Source::from_bytes("spec.yaml", b"name: a\nclient: \xff\n").unwrap_err();
-        let text = error.to_string();
-        assert!(text.contains("error[encoding]"), "{text}");
-        assert!(text.contains("spec.yaml:2:9"), "{text}");
+        for bytes in [
+            &b"name: a\nclient: \xff\n"[..],
+            b"\xef\xbb\xbfname: a\nclient: \xff\n",
+        ] {
+            let error = Source::from_bytes("spec.yaml", bytes).unwrap_err();
+            let text = error.to_string();
+            assert!(text.contains("error[encoding]"), "{text}");
+            assert!(text.contains("spec.yaml:2:9"), "{text}");
+            let label = &error.items()[0].labels[0];
+            assert_eq!(label.span.of(&error.source().text), "\u{fffd}");
+        }
     }
 }

@@ -76,6 +76,7 @@ pub(super) fn compile(text: &str, range: Range<usize>) -> Result<Compiled, Vec<P
         )]
     })?;
     let mut checker = Checker {
+        text,
         base,
         uses: Vec::new(),
         problems: Vec::new(),
@@ -104,7 +105,8 @@ fn problem(message: String, range: Range<usize>, label: impl Into<Box<str>>) -> 
     }
 }
 
-struct Checker {
+struct Checker<'t> {
+    text: &'t str,
     /// Where the expression begins in its text.
     base: usize,
     uses: Vec<Found>,
@@ -123,7 +125,7 @@ struct Chain {
     span: Span,
 }
 
-impl Checker {
+impl Checker<'_> {
     fn range(&self, span: Span) -> Range<usize> {
         self.base + span.start_offset as usize..self.base + span.end_offset as usize
     }
@@ -134,12 +136,23 @@ impl Checker {
             return;
         }
         match expression {
-            Expr::Filter(filter) => self.name("filter", filter.name, FILTERS, filter.span()),
-            Expr::Test(test) => self.name("test", test.name, TESTS, test.span()),
+            Expr::Filter(filter) => {
+                let value = filter.expr.as_ref().map(Expr::span);
+                self.name("filter", filter.name, FILTERS, value, filter.span());
+            }
+            Expr::Test(test) => {
+                self.name(
+                    "test",
+                    test.name,
+                    TESTS,
+                    Some(test.expr.span()),
+                    test.span(),
+                );
+            }
             Expr::Call(call) => {
                 match &call.expr {
                     Expr::Var(function) => {
-                        self.name("function", function.id, FUNCTIONS, function.span());
+                        self.name("function", function.id, FUNCTIONS, None, function.span());
                     }
                     // A method: it is looked up in the value, not in the document.
                     Expr::GetAttr(method) => self.expression(&method.expr),
@@ -206,17 +219,27 @@ impl Checker {
         });
     }
 
-    fn name(&mut self, what: &str, name: &str, known: &[&'static str], span: Span) {
+    /// Checks a name that stands in `span`, behind the `value` that it is for.
+    fn name(
+        &mut self,
+        what: &str,
+        name: &str,
+        known: &[&'static str],
+        value: Option<Span>,
+        span: Span,
+    ) {
         if known.contains(&name) {
             return;
         }
-        let mut range = self.range(span);
-        range.start = range.end.saturating_sub(name.len()).max(range.start);
-        // The span of a filter or a test ends with its arguments: the name is pointed at.
         let whole = self.range(span);
-        if range.is_empty() {
-            range = whole;
-        }
+        let behind = value.map_or(whole.start, |value| self.range(value).end);
+        let is_word = |c: char| c.is_alphanumeric() || c == '_';
+        let rest = self.text.get(behind..whole.end).unwrap_or_default();
+        let range = rest
+            .match_indices(name)
+            .map(|(at, _)| at..at + name.len())
+            .find(|at| !rest[..at.start].ends_with(is_word) && !rest[at.end..].starts_with(is_word))
+            .map_or(whole, |at| behind + at.start..behind + at.end);
         let mut found = problem(
             format!("unknown {what} {}", quote(name)),
             range,
@@ -410,7 +433,7 @@ fn operand(expression: &Expr<'_>) -> Option<Operand> {
 fn with_times(source: &str, expression: &Expr<'_>) -> String {
     let mut edits = Vec::new();
     times(source, expression, &mut edits);
-    // Stable: at one place the outer expression opens first.
+    // Stable: at one place they are in the order of the text.
     edits.sort_by_key(|(at, _, _)| *at);
     let mut text = String::new();
     let mut done = 0;
@@ -434,8 +457,8 @@ fn times(source: &str, expression: &Expr<'_>, edits: &mut Vec<(usize, usize, &'s
         let from = sum.left.span().end_offset as usize;
         if let Some(operator) = source.get(from..).and_then(|rest| rest.find(sign)) {
             edits.push((sum.span().start_offset as usize, 0, call));
-            edits.push((from + operator, 1, ","));
             times(source, &sum.left, edits);
+            edits.push((from + operator, 1, ","));
             times(source, &sum.right, edits);
             edits.push((sum.span().end_offset as usize, 0, ")"));
             return;
@@ -445,7 +468,7 @@ fn times(source: &str, expression: &Expr<'_>, edits: &mut Vec<(usize, usize, &'s
 }
 
 /// Whether an expression is a time by its form.
-fn is_time(expression: &Expr<'_>) -> bool {
+pub(super) fn is_time(expression: &Expr<'_>) -> bool {
     match expression {
         Expr::Call(call) => matches!(
             &call.expr,
@@ -463,7 +486,7 @@ fn is_time(expression: &Expr<'_>) -> bool {
 }
 
 /// Calls `see` with every expression right below this one.
-fn children<'e, 's>(expression: &'e Expr<'s>, see: &mut impl FnMut(&'e Expr<'s>)) {
+pub(super) fn children<'e, 's>(expression: &'e Expr<'s>, see: &mut impl FnMut(&'e Expr<'s>)) {
     let arguments = |arguments: &'e [CallArg<'s>], see: &mut dyn FnMut(&'e Expr<'s>)| {
         for argument in arguments {
             match argument {
