@@ -23,7 +23,8 @@ pub(crate) struct Walk<'t, 'w, 'p> {
     tokens: &'t mut Tokens<'p>,
     records: Option<Records<'w>>,
     captures: &'w [Path],
-    found: Vec<Option<Value>>,
+    /// What cannot be captured is no error yet: its key may come again.
+    found: Vec<Option<Result<Value, Error>>>,
     max_capture: usize,
 }
 
@@ -123,7 +124,7 @@ impl<'t, 'w, 'p> Walk<'t, 'w, 'p> {
         Self {
             tokens,
             records,
-            found: vec![None; captures.len()],
+            found: captures.iter().map(|_| None).collect(),
             captures,
             max_capture,
         }
@@ -135,7 +136,7 @@ impl<'t, 'w, 'p> Walk<'t, 'w, 'p> {
         let all = Captures(u64::MAX).filter(|index| index < self.captures.len());
         let selector = self.records.is_some();
         self.value(0, selector, all, &Place::ROOT)?;
-        Ok((self.found, self.records))
+        Ok((captured(self.found)?, self.records))
     }
 
     /// Walks through a value to which `depth` steps of the selector, if that leads here, and of
@@ -186,7 +187,7 @@ impl<'t, 'w, 'p> Walk<'t, 'w, 'p> {
             .filter(|index| self.captures[index].len() == depth)
             .iter()
         {
-            self.found[index] = Some(self.capture(start, place)?);
+            self.found[index] = Some(self.capture(start, place));
         }
         Ok(())
     }
@@ -381,6 +382,10 @@ impl<'t, 'w, 'p> Walk<'t, 'w, 'p> {
     }
 }
 
+fn captured(found: Vec<Option<Result<Value, Error>>>) -> Result<Vec<Option<Value>>, Error> {
+    found.into_iter().map(Option::transpose).collect()
+}
+
 impl<'w> Records<'w> {
     /// The records that a selector leads to, all of them.
     pub(crate) fn new(selector: &'w Selector, query: Option<&'w Query>, sink: Sink<'w>) -> Self {
@@ -556,7 +561,7 @@ impl Records<'_> {
         let mut walk = Walk::new(tokens, None, &filter.captures, self.max_capture);
         let all = Captures(u64::MAX).filter(|index| index < filter.captures.len());
         walk.value(0, false, all, place)?;
-        let found = walk.found;
+        let found = captured(walk.found)?;
         let keep = filter.keeps(&found).map_err(|problem| {
             let record = place.record_number();
             let message = format!("the filter fails at record {record} of the page: {problem}");

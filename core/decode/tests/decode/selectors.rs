@@ -179,6 +179,15 @@ fn integers_are_captured_to_the_digit() {
 }
 
 #[test]
+fn of_duplicate_keys_only_the_last_one_has_to_be_captured() {
+    let path = [vec![Step::Key("a".to_owned())]];
+    let values = capture(br#"{"a": 1e999, "a": 2}"#, &path).unwrap();
+    assert_eq!(values, [Some(2.into())]);
+    let error = capture(br#"{"a": 2, "a": 1e999}"#, &path).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Malformed);
+}
+
+#[test]
 fn a_single_value_may_follow_a_byte_order_mark() {
     let path = vec![Step::Key("a".to_owned())];
     let values = capture("\u{feff}{\"a\": 1}".as_bytes(), &[path]).unwrap();
