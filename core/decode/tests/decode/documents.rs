@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use crate::cells::{field, key};
+use crate::input::NAMES;
 
 /// A document, down to how it is spelled.
 #[derive(Clone, Debug)]
@@ -73,19 +74,6 @@ impl Document {
             .for_each(|space| text.push_str(space));
     }
 }
-
-const NAMES: &[&str] = &[
-    "a",
-    "id",
-    "value",
-    "naïve",
-    "a.b",
-    "quo\"te",
-    "sixteen_bytes",
-    "a_name_of_more_than_sixteen_bytes",
-    "a_name_of_more_than_sixteen_bytes_too",
-    "",
-];
 
 /// What stands between tokens.
 pub fn spaces() -> impl Strategy<Value = Vec<&'static str>> {

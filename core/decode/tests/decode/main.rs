@@ -6,11 +6,15 @@
     reason = "a reference that cannot go on has found a difference"
 )]
 
+mod agreement;
 mod cells;
 mod contracts;
+mod corpus;
 mod documents;
+mod input;
 mod properties;
 mod reference;
 mod selectors;
 mod shapes;
 mod texts;
+mod traces;

@@ -1,106 +1,18 @@
 //! On random schemas and documents, whole and damaged, the decoder does what the reference does.
 
-use connector_decode::{Decoder, DecoderOptions, ErrorKind, RecordSchema};
-use connector_plan::{Field, Selector, Step};
+use connector_plan::{Field, Step};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use serde_json::value::RawValue;
 
-use crate::cells::{Cell, Row, rows};
+use crate::agreement;
 use crate::documents::{Document, any_document, fields, records, spaces};
-use crate::reference::{Members, Refusal, is_json, page};
+use crate::reference::Members;
 
-/// The rows of a decoder: the cells of the fields, and what was rescued, taken apart.
-fn take(decoder: &mut Decoder) -> Vec<Row> {
-    let batch = decoder.take_batch().unwrap();
-    rows(&batch)
-        .into_iter()
-        .map(|mut cells| {
-            let rescued = match cells.pop() {
-                Some(Cell::Text(text)) => {
-                    let Members(members) = serde_json::from_str(&text).unwrap();
-                    let members = members.into_iter();
-                    members
-                        .map(|(key, value)| (key, value.get().to_owned()))
-                        .collect()
-                }
-                Some(Cell::Null) => Vec::new(),
-                other => panic!("`_rescued` is {other:?}"),
-            };
-            (cells, rescued)
-        })
-        .collect()
-}
-
-fn decoder(fields: &[Field], steps: Vec<Step>) -> Decoder {
-    let options = DecoderOptions {
-        selector: Selector {
-            text: "random".to_owned(),
-            steps,
-            ..Selector::default()
-        },
-        ..DecoderOptions::default()
-    };
-    Decoder::new(RecordSchema::new(fields), options).unwrap()
-}
-
-/// Decodes pages one after the other and compares with the reference: what is accepted, the rows,
-/// and that a page which is refused leaves no trace.
 fn check(fields: &[Field], steps: &[Step], pages: &[Vec<u8>]) {
-    let mut decoder = decoder(fields, steps.to_vec());
-    let mut expected = Vec::new();
-    for bytes in pages {
-        let shown = String::from_utf8_lossy(bytes);
-        let before = (decoder.rows(), decoder.report());
-        let outcome = decoder.decode_page(bytes);
-        if !is_json(bytes) {
-            let error = outcome.expect_err(&shown);
-            assert!(
-                matches!(error.kind(), ErrorKind::Malformed | ErrorKind::Encoding)
-                    // Whichever is met first.
-                    || error.kind() == ErrorKind::SchemaContract,
-                "{error}: {shown}"
-            );
-            assert_eq!((decoder.rows(), decoder.report()), before);
-            continue;
-        }
-        match page(std::str::from_utf8(bytes).unwrap(), steps, fields) {
-            Ok(rows) => {
-                let outcome = outcome.unwrap_or_else(|error| panic!("{error}: {shown}"));
-                assert_eq!(outcome.records, rows.len() as u64, "{shown}");
-                let rescued: usize = rows.iter().map(|(_, rescued)| rescued.len()).sum();
-                assert_eq!(outcome.rescued, rescued as u64, "{shown}");
-                expected.extend(rows);
-                assert_eq!(decoder.rows(), expected.len());
-            }
-            Err(Refusal::Unrepresentable) => {
-                let _ = decoder.take_batch().unwrap();
-                expected.clear();
-            }
-            Err(refusal) => {
-                let error = outcome.expect_err(&shown);
-                let kind = match refusal {
-                    Refusal::MatchesNothing => ErrorKind::SelectorMatchesNothing,
-                    _ => ErrorKind::SchemaContract,
-                };
-                assert_eq!(error.kind(), kind, "{error}: {shown}");
-                assert_eq!((decoder.rows(), decoder.report()), before);
-            }
-        }
-    }
-    let report = decoder.report();
-    let counted: u64 = report.rescued.iter().map(|field| field.count).sum();
-    if report.records == expected.len() as u64 {
-        let rescued: usize = expected.iter().map(|(_, rescued)| rescued.len()).sum();
-        assert_eq!(counted, rescued as u64);
-    }
-    let shown: Vec<_> = pages
-        .iter()
-        .map(|page| String::from_utf8_lossy(page))
-        .collect();
-    assert_eq!(take(&mut decoder), expected, "{shown:#?}");
-    assert_eq!(decoder.rows(), 0);
+    let pages: Vec<&[u8]> = pages.iter().map(Vec::as_slice).collect();
+    agreement::check(fields, steps, 128, &pages);
 }
 
 fn pages_of(fields: Vec<Field>) -> impl Strategy<Value = (Vec<Field>, Vec<String>)> {

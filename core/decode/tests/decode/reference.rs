@@ -2,10 +2,11 @@
 
 use std::fmt;
 
-use chrono::{DateTime, NaiveDate};
+use chrono::{NaiveDate, NaiveDateTime};
 use connector_plan::{Field, FieldType, Step};
 use serde::Deserialize;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::cells::{Cell, Row};
@@ -41,6 +42,25 @@ pub fn is_json(bytes: &[u8]) -> bool {
     std::str::from_utf8(bytes).is_ok_and(|text| serde_json::from_str::<IgnoredAny>(text).is_ok())
 }
 
+/// The most arrays and objects that are open at once.
+pub fn depth(bytes: &[u8]) -> usize {
+    let (mut open, mut most) = (0_usize, 0);
+    let (mut quoted, mut escaped) = (false, false);
+    for byte in bytes {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            _ if quoted => {}
+            b'[' | b'{' => open += 1,
+            b']' | b'}' => open = open.saturating_sub(1),
+            _ => {}
+        }
+        most = most.max(open);
+    }
+    most
+}
+
 /// Why a page is not decoded.
 #[derive(Debug, PartialEq)]
 pub enum Refusal {
@@ -54,11 +74,7 @@ pub enum Refusal {
 pub type Rows = Vec<Row>;
 
 pub fn page(document: &str, steps: &[Step], fields: &[Field]) -> Result<Rows, Refusal> {
-    let document = document.strip_prefix('\u{FEFF}').unwrap_or(document);
-    let root: &RawValue = serde_json::from_str(document).unwrap();
-    let mut selected = Vec::new();
-    let mut lost = false;
-    select(root.get(), steps, &mut selected, &mut lost)?;
+    let (selected, lost) = selected(document, steps)?;
     if selected.is_empty() && lost {
         return Err(Refusal::MatchesNothing);
     }
@@ -75,6 +91,26 @@ pub fn page(document: &str, steps: &[Step], fields: &[Field]) -> Result<Rows, Re
         }
     }
     Ok(rows)
+}
+
+/// The values that steps lead to, and whether they led nowhere from some.
+pub fn selected<'a>(document: &'a str, steps: &[Step]) -> Result<(Vec<&'a str>, bool), Refusal> {
+    let document = document.strip_prefix('\u{FEFF}').unwrap_or(document);
+    let root: &RawValue = serde_json::from_str(document).unwrap();
+    let mut selected = Vec::new();
+    let mut lost = false;
+    select(root.get(), steps, &mut selected, &mut lost)?;
+    Ok((selected, lost))
+}
+
+/// What a value is captured as, if it can be.
+pub fn captured(value: &str) -> Option<Value> {
+    let digits = value.strip_prefix('-').unwrap_or(value);
+    let integer = digits.bytes().all(|byte| byte.is_ascii_digit());
+    if integer && value.parse::<i64>().is_err() && value.parse::<u64>().is_err() {
+        return Some(Value::from(value));
+    }
+    serde_json::from_str(value).ok()
 }
 
 fn select<'a>(
@@ -203,7 +239,7 @@ fn value(
         FieldType::Json => Some(Cell::Text(raw.to_owned())),
         FieldType::Timestamp { .. } => text.as_deref().and_then(instant).map(Cell::Micros),
         FieldType::Date => text
-            .filter(|text| text.len() == 10)
+            .filter(|text| is_shaped(text, "dddd-dd-dd"))
             .and_then(|text| NaiveDate::parse_from_str(&text, "%Y-%m-%d").ok())
             .map(|date| Cell::Days(date.to_epoch_days())),
         FieldType::Decimal { precision, scale } => number
@@ -247,10 +283,11 @@ fn decimal(text: &str, scale: i64) -> Option<i128> {
         [b'+', ..] => ("", &text[1..]),
         _ => ("", text),
     };
-    let (mantissa, exponent) = match digits.split_once(['e', 'E']) {
-        Some((mantissa, exponent)) => (mantissa, exponent.parse().ok()?),
-        None => (digits, 0_i64),
-    };
+    let (mantissa, exponent) = digits.split_once(['e', 'E']).unwrap_or((digits, "0"));
+    let power = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
+    if power.is_empty() || !power.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
     let all = format!("{whole}{fraction}");
     if all.is_empty() || !all.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -260,6 +297,9 @@ fn decimal(text: &str, scale: i64) -> Option<i128> {
     if significant.is_empty() {
         return Some(0);
     }
+    // Beyond this no column has its digits.
+    let near = -1_000_000..=1_000_000_i64;
+    let exponent = exponent.parse().ok().filter(|power| near.contains(power))?;
     let shift = exponent - i64::try_from(fraction.len()).unwrap() + scale;
     let moved = if shift >= 0 {
         let zeros = usize::try_from(shift).ok().filter(|zeros| *zeros < 60)?;
@@ -278,12 +318,63 @@ fn decimal(text: &str, scale: i64) -> Option<i128> {
     format!("{sign}{moved}").parse().ok()
 }
 
+/// Whether a text is of this shape, in which `d` is a digit.
+fn is_shaped(text: &str, shape: &str) -> bool {
+    let mut pairs = text.bytes().zip(shape.bytes());
+    text.len() == shape.len()
+        && pairs.all(|(byte, wanted)| match wanted {
+            b'd' => byte.is_ascii_digit(),
+            wanted => byte == wanted,
+        })
+}
+
 fn instant(text: &str) -> Option<i64> {
+    let (seconds, rest) = text.split_at_checked(19)?;
+    let seconds = seconds.replace(['t', ' '], "T");
+    if !is_shaped(&seconds, "dddd-dd-ddTdd:dd:dd") {
+        return None;
+    }
+    let time = NaiveDateTime::parse_from_str(&seconds, "%Y-%m-%dT%H:%M:%S").ok()?;
+    // That is how chrono has a leap second.
+    if time.and_utc().timestamp_subsec_nanos() != 0 {
+        return None;
+    }
+    let zone = rest.trim_start_matches(|c: char| c == '.' || c.is_ascii_digit());
+    let fraction = &rest[..rest.len() - zone.len()];
+    let micros = if fraction.is_empty() {
+        0
+    } else {
+        let digits = fraction
+            .strip_prefix('.')
+            .filter(|digits| !digits.contains('.'))?;
+        let digits = format!("{:0<6}", Some(digits).filter(|digits| !digits.is_empty())?);
+        let (digits, more) = digits.split_at(6);
+        more.trim_start_matches('0').is_empty().then_some(())?;
+        digits.parse::<i64>().ok()?
+    };
     // Without a zone it is UTC.
-    let time = DateTime::parse_from_rfc3339(text)
-        .or_else(|_| DateTime::parse_from_rfc3339(&format!("{text}Z")))
-        .ok()?
-        .to_utc();
-    let nanos = time.timestamp_subsec_nanos();
-    (nanos < 1_000_000_000 && nanos % 1_000 == 0).then(|| time.timestamp_micros())
+    let offset = if matches!(zone, "" | "Z" | "z") {
+        0
+    } else {
+        let digits = zone.strip_prefix(['+', '-'])?;
+        if !["dd", "dddd", "dd:dd"]
+            .iter()
+            .any(|shape| is_shaped(digits, shape))
+        {
+            return None;
+        }
+        let digits = format!("{:0<4}", digits.replace(':', ""));
+        let (hours, minutes) = digits.split_at(2);
+        let (hours, minutes): (i64, i64) = (hours.parse().ok()?, minutes.parse().ok()?);
+        if hours > 23 || minutes > 59 {
+            return None;
+        }
+        let seconds = hours * 3_600 + minutes * 60;
+        if zone.starts_with('-') {
+            -seconds
+        } else {
+            seconds
+        }
+    };
+    Some((time.and_utc().timestamp() - offset) * 1_000_000 + micros)
 }
