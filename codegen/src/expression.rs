@@ -3,6 +3,8 @@
 //! Plain lookups become paths; whatever else stands between the braces is Jinja, whose names are
 //! checked. What is neither is a [`Problem`] that knows the offending token.
 
+#[cfg(any(test, fuzzing))]
+pub mod check;
 mod jinja;
 mod lookup;
 mod token;

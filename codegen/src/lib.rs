@@ -26,3 +26,7 @@ pub use lower::{LowerOptions, lower};
 pub use reference::reference;
 pub use source::{Source, Span};
 pub use spec::schema::json_schema;
+
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub use expression::check::check as check_expression;

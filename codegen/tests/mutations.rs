@@ -6,56 +6,20 @@
     reason = "the helpers of tests fail like tests"
 )]
 
-use connector_codegen::{Diagnostics, LowerOptions, Severity, Source, json_schema, lower};
-use connector_plan::Plan;
+use std::path::Path;
+
+use connector_codegen::json_schema;
 use proptest::prelude::*;
 use serde_json::Value;
+
+#[path = "mutations/check.rs"]
+mod check;
+use check::check;
 
 const SPECS: [&str; 2] = [
     include_str!("../../connectors/storage/spec.yaml"),
     include_str!("specs/full.yaml"),
 ];
-
-fn outcome(bytes: &[u8]) -> Result<Plan, Diagnostics> {
-    let source = Source::from_bytes("spec.yaml", bytes)?;
-    lower(&source, &LowerOptions::new("storage")).map(|(ir, _)| ir.plan)
-}
-
-/// Checks what holds for every spec; true when it was accepted.
-#[track_caller]
-fn check(bytes: &[u8]) -> bool {
-    match outcome(bytes) {
-        Ok(plan) => {
-            let text = plan.to_json().unwrap();
-            assert_eq!(Plan::from_json(&text).unwrap(), plan);
-            true
-        }
-        Err(diagnostics) => {
-            assert!(diagnostics.errors() >= 1);
-            let text = &diagnostics.source().text;
-            let mut last = 0;
-            for item in diagnostics.items() {
-                assert!(!item.message.is_empty());
-                for label in &item.labels {
-                    assert!(label.span.start <= label.span.end, "{item:?}");
-                    assert!(
-                        text.get(label.span.start..label.span.end).is_some(),
-                        "{item:?}"
-                    );
-                }
-                let start = item.span().map_or(0, |span| span.start);
-                assert!(last <= start, "not in order");
-                last = start;
-                if item.severity == Severity::Error && item.span().is_none() {
-                    panic!("an error in the spec without a place: {item:?}");
-                }
-            }
-            assert!(diagnostics.render(false).contains("error["));
-            assert!(diagnostics.to_json().is_array());
-            false
-        }
-    }
-}
 
 /// A change to the text of a spec.
 #[derive(Clone, Debug)]
@@ -325,6 +289,19 @@ proptest! {
     fn arbitrary_text_is_explained(text in "[ -~\n\t{}:\\-\\[\\]'\"#&*!|>?%@,äö\u{2028}]{0,120}") {
         check(text.as_bytes());
     }
+}
+
+#[test]
+fn the_corpus_is_accepted_or_explained() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fuzz/corpus/spec");
+    let mut count = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        println!("{}", path.display());
+        check(&std::fs::read(&path).unwrap());
+        count += 1;
+    }
+    assert!(count > 0, "no corpus");
 }
 
 #[test]
