@@ -141,7 +141,7 @@ impl BodyReader<'_> {
         response: &'r Response,
         media: &media::MediaType,
     ) -> Result<Cow<'r, [u8]>, Unreadable> {
-        let mut bytes = Cow::Borrowed(response.body.as_slice());
+        let mut bytes = Cow::Borrowed(&*response.body);
         // A file that its server calls gzip-encoded too has been unpacked on the way.
         if self.plan.gzip && (bytes.starts_with(&GZIP) || GZIP.starts_with(&bytes)) {
             bytes = Cow::Owned(self.unpack(&bytes)?);
@@ -210,7 +210,7 @@ mod tests {
             status: StatusCode::OK,
             headers,
             url: "https://a/".parse().unwrap(),
-            body: body.to_vec(),
+            body: body.into(),
             ignored: false,
         }
     }

@@ -1,6 +1,7 @@
 //! HTTP: one request with credentials bound to their origin, redirects, retries and body limits.
 
 mod actions;
+mod bodies;
 mod limiter;
 mod retry;
 mod roots;

@@ -1,6 +1,7 @@
 //! What every command works with: the plan, the arguments, and the API they point at.
 
 use std::future::Future;
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -209,8 +210,10 @@ pub(crate) fn block_on<T>(command: impl Future<Output = Result<T>>) -> Result<T>
 
 /// Runs a command to its end; it listens for interrupts itself.
 pub(crate) fn block_on_whole<T>(command: impl Future<Output = Result<T>>) -> Result<T> {
+    // One thread decodes, which is this one, another encodes; what is left of the cores receives.
+    let cores = std::thread::available_parallelism().map_or(2, NonZero::get);
     tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+        .worker_threads((cores - 1).clamp(1, 2))
         .enable_all()
         .build()
         .map_err(|error| {

@@ -23,6 +23,9 @@ const WAITING: u64 = 32 << 20;
 
 /// The pages ahead of a reading that never waits for one.
 const LEAST: u64 = 3;
+/// The bytes of bodies ahead that one page which was waited for is reason enough for; of larger ones
+/// it takes two in a row.
+const LIGHT: u64 = 4 << 20;
 /// The pages in a row after which one wrong guess is forgotten.
 const FORGIVING: u64 = 32;
 
@@ -126,8 +129,12 @@ impl<'a> Ahead<'a> {
     /// requests at once a place.
     fn adapt(&mut self, has_come: bool) {
         if !has_come {
+            let more = (2 * self.enough + 1).min(self.most);
+            // One page alone may only have come late.
+            if self.unwaited == 0 || more.saturating_mul(self.largest) <= LIGHT {
+                self.enough = more;
+            }
             self.unwaited = 0;
-            self.enough = (2 * self.enough + 1).min(self.most);
             return;
         }
         self.unwaited += 1;

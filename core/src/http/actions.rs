@@ -161,7 +161,7 @@ mod tests {
             status: StatusCode::from_u16(status).unwrap(),
             headers,
             url: "https://a/".parse().unwrap(),
-            body: body.as_bytes().to_vec(),
+            body: body.as_bytes().into(),
             ignored: false,
         };
         let reader = BodyReader {

@@ -1,6 +1,7 @@
 //! One exchange with a server: redirects under our own rule, bodies under a limit.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,6 +9,7 @@ use http::header::{ACCEPT, CONTENT_TYPE, LOCATION};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use url::{Origin, Url};
 
+use super::bodies::{Bodies, Body};
 use super::roots;
 use crate::auth::Credentials;
 use crate::secret::Redactor;
@@ -41,6 +43,7 @@ pub(crate) struct Transport {
     max_body: usize,
     trace: Option<Trace>,
     redactor: Redactor,
+    bodies: Arc<Bodies>,
 }
 
 /// One request, ready to be sent.
@@ -62,7 +65,7 @@ pub(crate) struct Response {
     pub headers: HeaderMap,
     /// Where the answer came from, after redirects.
     pub url: Url,
-    pub body: Vec<u8>,
+    pub body: Body,
     /// Whether an action of the spec makes it a page without records, the last one.
     pub ignored: bool,
 }
@@ -119,6 +122,7 @@ impl Transport {
             max_body: options.max_body,
             trace: options.trace,
             redactor,
+            bodies: Arc::default(),
         })
     }
 
@@ -202,7 +206,7 @@ impl Transport {
             let Some(location) = location else {
                 let headers = response.headers().clone();
                 let body = self.read(&method, &url, response).await;
-                let length = body.as_ref().map_or(0, Vec::len);
+                let length = body.as_ref().map_or(0, |body| body.len());
                 self.note(&method, &url, Some((status.as_u16(), length as u64)));
                 let body = body?;
                 return Ok(Response {
@@ -264,11 +268,11 @@ impl Transport {
         method: &Method,
         url: &Url,
         mut response: reqwest::Response,
-    ) -> Result<Vec<u8>, SendError> {
+    ) -> Result<Body, SendError> {
         let hint = response
             .content_length()
             .and_then(|length| usize::try_from(length).ok());
-        let mut body = Vec::with_capacity(hint.unwrap_or(16 * 1024).min(self.max_body));
+        let mut body = self.bodies.body(hint.unwrap_or(0).min(self.max_body));
         while let Some(chunk) = response
             .chunk()
             .await
@@ -284,7 +288,7 @@ impl Transport {
                     .hint("ask for smaller pages: lower `limit` of the paginator"),
                 ));
             }
-            body.extend_from_slice(&chunk);
+            body.extend(&chunk);
         }
         Ok(body)
     }
