@@ -26,10 +26,11 @@ impl Bodies {
     /// An empty body with room for so many bytes.
     pub(crate) fn body(self: &Arc<Self>, capacity: usize) -> Body {
         let mut free = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let large = free.iter().rposition(|free| free.capacity() >= capacity);
-        let bytes = match large {
-            Some(at) => free.swap_remove(at),
-            // In place of one that has become too small.
+        let large = free.iter().enumerate();
+        let large = large.filter(|(_, bytes)| bytes.capacity() >= capacity);
+        let bytes = match large.min_by_key(|(_, bytes)| bytes.capacity()) {
+            Some((at, _)) => free.swap_remove(at),
+            // In place of one that is too small.
             None => {
                 drop(free.pop());
                 Vec::with_capacity(capacity.next_multiple_of(PIECE))
