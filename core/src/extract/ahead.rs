@@ -99,7 +99,8 @@ impl<'a> Ahead<'a> {
             pages: VecDeque::new(),
             most: most as u64,
             enough: LEAST.min(most as u64),
-            unwaited: 0,
+            // The first guesses are always waited for.
+            unwaited: 1,
             streak: 0,
             misses: 0,
             largest: 0,
